@@ -1,0 +1,1 @@
+"""The numerical core: arrays in, arrays out; torch, numpy and scipy only."""

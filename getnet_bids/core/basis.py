@@ -1,0 +1,37 @@
+"""Smooth functions as products of cosines, one set along each axis."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def cosines(position: ArrayLike, low: float, high: float, count: int) -> NDArray[np.float64]:
+    """Evaluate cosines of 0, 1, 2 ... half periods between two ends.
+
+    Beyond the ends each keeps the value that it has there, with slope 0, so that a sum of them is bounded and
+    has no kink on the whole line.
+
+    Parameters
+    ----------
+    position : array_like, shape (n,)
+        Where, mm.
+    low, high : float
+        The ends, mm.
+    count : int
+        How many, the constant included.
+
+    Returns
+    -------
+    ndarray, shape (n, count)
+
+    Examples
+    --------
+    >>> cosines([0.0, 5.0, 10.0, 12.0], 0.0, 10.0, 2).round(3) + 0.0
+    array([[ 1.,  1.],
+           [ 1.,  0.],
+           [ 1., -1.],
+           [ 1., -1.]])
+    """
+    phase = np.clip((np.asarray(position, np.float64) - low) / (high - low), 0, 1)
+    return np.cos(np.pi * phase[:, None] * np.arange(count))

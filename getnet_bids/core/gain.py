@@ -1,0 +1,125 @@
+"""Random gain fields, for training and for simulation.
+
+A field is given by its logarithm, on a grid of any number of dimensions whose longest side is 1 long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .basis import cosines
+
+MARGIN = 0.25
+"""The cosines' period ends this far outside the grid, so that the grid's border is nothing special."""
+
+
+def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw Gaussian random fields of a given correlation length.
+
+    The correlation of two points at distance r is close to exp(-r^2 / (2 length^2)).
+
+    Parameters
+    ----------
+    shape : sequence of int
+        The grid.
+    length : Tensor, shape (N,)
+        Correlation length of each field, as a fraction of the grid's longest side; 0.08 and more is resolved.
+    generator : torch.Generator
+        Source of randomness, on the device of `length`.
+
+    Returns
+    -------
+    Tensor, shape (N, *shape), float32
+        Each of mean 0 and standard deviation 1 over the ensemble.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> tuple(smooth_log_gain((8, 10), torch.tensor([0.3, 0.3, 0.5]), generator).shape)
+    (3, 8, 10)
+    """
+    device = length.device
+    count = 16
+    order = torch.arange(count, device=device)
+    period = 1 + 2 * MARGIN
+    omega = math.pi * order / period
+    amplitude = torch.exp(-((omega[None] * length[:, None]) ** 2) / 4)
+    amplitude[:, 1:] *= math.sqrt(2)
+    amplitude = amplitude / amplitude.square().sum(1, keepdim=True).sub(amplitude[:, 1:].square().sum(1, keepdim=True) / 2).sqrt()
+    field = torch.randn(len(length), *[count] * len(shape), generator=generator, device=device)
+    longest = max(shape)
+    for axis, size in enumerate(shape):
+        scale = [1] * (len(shape) + 1)
+        scale[0], scale[axis + 1] = len(length), count
+        position = [(i + 0.5) / longest for i in range(size)]
+        basis = torch.from_numpy(cosines(position, -MARGIN, 1 + MARGIN, count)).to(field)
+        field = torch.movedim(torch.movedim(field * amplitude.reshape(scale), axis + 1, -1) @ basis.T, -1, axis + 1)
+    return field
+
+
+def coil_log_gain(shape: Sequence[int], count: int, generator: torch.Generator, loops: int = 3) -> Tensor:
+    """Draw fields of one to three receive loops around the object: bright near a loop, steep there, flat far off.
+
+    Each loop of radius a at distance r on its axis receives in proportion to (1 + r^2/a^2)^(-3/2) (Biot-Savart).
+
+    Parameters
+    ----------
+    shape : sequence of int
+        The grid.
+    count : int
+        Number of fields N.
+    generator : torch.Generator
+        Source of randomness; its device is that of the result.
+    loops : int
+        Largest number of loops.
+
+    Returns
+    -------
+    Tensor, shape (N, *shape), float32
+        Logarithm of the gain, of no particular mean.
+    """
+    device, ndim = generator.device, len(shape)
+    longest = max(shape)
+    axes = [(torch.arange(s, device=device) + 0.5) / longest - s / longest / 2 for s in shape]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, *[1] * ndim, generator=generator, device=device)
+
+    gain = uniform(0.05, 0.6)
+    used = 1 + torch.randint(loops, (count,), generator=generator, device=device)
+    for loop in range(loops):
+        way = torch.randn(count, ndim, generator=generator, device=device)
+        centre = way / way.norm(dim=1, keepdim=True).clamp_min(1e-6) * uniform(0.4, 0.75).reshape(count, 1)
+        r2 = ((grid[None] - centre.reshape(count, ndim, *[1] * ndim)) ** 2).sum(1)
+        share = uniform(0.3, 1.0) * (loop < used).reshape(count, *[1] * ndim)
+        gain = gain + share * (1 + r2 / uniform(0.25, 0.6) ** 2) ** -1.5
+    return gain.log()
+
+
+def with_spread(log_gain: Tensor, where: Tensor, spread: Tensor) -> Tensor:
+    """Shift and scale log fields to mean 0 and a given standard deviation where it matters.
+
+    Parameters
+    ----------
+    log_gain : Tensor, shape (N, ...)
+        Logarithms of gain fields.
+    where : Tensor, shape (N, ...)
+        Weights, such as the foreground.
+    spread : Tensor, shape (N,)
+        Standard deviation wanted, natural logarithm; 0 gives a gain of 1 everywhere.
+
+    Returns
+    -------
+    Tensor, shape (N, ...)
+    """
+    flat, weight = log_gain.flatten(1), where.flatten(1).to(log_gain)
+    weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-6)
+    flat = flat - (flat * weight).sum(1, keepdim=True)
+    deviation = (flat.square() * weight).sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+    return (flat / deviation * spread[:, None]).reshape(log_gain.shape)
