@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Vector = NDArray[np.float64]
+"""Numbers along one axis, shape (n,)."""
+
 
 def cosines(position: ArrayLike, low: float, high: float, count: int) -> NDArray[np.float64]:
     """Evaluate cosines of 0, 1, 2 ... half periods between two ends.

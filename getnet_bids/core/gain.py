@@ -50,7 +50,10 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
     omega = math.pi * order / period
     amplitude = torch.exp(-((omega[None] * length[:, None]) ** 2) / 4)
     amplitude[:, 1:] *= math.sqrt(2)
-    amplitude = amplitude / amplitude.square().sum(1, keepdim=True).sub(amplitude[:, 1:].square().sum(1, keepdim=True) / 2).sqrt()
+    amplitude = (
+        amplitude
+        / amplitude.square().sum(1, keepdim=True).sub(amplitude[:, 1:].square().sum(1, keepdim=True) / 2).sqrt()
+    )
     field = torch.randn(len(length), *[count] * len(shape), generator=generator, device=device)
     longest = max(shape)
     for axis, size in enumerate(shape):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -54,9 +55,8 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.context = nn.Linear(width, width) if context else None
         nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv1.bias)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        for parameter in (self.conv1.bias, *self.conv2.parameters()):
+            nn.init.zeros_(cast(Tensor, parameter))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features (N, C, H, W) to features of the same shape."""
@@ -96,7 +96,7 @@ class GetNet(nn.Module):
         self.merge = ResidualBlock(widths[2])
         self.head = nn.Conv2d(widths[2], 2, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def forward(self, slices: Tensor) -> Tensor:
         """Give the gain field of each slice.

@@ -1,0 +1,222 @@
+"""The way of one volume: foreground, slices, network, fusion, refinement, field, corrected volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from .foreground import find_foreground
+from .fusion import Basis, fuse
+from .geometry import Box, Plane, choose_planes, slices_of
+from .network import CELL, GetNet
+from .refine import refine_field
+
+HEAD = 220.0
+"""Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
+SMOOTHNESS = 70.0
+"""Half wave length below which a head's field is suppressed, mm."""
+STIFFNESS = 1e-4
+"""Weight of the roughness penalty in the fusion."""
+LEAST = 64
+"""A field is estimated from at least so many voxels."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """All that changes a result.
+
+    Parameters
+    ----------
+    smoothness : float, optional
+        Details of the field finer than this are suppressed, mm; default 70 mm for a head, and for other objects in
+        proportion to their extent.
+    refine : bool
+        Sharpen the histogram from where the network's field leaves it.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the network; ``auto`` takes bfloat16 where the processor has it.
+    batch_size : int
+        Slices at a time; changes results by rounding alone.
+    """
+
+    smoothness: float | None = None
+    refine: bool = True
+    precision: str = "auto"
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        if self.smoothness is not None and not self.smoothness > 0:
+            raise ValueError(f"smoothness must be above 0 mm, not {self.smoothness}")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class CorrectedVolume:
+    """A corrected volume and its field.
+
+    Parameters
+    ----------
+    corrected : ndarray, float32
+        Image over field, shape of the image.
+    field : ndarray, float32
+        Gain field, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
+    foreground : ndarray of bool
+        The voxels with signal that the field was estimated from, on the same grid.
+    """
+
+    corrected: NDArray[np.float32]
+    field: NDArray[np.float32]
+    foreground: NDArray[np.bool_]
+
+
+def correct_volume(
+    image: ArrayLike,
+    voxel_size: tuple[float, ...],
+    network: GetNet,
+    mask: ArrayLike | None = None,
+    options: Options | None = None,
+) -> CorrectedVolume:
+    """Estimate the gain field of an image and divide it out.
+
+    Parameters
+    ----------
+    image : array_like, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+        Magnitudes of any scale. Volumes of a series share one field, estimated from their mean.
+    voxel_size : tuple of float
+        Size along the two or three spatial axes, mm.
+    network : GetNet
+        Trained, on the device that is to be used.
+    mask : array_like, optional, spatial shape
+        Where above 0 the field is fitted; needed by nothing. The network sees the whole image all the same.
+    options : Options, optional
+
+    Returns
+    -------
+    CorrectedVolume
+
+    Raises
+    ------
+    ValueError
+        The image has no usable signal, or shapes do not fit.
+    """
+    options = options or Options()
+    image = checked(image)
+    spatial = image.shape[:3]
+    device = next(network.parameters()).device
+    volume = torch.from_numpy(np.ascontiguousarray(image if image.ndim < 4 else image.mean(3))).to(device)
+    volume = volume[:, :, None] if volume.ndim == 2 else volume
+    sizes = [float(v) for v in voxel_size]
+    if len(sizes) != len(spatial) or not all(np.isfinite(v) and v > 0 for v in sizes):
+        raise ValueError(f"voxel_size must be {len(spatial)} sizes above 0 mm, not {voxel_size}")
+    voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
+
+    seen = torch.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
+    seen = seen / seen.amax().clamp_min(torch.finfo(torch.float32).tiny)
+    foreground = find_foreground(seen, voxel)
+    chosen = foreground if mask is None else foreground & usable_mask(mask, spatial, device).reshape(seen.shape)
+    if int(chosen.sum()) < LEAST:
+        where = "" if mask is None else " inside the mask; leave the mask out, or give the right one"
+        raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{where}")
+    log_field = estimate_log_field(seen * foreground, voxel, network, chosen, options)
+    log_field -= log_field[chosen].double().mean().float()
+    field = log_field.exp_().reshape(spatial).cpu().numpy()
+    corrected = image / (field if image.ndim < 4 else field[..., None])
+    return CorrectedVolume(corrected, field, chosen.reshape(spatial).cpu().numpy())
+
+
+def estimate_log_field(
+    volume: Tensor, voxel: tuple[float, float, float], network: GetNet, chosen: Tensor, options: Options
+) -> Tensor:
+    """Estimate the log field of a volume.
+
+    Parameters
+    ----------
+    volume : Tensor, shape (X, Y, Z), float32
+        Magnitudes, 0 in the background.
+    voxel : tuple of float
+        mm.
+    network : GetNet
+    chosen : Tensor of bool, shape (X, Y, Z)
+        The voxels that the field is fitted to.
+    options : Options
+
+    Returns
+    -------
+    Tensor, shape (X, Y, Z), float32
+        Up to a constant.
+    """
+    box = Box.around(volume > 0, voxel)
+    basis = Basis.over(box, options.smoothness or SMOOTHNESS * box.extent / HEAD)
+    planes = choose_planes(tuple(volume.shape), voxel, box)
+    values, weights = [], []
+    for plane in planes:
+        value, weight = slice_fields(volume, chosen, plane, voxel, box, network, options)
+        values.append(value)
+        weights.append(weight)
+    theta = fuse(basis, planes, values, weights, STIFFNESS)
+    if options.refine:
+        basis, theta = refine_field(volume * chosen, voxel, box, basis, theta)
+    position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(volume.shape, voxel, strict=True)]
+    return basis.evaluate(theta, position)
+
+
+def slice_fields(
+    volume: Tensor,
+    chosen: Tensor,
+    plane: Plane,
+    voxel: tuple[float, float, float],
+    box: Box,
+    network: GetNet,
+    options: Options,
+) -> tuple[Tensor, Tensor]:
+    """Run the network over one plane's slices.
+
+    Returns
+    -------
+    log_gain, weight : Tensor, each shape (S, 16, 16), float32
+        Each cell's estimate, and the share of it that is chosen over the square of its expected error.
+    """
+    values, weights = [], []
+    low = reduced_precision(options.precision, volume.device)
+    masks = slices_of(chosen.float(), plane, voxel, box, options.batch_size)
+    for slices, mask in zip(slices_of(volume, plane, voxel, box, options.batch_size), masks, strict=True):
+        with torch.no_grad(), torch.autocast(volume.device.type, torch.bfloat16, enabled=low):
+            log_gain, log_spread = network.log_gain(slices)
+        share = F.avg_pool2d(mask, CELL)[:, 0]
+        values.append(log_gain)
+        weights.append(share * torch.exp(-2 * log_spread))
+    return torch.cat(values), torch.cat(weights)
+
+
+def checked(image: ArrayLike) -> NDArray[np.float32]:
+    """Turn an image into float32, or say why it cannot be corrected."""
+    array = np.asarray(image)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
+    if array.ndim not in (2, 3, 4) or array.size == 0:
+        raise ValueError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
+    return array.astype(np.float32)
+
+
+def usable_mask(mask: ArrayLike, spatial: tuple[int, ...], device: torch.device) -> Tensor:
+    """Turn a mask into bool on a device."""
+    array = np.asarray(mask)
+    if array.shape != spatial:
+        raise ValueError(f"the mask's shape {array.shape} is not the image's {spatial}")
+    return torch.from_numpy(array > 0).to(device)
+
+
+def reduced_precision(precision: str, device: torch.device) -> bool:
+    """Whether the network runs in bfloat16."""
+    if precision == "auto":
+        if device.type == "cuda":
+            return torch.cuda.is_bf16_supported()
+        return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return precision == "bfloat16"

@@ -1,0 +1,160 @@
+"""From slices' fields, each of a scale of its own, to one smooth field of the volume.
+
+The logarithm of the field is a sum of products of cosines along the three axes, with coefficients theta that
+minimise
+
+    sum_cells w (B theta + a_slice - y)^2 / sum_cells w + sum_k (omega_k * length)^4 theta_k^2 * stiffness
+
+with y the cells' log gains, w their weights, a the slices' unknown offsets and omega the angular frequencies: the
+penalty is the mean square of the field's second derivatives. Offsets are eliminated in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .basis import Vector, cosines
+from .geometry import Box, Plane
+
+MARGIN = 0.12
+"""The cosines' domain reaches this share of the object's longest extent beyond the object."""
+MOST = 10
+"""Largest number of cosines along an axis."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Products of cosines over a box.
+
+    Parameters
+    ----------
+    low, high : tuple of float
+        The domain, mm; beyond it fields stay as they are at its border.
+    count : tuple of int
+        Cosines along each axis.
+    length : float
+        Details finer than about this are suppressed, mm.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    count: tuple[int, ...]
+    length: float
+
+    @classmethod
+    def over(cls, box: Box, length: float) -> Basis:
+        """Choose a basis that resolves half waves of a given length, mm, over an object."""
+        margin = MARGIN * box.extent
+        low = tuple(x - margin for x in box.low)
+        high = tuple(x + margin for x in box.high)
+        count = tuple(min(MOST, 1 + round((h - w) / length * 2)) for w, h in zip(low, high, strict=True))
+        return cls(low, high, count, length)
+
+    def along(self, axis: int, position: Vector, device: torch.device) -> Tensor:
+        """Evaluate the cosines of one axis at positions in mm; shape (n, count[axis]), float64."""
+        values = cosines(position, self.low[axis], self.high[axis], self.count[axis])
+        return torch.from_numpy(values).to(device)
+
+    def penalty(self) -> NDArray[np.float64]:
+        """Penalty of each coefficient, (omega length / pi)^4, 1 for half waves of `length`; shape `count`."""
+        square = [
+            (np.arange(n) * self.length / (h - w)) ** 2 for n, w, h in zip(self.count, self.low, self.high, strict=True)
+        ]
+        return (square[0][:, None, None] + square[1][:, None] + square[2]) ** 2
+
+    def evaluate(self, theta: Tensor, position: Sequence[Vector]) -> Tensor:
+        """Evaluate a log field of coefficients `count` on a grid; float32, shape of the grid."""
+        b = [self.along(a, p, theta.device) for a, p in enumerate(position)]
+        coarse = torch.einsum("xi,yj,ijk->xyk", b[0], b[1], theta)
+        return coarse.float() @ b[2].T.float()
+
+
+def normal_matrix(weight: Tensor, b: list[Tensor]) -> Tensor:
+    """Sum w B'B over a grid without ever forming B; float64.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (X, Y, Z)
+    b : list of three Tensors, shapes (X, I), (Y, J), (Z, K)
+
+    Returns
+    -------
+    Tensor, shape (I J K, I J K)
+    """
+    i, j, k = (m.shape[1] for m in b)
+    squares = [(m[:, :, None] * m[:, None, :]).flatten(1) for m in b]
+    out = weight @ squares[2]
+    out = torch.einsum("xyc,yb->xbc", out, squares[1])
+    out = torch.einsum("xbc,xa->abc", out, squares[0])
+    return out.reshape(i, i, j, j, k, k).permute(0, 2, 4, 1, 3, 5).reshape(i * j * k, i * j * k)
+
+
+def project(values: Tensor, b: list[Tensor]) -> Tensor:
+    """Sum B' values over a grid; shape (I J K,)."""
+    out = torch.einsum("xyz,zk->xyk", values, b[2])
+    out = torch.einsum("xyk,yj->xjk", out, b[1])
+    return torch.einsum("xjk,xi->ijk", out, b[0]).flatten()
+
+
+def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[Tensor], stiffness: float) -> Tensor:
+    """Fit one log field to the planes' cells.
+
+    Parameters
+    ----------
+    basis : Basis
+    planes : list of Plane
+    values, weights : list of Tensor, each shape (S, 16, 16)
+        Log gains of each plane's cells and their weights, 0 where a cell has no signal.
+    stiffness : float
+        Weight of the penalty.
+
+    Returns
+    -------
+    Tensor, shape `basis.count`, float64
+        The coefficients; the constant is 0.
+
+    Examples
+    --------
+    See ``tests/core/test_fusion.py``: a field of the basis is found again from slices with random offsets.
+    """
+    device = values[0].device
+    size = int(np.prod(basis.count))
+    matrix = torch.zeros(size, size, dtype=torch.float64, device=device)
+    right = torch.zeros(size, dtype=torch.float64, device=device)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for plane, value, weight in zip(planes, values, weights, strict=True):
+        w, y = (t.double() for t in (weight, value))
+        per_slice = w.sum((1, 2))
+        mean = (w * y).sum((1, 2)) / per_slice.clamp_min(1e-12)
+        y = y - mean[:, None, None]
+        b = [basis.along(a, plane.position[a], device) for a in range(3)]
+        # Along the slices' axis the grid's first, as in the cells' arrays.
+        order = [plane.axis, *(a for a in range(3) if a != plane.axis)]
+        c = [b[a] for a in order]
+        back = [order.index(a) for a in range(3)]
+        shape = [c[0].shape[1], c[1].shape[1], c[2].shape[1]]
+        full = normal_matrix(w, c)
+        sums = torch.einsum("suv,vk,uj->sjk", w, c[2], c[1])
+        sums = (c[0][:, :, None, None] * sums[:, None]).flatten(1)
+        full = full - sums.T @ (sums / per_slice.clamp_min(1e-12)[:, None])
+        vector = project(w * y, c)
+        full = full.reshape(*shape, *shape).permute(*back, *(3 + x for x in back)).reshape(size, size)
+        matrix += full
+        right += vector.reshape(shape).permute(back).flatten()
+        total += w.sum()
+    return solve(matrix / total, right / total, basis, stiffness)
+
+
+def solve(matrix: Tensor, right: Tensor, basis: Basis, stiffness: float) -> Tensor:
+    """Solve the penalised normal equations with the constant fixed at 0; shape `basis.count`."""
+    penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * stiffness
+    penalised = matrix + torch.diag(penalty + 1e-9)
+    theta = torch.zeros_like(right)
+    theta[1:] = torch.linalg.solve(penalised[1:, 1:], right[1:])
+    return theta.reshape(basis.count)

@@ -1,0 +1,175 @@
+"""From a volume to slices for the network, and where each of their cells lies.
+
+The network knows no millimetres: the object's longest extent, whatever it is, fills most of the 256 pixels. A
+mouse brain and an abdomen are thus seen alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .basis import Vector
+from .network import CELL, CELLS, SLICE
+
+FILL = 0.9
+"""Share of the slice's side that the object's longest extent fills."""
+SLICES = 56
+"""Slices along the object's longest extent; a head gets one about every 4 mm."""
+LEAST = 12
+"""A plane is used if the object has so many voxels along both its axes."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """The part of a volume that has signal.
+
+    Parameters
+    ----------
+    low, high : tuple of float
+        Its ends along the volume's three axes, mm; the first voxel's outer face is at 0.
+    """
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @property
+    def extent(self) -> float:
+        """Longest side, mm."""
+        return max(h - w for w, h in zip(self.low, self.high, strict=True))
+
+    @classmethod
+    def around(cls, foreground: Tensor, voxel_size: tuple[float, float, float]) -> Box:
+        """Enclose the voxels that are set, shape (X, Y, Z), all but the outermost thousandth at each side."""
+        low, high = [], []
+        for axis, size in enumerate(voxel_size):
+            others = [a for a in range(3) if a != axis]
+            share = foreground.sum(others).double().cumsum(0)
+            share = share / share[-1]
+            inside = torch.nonzero((share > 1e-3) & (share - torch.diff(share, prepend=share.new_zeros(1)) < 1 - 1e-3))
+            low.append(float(inside[0]) * size)
+            high.append((float(inside[-1]) + 1) * size)
+        return cls((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Slices across one axis of a volume.
+
+    Parameters
+    ----------
+    axis : int
+        The axis that they are perpendicular to.
+    index : ndarray, shape (S,)
+        Which voxels along it.
+    position : tuple of three ndarrays
+        Along each axis of the volume, where the cells' centres lie, mm: S values along `axis`, 16 along the others.
+    """
+
+    axis: int
+    index: NDArray[np.intp]
+    position: tuple[Vector, Vector, Vector]
+
+
+def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float], box: Box) -> list[Plane]:
+    """Choose up to three planes, and the slices in each.
+
+    A plane in which the object is only a few voxels wide is left out (a thin slab seen from the side), unless
+    there is no other.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the volume.
+    voxel_size : tuple of float
+        mm.
+    box : Box
+        Where the object is.
+
+    Returns
+    -------
+    list of Plane
+    """
+    pixel = box.extent / (FILL * SLICE)
+    cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL * pixel
+    across = [(h - w) / v for w, h, v in zip(box.low, box.high, voxel_size, strict=True)]
+    planes = []
+    for axis in range(3):
+        u, v = (a for a in range(3) if a != axis)
+        if min(across[u], across[v]) < LEAST and min(across[u], across[v]) < sorted(across)[1]:
+            continue
+        first, last = box.low[axis] / voxel_size[axis], box.high[axis] / voxel_size[axis]
+        count = max(1, min(round(last - first), round((box.high[axis] - box.low[axis]) / box.extent * SLICES)))
+        index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count).astype(np.intp)
+        index = np.clip(index, 0, shape[axis] - 1)
+        position: list[Vector] = [(lo + hi) / 2 + cell_centres for lo, hi in zip(box.low, box.high, strict=True)]
+        position[axis] = (index + 0.5) * voxel_size[axis]
+        planes.append(Plane(axis, index, (position[0], position[1], position[2])))
+    return planes
+
+
+def resampling(size: int, voxel: float, centre: float, pixel: float, device: torch.device) -> Tensor:
+    """Make the matrix that takes voxels along an axis to 256 pixels around a centre.
+
+    Linear interpolation where pixels are finer than voxels; where they are coarser, a triangle as wide as two
+    pixels, so that nothing aliases. What lies outside the volume is 0.
+
+    Parameters
+    ----------
+    size : int
+        Voxels along the axis.
+    voxel, pixel : float
+        Their sizes, mm.
+    centre : float
+        Middle of the pixels, mm.
+    device : torch.device
+
+    Returns
+    -------
+    Tensor, shape (256, size), float32
+    """
+    pixels = centre + (np.arange(SLICE) - (SLICE - 1) / 2) * pixel
+    voxels = (np.arange(size) + 0.5) * voxel
+    weights = np.clip(1 - np.abs(pixels[:, None] - voxels[None]) / max(pixel, voxel), 0, None)
+    if size == 1:
+        weights = (np.abs(pixels[:, None] - voxels[None]) <= voxel / 2).astype(float)
+    weights /= np.maximum(weights.sum(1, keepdims=True), min(1.0, voxel / pixel) * 0.5 + 0.5)
+    return torch.from_numpy(weights).to(device, torch.float32)
+
+
+def slices_of(
+    volume: Tensor, plane: Plane, voxel_size: tuple[float, float, float], box: Box, batch: int
+) -> Iterator[Tensor]:
+    """Give a plane's slices, in batches.
+
+    Parameters
+    ----------
+    volume : Tensor, shape (X, Y, Z)
+        Background 0.
+    plane : Plane
+    voxel_size : tuple of float
+        mm.
+    box : Box
+    batch : int
+        Slices at a time.
+
+    Yields
+    ------
+    Tensor, shape (at most batch, 1, 256, 256)
+        Rows and columns are the volume's other two axes in their order.
+    """
+    pixel = box.extent / (FILL * SLICE)
+    rows, columns = (
+        resampling(volume.shape[a], voxel_size[a], (box.low[a] + box.high[a]) / 2, pixel, volume.device)
+        for a in range(3)
+        if a != plane.axis
+    )
+    index = torch.from_numpy(plane.index).to(volume.device)
+    for part in index.split(batch):
+        cut = volume.index_select(plane.axis, part).movedim(plane.axis, 0)
+        yield (rows @ cut @ columns.T)[:, None]
