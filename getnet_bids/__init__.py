@@ -1,3 +1,109 @@
-"""GetNet intensity correction of MR images."""
+"""GetNet intensity correction of MR images.
+
+>>> import getnet_bids
+>>> result = getnet_bids.correct("sub-01_T1w.nii.gz")  # doctest: +SKIP
+>>> result.image.to_filename("corrected.nii.gz")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from nibabel.spatialimages import SpatialImage
+    from numpy.typing import NDArray
+
+    from .core.correction import Options
 
 __version__ = "0.1.0.dev0"
+__all__ = ["Correction", "Options", "correct"]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A corrected image and what it was divided by.
+
+    Parameters
+    ----------
+    image : nibabel image
+        The corrected image, float32, with the header of the one given.
+    field : nibabel image
+        The gain field, float32, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
+        Image times field is the image given.
+    foreground : ndarray of bool, spatial shape of the image
+        The voxels that the field was estimated from.
+    """
+
+    image: SpatialImage
+    field: SpatialImage
+    foreground: NDArray[np.bool_]
+
+
+def correct(
+    image: str | os.PathLike[str] | SpatialImage,
+    *,
+    mask: str | os.PathLike[str] | SpatialImage | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    options: Options | None = None,
+) -> Correction:
+    """Correct the intensity of an MR image.
+
+    Parameters
+    ----------
+    image : str, path or nibabel image, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+        Magnitudes in any orientation. Volumes of a 4-D image share one field.
+    mask : str, path or nibabel image, optional
+        Above 0 where the field is to be fitted. Not needed, and the field is given everywhere all the same.
+    weights : str or path, optional
+        Default the package's own.
+    device : str
+        ``auto`` (CUDA if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    options : Options, optional
+        All that changes the result.
+
+    Returns
+    -------
+    Correction
+
+    Raises
+    ------
+    ValueError
+        An image, mask, weights or device that cannot be used; the message says why. `images.ImageError` for files.
+    OSError
+        A file that is not there or cannot be read.
+    """
+    from . import images, masks
+    from .core.correction import correct_volume
+    from .weights import load_network
+
+    source = images.read(image) if isinstance(image, str | os.PathLike) else image
+    if isinstance(mask, str | os.PathLike):
+        inside = masks.read_mask(mask, source)
+    else:
+        inside = None if mask is None else masks.mask_for(source, mask)
+    voxels = images.magnitudes(source)
+    volume = correct_volume(
+        voxels.reshape(voxels.shape[:4]),
+        images.voxel_size(source),
+        load_network(weights, device),
+        inside,
+        options,
+    )
+    return Correction(
+        images.like(source, volume.corrected.reshape(source.shape)),
+        images.like(source, volume.field),
+        volume.foreground,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    # Options needs torch, which takes seconds to import: only when asked for.
+    if name == "Options":
+        from .core.correction import Options
+
+        return Options
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

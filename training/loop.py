@@ -155,13 +155,16 @@ def train(
     began = saved = time.monotonic()
     done = start
     batches = steps_of_pairs(training, recipe, start, fabric.global_rank, fabric.world_size, fabric.device)
-    with stop_on_signal() as asked, tqdm(
-        total=recipe.steps * recipe.batch,
-        initial=start * recipe.batch,
-        unit="pair",
-        mininterval=2.0,
-        disable=not fabric.is_global_zero,
-    ) as bar:
+    with (
+        stop_on_signal() as asked,
+        tqdm(
+            total=recipe.steps * recipe.batch,
+            initial=start * recipe.batch,
+            unit="pair",
+            mininterval=2.0,
+            disable=not fabric.is_global_zero,
+        ) as bar,
+    ):
         sums: dict[str, float] = {}
         for step, pairs in enumerate(batches, start):
             for group in optimiser.param_groups:
@@ -188,7 +191,9 @@ def train(
                 bar.write(f"step {done}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
             now = time.monotonic()
             late = now - began > 60 * max_minutes
-            if fabric.is_global_zero and (now - saved > 60 * save_minutes or late or asked.is_set() or done == recipe.steps):
+            if fabric.is_global_zero and (
+                now - saved > 60 * save_minutes or late or asked.is_set() or done == recipe.steps
+            ):
                 checkpoint.save(run, network, average, optimiser, done, minutes + (now - began) / 60, asdict(recipe))
                 saved = now
             if late or asked.is_set():

@@ -15,8 +15,8 @@ from torch import Tensor
 from getnet_bids.core.gain import smooth_log_gain
 
 
-def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """Draw n numbers between low and high, shape (n,)."""
+def uniform(n: int, low: float | Tensor, high: float | Tensor, generator: torch.Generator) -> Tensor:
+    """Draw n numbers between low and high, shape (n,); the ends may differ, shape (n,) too."""
     return low + (high - low) * torch.rand(n, generator=generator, device=generator.device)
 
 
@@ -39,15 +39,19 @@ def zoom_turn_flip(photos: Tensor, zoom: float, turn: float, generator: torch.Ge
     if zoom == 0 and turn == 0:
         return photos
     n = len(photos)
-    scale = torch.exp(uniform(n, -zoom, zoom, generator))
+    scale = torch.exp(uniform(n, -zoom, zoom, generator))[:, None, None]
     quarter = torch.randint(4, (n,), generator=generator, device=generator.device) * (math.pi / 2)
-    angle = quarter + uniform(n, -turn, turn, generator) * (math.pi / 180)
-    flip = torch.where(uniform(n, 0, 1, generator) < 0.5, -1.0, 1.0)
+    angle = (quarter + uniform(n, -turn, turn, generator) * (math.pi / 180))[:, None, None]
+    flip = torch.where(uniform(n, 0, 1, generator) < 0.5, -1.0, 1.0)[:, None, None]
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
-    zero = torch.zeros_like(cos)
-    shift = [uniform(n, -1, 1, generator) * (1 - 1 / scale).clamp_min(0) for _ in range(2)]
-    theta = torch.stack([cos * flip, -sin, zero + shift[0], sin * flip, cos, zero + shift[1]], 1).reshape(n, 2, 3)
-    grid = F.affine_grid(theta, list(photos.shape), align_corners=False)
+    shift = [uniform(n, -1, 1, generator)[:, None, None] * (1 - 1 / scale).clamp_min(0) for _ in range(2)]
+    # Written out, as affine_grid takes several times as long.
+    height, width = photos.shape[2:]
+    x = ((2 * torch.arange(width, device=photos.device) + 1) / width - 1)[None, None]
+    y = ((2 * torch.arange(height, device=photos.device) + 1) / height - 1)[None, :, None]
+    grid = torch.empty(n, height, width, 2, device=photos.device)
+    for i, (along_x, along_y) in enumerate(((cos * flip, -sin), (sin * flip, cos))):
+        torch.add(along_x * x, along_y * y + shift[i], out=grid[..., i])
     return F.grid_sample(photos, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
@@ -70,7 +74,7 @@ def contrast(photos: Tensor, strength: float, generator: torch.Generator) -> Ten
     shape = (len(photos), 1, 1, 1)
     power = torch.exp(uniform(len(photos), -strength, strength, generator)).reshape(shape)
     invert = uniform(len(photos), 0, 1, generator).reshape(shape) < 0.5
-    return torch.where(invert, 1 - photos, photos).clamp(0, 1).pow(power)
+    return (photos - invert.float()).abs_().clamp_(0, 1).pow_(power)
 
 
 def posterise(photos: Tensor, classes: tuple[int, int], texture: float, generator: torch.Generator) -> Tensor:
@@ -112,13 +116,15 @@ def posterise(photos: Tensor, classes: tuple[int, int], texture: float, generato
     return table.gather(1, gray).reshape(photos.shape)
 
 
-def bodies(n: int, size: int, generator: torch.Generator) -> Tensor:
+def bodies(n: int, size: int, share: float, generator: torch.Generator) -> Tensor:
     """Draw smooth bodies of random shape: a function above 0 inside and below 0 outside.
 
     Parameters
     ----------
     n, size : int
         Number and side.
+    share : float
+        Share of the slices that have a background; the rest are 1, inside, everywhere.
     generator : torch.Generator
 
     Returns
@@ -139,7 +145,8 @@ def bodies(n: int, size: int, generator: torch.Generator) -> Tensor:
     ripple = smooth_log_gain((coarse, coarse), uniform(n, 0.08, 0.25, generator), generator)
     body = body + ripple * uniform(n, 0, 0.06, generator)[:, None, None]
     whole = uniform(n, 0, 1, generator)[:, None, None] < 0.08
-    body = torch.where(whole, 1.0, body)
+    bounded = uniform(n, 0, 1, generator)[:, None, None] < share
+    body = torch.where(whole | ~bounded, 1.0, body)
     return F.interpolate(body[:, None], size=(size, size), mode="bilinear", align_corners=False)
 
 
@@ -165,9 +172,9 @@ def shells(slices: Tensor, body: Tensor, share: float, generator: torch.Generato
     level = uniform(n, 0.2, 1.3, generator).reshape(shape)
     dark = uniform(n, 0.0, 0.15, generator).reshape(shape)
     kept = uniform(n, 0, 0.6, generator).reshape(shape)
-    outer = (1 - kept) * level + kept * slices
-    shelled = torch.where(body < scalp, outer, torch.where(body < skull, dark, slices))
-    return torch.where(chosen, shelled, slices)
+    scalp, skull = (torch.where(chosen, depth, -torch.inf) for depth in (scalp, skull))
+    outer = torch.lerp(level, slices, kept)
+    return torch.where(body < scalp, outer, torch.where(body < skull, dark, slices))
 
 
 def soften(slices: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -187,8 +194,8 @@ def soften(slices: Tensor, share: float, generator: torch.Generator) -> Tensor:
     if len(chosen) == 0:
         return slices
     padded = F.pad(slices[chosen], (1, 1, 1, 1), mode="replicate")
-    rows = (padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 4
-    soft = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
+    rows = (padded[:, :, :-2] + padded[:, :, 2:]).add_(padded[:, :, 1:-1], alpha=2)
+    soft = (rows[..., :-2] + rows[..., 2:]).add_(rows[..., 1:-1], alpha=2).div_(16)
     return slices.index_copy(0, chosen, soft)
 
 
@@ -208,8 +215,9 @@ def rician_noise(slices: Tensor, level: float, generator: torch.Generator) -> Te
     """
     if level == 0:
         return slices
-    mean = slices.sum((1, 2, 3)) / (slices > 0).sum((1, 2, 3)).clamp_min(1)
+    mean = slices.sum((1, 2, 3)) / slices.sign().sum((1, 2, 3)).clamp_min(1)
     sigma = (uniform(len(slices), 0, level, generator) * mean).reshape(-1, 1, 1, 1)
     real = torch.randn(slices.shape, generator=generator, device=slices.device)
     imaginary = torch.randn(slices.shape, generator=generator, device=slices.device)
-    return torch.hypot(slices + sigma * real, sigma * imaginary)
+    real.mul_(sigma).add_(slices).square_()
+    return real.addcmul_(imaginary.mul_(sigma), imaginary).sqrt_()

@@ -13,7 +13,9 @@ from .recipe import Recipe
 
 
 @torch.no_grad()
-def validate(network: GetNet, photos: Photographs, recipe: Recipe, device: torch.device, count: int = 128) -> dict[str, float]:
+def validate(
+    network: GetNet, photos: Photographs, recipe: Recipe, device: torch.device, count: int = 128
+) -> dict[str, float]:
     """Measure a network, always on the same pairs.
 
     Parameters

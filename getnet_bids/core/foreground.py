@@ -16,10 +16,9 @@ GRID = 64
 def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> Tensor:
     """Find the voxels with signal in the body that is imaged.
 
-    A threshold between noise and signal is found on block means, where noise is averaged out. Blocks above it
-    form the body: its holes are filled, and pieces much smaller than the largest are dropped. Voxels of the body
-    above the threshold are the foreground. An image without any background, or with one that is exactly 0, is no
-    special case.
+    Noise is told from signal on block means, where it is averaged out. Blocks above it form the body: its holes are
+    filled, and pieces much smaller than the largest are dropped. Voxels of the body above the noise are the
+    foreground. An image without any background, or with one that is exactly 0, is no special case.
 
     Parameters
     ----------
@@ -37,20 +36,21 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
     block = [max(1, min(s, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
     coarse = F.avg_pool3d(volume[None, None].clamp_min(0), block, ceil_mode=True)[0, 0]
     means = coarse.cpu().numpy()
-    level = threshold(means)
-    body = torch.from_numpy(whole(means > level)).to(volume.device)
+    block_level, voxel_level = thresholds(means)
+    body = torch.from_numpy(whole(means > block_level)).to(volume.device)
     for axis in range(3):
         index = torch.arange(volume.shape[axis], device=volume.device) // block[axis]
         body = body.index_select(axis, index)
-    return body & (volume > level)
+    return body & (volume > voxel_level)
 
 
-def threshold(means: NDArray[np.floating]) -> float:
-    """Find a level between noise and signal.
+def thresholds(means: NDArray[np.floating]) -> tuple[float, float]:
+    """Find the levels above which block means, and voxels, are signal.
 
     Otsu's threshold (1979) of the square roots tells the bright from the dark. If the dark is far below the bright
-    it is noise, and the level lies well above its median; in any case the level is low against the bright, so
-    that tissue in the field's darkest corner is kept.
+    it is noise: blocks are signal when they are five of its standard deviations above it, voxels when they are above
+    what one in a few hundred of them reaches by Rayleigh's distribution. In any case both levels are low against
+    the bright, so that tissue in the field's darkest corner is kept.
 
     Parameters
     ----------
@@ -59,19 +59,20 @@ def threshold(means: NDArray[np.floating]) -> float:
 
     Returns
     -------
-    float
+    block, voxel : float
         At least 0.
 
     Examples
     --------
     >>> import numpy as np
     >>> noise, tissue = np.full(700, 3.0), np.linspace(60, 140, 300)
-    >>> 3 < threshold(np.concatenate([noise, tissue])) < 30
-    True
+    >>> block, voxel = thresholds(np.concatenate([noise, tissue]))
+    >>> 3 < block < 30, 3 < voxel < 30
+    (True, True)
     """
     positive = means[means > 0]
     if positive.size == 0:
-        return 0.0
+        return 0.0, 0.0
     root = np.sqrt(np.minimum(means, np.quantile(positive, 0.99)))
     counts, edges = np.histogram(root, 128, (0, root.max()))
     centre = (edges[1:] + edges[:-1]) / 2
@@ -82,10 +83,13 @@ def threshold(means: NDArray[np.floating]) -> float:
         between = below * above * (first / below - (first[-1] - first) / above) ** 2
     best = np.nanmax(between[:-1])
     split = edges[1:-1][np.isclose(between[:-1], best)].mean() ** 2
-    bright = np.median(means[means > split])
-    dark = np.median(means[means <= split]) if (means <= split).any() else 0.0
-    noise = dark if dark < 0.25 * bright else 0.0
-    return float(np.clip(1.6 * noise, 0.1 * bright, 0.3 * bright))
+    bright, dark = np.median(means[means > split]), means[means <= split]
+    block = voxel = 0.0
+    if dark.size and np.median(dark) < 0.25 * bright:
+        noise = np.median(dark)
+        block, voxel = noise + 5 * 1.48 * np.median(np.abs(dark - noise)), 2.6 * noise
+    block, voxel = (float(np.clip(level, 0.1 * bright, 0.3 * bright)) for level in (block, voxel))
+    return block, voxel
 
 
 def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

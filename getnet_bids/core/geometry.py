@@ -100,15 +100,17 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     across = [(h - w) / v for w, h, v in zip(box.low, box.high, voxel_size, strict=True)]
     planes = []
     for axis in range(3):
-        u, v = (a for a in range(3) if a != axis)
-        if min(across[u], across[v]) < LEAST and min(across[u], across[v]) < sorted(across)[1]:
+        others = [a for a in range(3) if a != axis]
+        narrow = min(across[a] for a in others)
+        if narrow < LEAST and narrow < sorted(across)[1]:
             continue
         first, last = box.low[axis] / voxel_size[axis], box.high[axis] / voxel_size[axis]
         count = max(1, min(round(last - first), round((box.high[axis] - box.low[axis]) / box.extent * SLICES)))
         index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count).astype(np.intp)
         index = np.clip(index, 0, shape[axis] - 1)
-        position: list[Vector] = [(lo + hi) / 2 + cell_centres for lo, hi in zip(box.low, box.high, strict=True)]
-        position[axis] = (index + 0.5) * voxel_size[axis]
+        u, v = (cell_centres + (box.low[a] + box.high[a]) / 2 for a in others)
+        position = [u, v]
+        position.insert(axis, (index + 0.5) * voxel_size[axis])
         planes.append(Plane(axis, index, (position[0], position[1], position[2])))
     return planes
 

@@ -170,7 +170,7 @@ def normalise(slices: Tensor) -> Tensor:
 
 
 def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = None) -> None:
-    """Write a network's weights as safetensors, with its configuration in the file's metadata.
+    """Write a network's weights as safetensors in float16, with its configuration in the file's metadata.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = Non
     notes : dict of str, optional
         More metadata: where the weights come from.
     """
-    state = {name: tensor.detach().float().contiguous() for name, tensor in network.state_dict().items()}
+    state = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}
     save_file(state, path, {"config": json.dumps(asdict(network.config)), **(notes or {})})
 
 
@@ -206,7 +206,7 @@ def load_weights(path: Path) -> GetNet:
     try:
         with safe_open(path, framework="pt") as file:
             config = json.loads((file.metadata() or {})["config"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         config = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
         network = GetNet(GetNetConfig(**config))
         network.load_state_dict(state)

@@ -1,0 +1,30 @@
+# make demo: a small dataset, corrected.   make test: all checks and tests.   Both make .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml setup.py constraints.txt
+
+.PHONY: demo test check lint clean
+
+demo: $(VENV)/.demo
+	$(BIN)/getnet-demo
+
+test: check
+
+check: $(VENV)/.all lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+$(VENV)/.demo $(VENV)/.all: $(VENV)/.%: $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "getnet_bids needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-output build *.egg-info

@@ -1,0 +1,132 @@
+"""The datasets themselves: is the input one, and the files at the top of the output."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from getnet_bids import __version__
+from getnet_bids.files import write_text
+
+from .metadata import read_object
+from .sidecars import write_json
+
+BIDS_VERSION = "1.10.0"
+IGNORED = "*.html\nfigures\n*_biasfield.*\n*_metrics.*\n"
+DESCRIPTIONS = (
+    "desc_id\tdescription\n"
+    "preproc\tCorrected for intensity non-uniformity by GetNet; also the gain field that was divided out.\n"
+)
+DESCRIPTION = "dataset_description.json"
+
+
+def check_input(root: Path) -> str | None:
+    """Say what keeps a folder from being a BIDS dataset, or None."""
+    description = root / DESCRIPTION
+    if not description.is_file():
+        return f"{root} is not a BIDS dataset: it has no {DESCRIPTION}; --skip-bids-validation goes on without"
+    content = read_object(description)
+    missing = [key for key in ("Name", "BIDSVersion") if not content.get(key)]
+    if missing:
+        return f"{description} is not valid: it lacks {' and '.join(missing)}, or is no JSON object"
+    return None
+
+
+def check_output(raw: Path, out: Path) -> str | None:
+    """Say what forbids an output folder, or None.
+
+    Parameters
+    ----------
+    raw, out : Path
+        The datasets. Inside the raw one, only ``derivatives/<name>`` may be written to.
+
+    Returns
+    -------
+    str or None
+    """
+    inside, allowed = raw.resolve(), raw.resolve() / "derivatives"
+    target = out.resolve()
+    if target == inside or (target.is_relative_to(inside) and target.parent != allowed):
+        return f"{out} is inside the input; choose a folder outside, or {raw / 'derivatives' / '<name>'}"
+    made_by = read_object(target / DESCRIPTION).get("GeneratedBy")
+    if (target / DESCRIPTION).exists() and not is_ours(made_by):
+        return f"{out} holds another dataset; choose a folder that is empty or was written by getnet_bids"
+    return None
+
+
+def is_ours(made_by: Any) -> bool:
+    """Tell whether a dataset's GeneratedBy names this package first."""
+    return bool(
+        isinstance(made_by, list)
+        and made_by
+        and isinstance(made_by[0], dict)
+        and made_by[0].get("Name") == "getnet_bids"
+    )
+
+
+def prepare_output(raw: Path, out: Path) -> None:
+    """Write the files at the top of a derivative dataset; those that a user may have edited are left as they are.
+
+    Parameters
+    ----------
+    raw : Path
+        The dataset that it is made from.
+    out : Path
+        Its folder; made if need be.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    content = description(raw.resolve(), out.resolve())
+    if read_object(out / DESCRIPTION) != content:
+        write_json(out / DESCRIPTION, content)
+    texts = files("getnet_bids.bids") / "texts"
+    once = {
+        ".bidsignore": IGNORED,
+        "descriptions.tsv": DESCRIPTIONS,
+        "README.md": (texts / "README.md").read_text(encoding="utf-8"),
+        "logs/CITATION.md": (texts / "CITATION.md").read_text(encoding="utf-8").format(version=__version__),
+    }
+    (out / "logs").mkdir(exist_ok=True)
+    for name, text in once.items():
+        if not (out / name).exists():
+            write_text(out / name, text)
+
+
+def description(raw: Path, out: Path) -> dict[str, Any]:
+    """Describe the derivative dataset.
+
+    Parameters
+    ----------
+    raw, out : Path
+        Absolute.
+
+    Returns
+    -------
+    dict
+        The content of its ``dataset_description.json``.
+    """
+    # Inside the raw dataset, the link still holds after both are moved.
+    link = os.path.relpath(raw, out).replace(os.sep, "/") if out.is_relative_to(raw) else raw.as_uri()
+    about = read_object(raw / DESCRIPTION)
+    source = {"URL": link}
+    if doi := about.get("DatasetDOI"):
+        source["DOI"] = str(doi)
+    content: dict[str, Any] = {
+        "Name": f"GetNet intensity correction of {about.get('Name') or raw.name}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [
+            {
+                "Name": "getnet_bids",
+                "Version": __version__,
+                "Description": "Intensity (bias field) correction of MR images by a network, GetNet.",
+            }
+        ],
+        "SourceDatasets": [source],
+        "DatasetLinks": {"raw": link},
+    }
+    if licence := about.get("License"):
+        content["License"] = licence
+    return json.loads(json.dumps(content))

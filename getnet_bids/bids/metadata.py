@@ -1,0 +1,69 @@
+"""Metadata of raw images, by the inheritance principle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .discovery import Source, entries
+from .names import Name
+
+
+class Metadata:
+    """Looks up what the JSON files of one dataset say of its images.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files: dict[Path, list[tuple[Name, Path]]] = {}
+
+    def of(self, source: Source) -> dict[str, Any]:
+        """Collect an image's metadata.
+
+        Of the JSON files with its suffix and no entity that it lacks, from the dataset's root down to its folder,
+        those further down and with more entities have the last word. What is not valid JSON counts as empty.
+
+        Parameters
+        ----------
+        source : Source
+
+        Returns
+        -------
+        dict
+        """
+        merged: dict[str, Any] = {}
+        folder = self.root
+        for step in ("", *Path(source.relative).parent.parts):
+            folder = folder / step
+            for name, path in self._sidecars(folder):
+                if name.suffix == source.name.suffix and name.entities.items() <= source.name.entities.items():
+                    merged |= read_object(path)
+        return merged
+
+    def _sidecars(self, folder: Path) -> list[tuple[Name, Path]]:
+        """List a folder's JSON files that have a BIDS name, those with fewer entities first."""
+        if folder not in self._files:
+            sidecars = []
+            for entry in entries(folder):
+                if entry.endswith(".json"):
+                    try:
+                        sidecars.append((Name.parse(entry), folder / entry))
+                    except ValueError:
+                        continue  # dataset_description.json and the like
+            self._files[folder] = sorted(sidecars, key=lambda pair: len(pair[0].entities))
+        return self._files[folder]
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; what is absent or is none gives an empty one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,122 @@
+"""File names of raw anatomical images, and of what is derived from them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+ORDER = (
+    "sub",
+    "ses",
+    "task",
+    "acq",
+    "ce",
+    "rec",
+    "dir",
+    "run",
+    "mod",
+    "echo",
+    "flip",
+    "inv",
+    "mt",
+    "part",
+    "chunk",
+    "desc",
+)
+"""Entities in the order that the BIDS schema gives them."""
+DERIVED_ONLY = {"mod", "desc"}
+"""Entities of derived images; a raw image has none of them."""
+INDEXED = {"run", "echo", "flip", "inv", "chunk"}
+"""Entities whose value is a number."""
+
+WEIGHTED = (
+    "T1w",
+    "T2w",
+    "PDw",
+    "T2starw",
+    "FLAIR",
+    "inplaneT1",
+    "inplaneT2",
+    "PDT2",
+    "angio",
+    "FLASH",
+)
+"""Suffixes that are corrected unless others are asked for: images that are looked at and segmented as they are."""
+ON_REQUEST = ("UNIT1", "MP2RAGE", "MEGRE", "MESE", "VFA", "IRT1", "MPM", "MTS", "MTR")
+"""Suffixes that are corrected when named: members of a series that a quantitative map is computed from, whose
+common gain cancels in it, and UNIT1, which is such a ratio. A field of its own for each would not cancel."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A file name, taken apart.
+
+    Parameters
+    ----------
+    entities : dict of str
+        Key to value, in the order of `ORDER`.
+    suffix : str
+        Such as ``T1w``.
+    extension : str
+        From the first dot on.
+
+    Examples
+    --------
+    >>> name = Name.parse("sub-01_ses-a_run-2_T1w.nii.gz")
+    >>> str(name.derived(desc="preproc"))
+    'sub-01_ses-a_run-2_desc-preproc_T1w.nii.gz'
+    >>> str(name.derived("biasfield", mod="T1w", desc="preproc"))
+    'sub-01_ses-a_run-2_mod-T1w_desc-preproc_biasfield.nii.gz'
+    """
+
+    entities: dict[str, str]
+    suffix: str
+    extension: str
+
+    @classmethod
+    def parse(cls, text: str) -> Name:
+        """Take a file name apart.
+
+        Parameters
+        ----------
+        text : str
+            Without folder.
+
+        Returns
+        -------
+        Name
+
+        Raises
+        ------
+        ValueError
+            It is not a BIDS name; the message says why.
+        """
+        stem, dot, rest = text.partition(".")
+        *pairs, suffix = stem.split("_")
+        entities: dict[str, str] = {}
+        for pair in pairs:
+            key, dash, value = pair.partition("-")
+            if not dash or key not in ORDER:
+                raise ValueError(f"{pair!r} is no entity of an anatomical image")
+            pattern = "[0-9]+" if key in INDEXED else "[0-9a-zA-Z+]+"
+            if not re.fullmatch(pattern, value):
+                raise ValueError(f"{pair!r}: the value must match {pattern}")
+            if key in entities:
+                raise ValueError(f"{key!r} stands twice")
+            entities[key] = value
+        if list(entities) != sorted(entities, key=ORDER.index):
+            right = "_".join(f"{k}-{entities[k]}" for k in sorted(entities, key=ORDER.index))
+            raise ValueError(f"entities must stand in the order {right}")
+        if not re.fullmatch("[0-9a-zA-Z]+", suffix):
+            raise ValueError(f"{suffix!r} is no suffix")
+        return cls(entities, suffix, dot + rest)
+
+    def derived(self, suffix: str | None = None, extension: str = ".nii.gz", **entities: str) -> Name:
+        """Give the name of something made from this, with entities added or replaced."""
+        merged = {**self.entities, **entities}
+        ordered = {key: merged[key] for key in sorted(merged, key=ORDER.index)}
+        return Name(ordered, suffix or self.suffix, extension)
+
+    def __str__(self) -> str:
+        pairs = [f"{key}-{value}" for key, value in self.entities.items()]
+        return "_".join([*pairs, self.suffix]) + self.extension

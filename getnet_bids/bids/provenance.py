@@ -1,0 +1,134 @@
+"""What a result was made from: written into its sidecar, and looked up there before it is made again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from getnet_bids.files import hash_bytes, hash_file
+
+from .metadata import read_object
+from .outputs import Outputs, sidecar
+
+KEY = "GetNet"
+"""The sidecar's entry that holds all of this."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What fixes a result, apart from the image.
+
+    Parameters
+    ----------
+    weights : Path
+        The network's weights.
+    weights_hash : str
+        Of that file.
+    options : dict
+        All that changes a result; device, threads and batch size do so by rounding alone and are no part of it.
+
+    Examples
+    --------
+    >>> Recipe(Path("w"), "sha256:0", {"refine": True, "smoothness": None}).options_hash[:15]
+    'sha256:1fc41e53'
+    """
+
+    weights: Path
+    weights_hash: str
+    options: dict[str, Any]
+
+    @property
+    def options_hash(self) -> str:
+        """Hash of the options, whatever their order."""
+        return hash_bytes(json.dumps(self.options, sort_keys=True).encode())
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file as it was when it was read.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    modified : int
+        Microseconds since 1970: nanoseconds would not survive a JSON reader that knows only doubles.
+    hash : str
+        Of its bytes.
+    """
+
+    size: int
+    modified: int
+    hash: str
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[InputFile, bytes]:
+        """Read a file; also gives its bytes."""
+        modified = path.stat().st_mtime_ns // 1000
+        data = path.read_bytes()
+        return cls(len(data), modified, hash_bytes(data)), data
+
+
+def provenance(
+    recipe: Recipe, source: InputFile, images: list[Path], run: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Give a sidecar's entry.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    source : InputFile
+        The raw image.
+    images : list of Path
+        The images made, complete.
+    run : dict, optional
+        Version, device, seconds and what else is worth telling.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "InputHash": source.hash,
+        "InputSize": source.size,
+        "InputModified": source.modified,
+        "Weights": recipe.weights.name,
+        "WeightsHash": recipe.weights_hash,
+        "Options": recipe.options,
+        "OptionsHash": recipe.options_hash,
+        "Outputs": {image.name: image.stat().st_size for image in images},
+        **(run or {}),
+    }
+
+
+def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
+    """Tell whether an image's results are complete and were made from the same image, weights and options.
+
+    The raw image's size and time of change stand for its content. If the time alone differs, as after a copy, the
+    content is hashed.
+
+    Parameters
+    ----------
+    source : Path
+        The raw image.
+    outputs : Outputs
+    recipe : Recipe
+
+    Returns
+    -------
+    bool
+    """
+    made = read_object(sidecar(outputs.corrected)).get(KEY)
+    if not isinstance(made, dict) or not all(path.is_file() for path in outputs.sidecars):
+        return False
+    if (made.get("WeightsHash"), made.get("OptionsHash")) != (recipe.weights_hash, recipe.options_hash):
+        return False
+    sizes = made.get("Outputs", {})
+    if any(not image.is_file() or image.stat().st_size != sizes.get(image.name) for image in outputs.images):
+        return False
+    now = source.stat()
+    if now.st_size != made.get("InputSize"):
+        return False
+    return now.st_mtime_ns // 1000 == made.get("InputModified") or hash_file(source) == made.get("InputHash")

@@ -1,0 +1,108 @@
+"""What became of each image of a run."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from getnet_bids.errors import one_line
+from getnet_bids.files import write_text
+
+COLUMNS = ("source", "status", "seconds", "reason")
+
+
+class RunLog:
+    """A run's folder of logs: one line an image in ``status.tsv``, at once; the options; tracebacks.
+
+    Parameters
+    ----------
+    logs : Path
+        The dataset's ``logs``; the run's own folder is made there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = RunLog(Path(folder))
+    ...     log.add("sub-01/anat/sub-01_T1w.nii.gz", "done", 1.5)
+    ...     log.add("sub-02/anat/sub-02_T1w.nii.gz", "failed", reason="truncated")
+    ...     print(log.counts, log.exit_code)
+    {'done': 1, 'skipped': 0, 'failed': 1} 1
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self.folder = logs / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
+        self.folder.mkdir(parents=True)
+        self.status = self.folder / "status.tsv"
+        self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self._line(*COLUMNS)
+
+    def add(self, source: str, status: str, seconds: float | None = None, reason: str | None = None) -> None:
+        """Add an image.
+
+        Parameters
+        ----------
+        source : str
+            Its path in the raw dataset.
+        status : {"done", "skipped", "failed"}
+        seconds : float, optional
+            What it took.
+        reason : str, optional
+            Why it was skipped or failed.
+        """
+        self.counts[status] += 1
+        self._line(source, status, "n/a" if seconds is None else f"{seconds:.2f}", reason or "n/a")
+
+    def crash(self, stem: str, error: BaseException) -> Path:
+        """Keep the traceback of an error that nobody foresaw; gives the file."""
+        path = self.folder / f"crash-{stem}.txt"
+        write_text(path, "".join(traceback.format_exception(error)))
+        return path
+
+    def write_options(self, options: dict[str, Any]) -> None:
+        """Keep the options of the run."""
+        write_text(self.folder / "getnet_bids.toml", toml(options))
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no image failed, else 1."""
+        return 1 if self.counts["failed"] else 0
+
+    def _line(self, *cells: str) -> None:
+        with open(self.status, "a", encoding="utf-8") as file:
+            file.write("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
+
+
+def toml(values: dict[str, Any]) -> str:
+    """Write a flat table as TOML; values that are None are left out.
+
+    Parameters
+    ----------
+    values : dict
+        Strings, numbers, booleans and lists of these; others as their text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(toml({"refine": True, "smoothness": None, "modalities": ["T1w", "T2w"]}), end="")
+    refine = true
+    modalities = ["T1w", "T2w"]
+    """
+    lines = [f"{key} = {json.dumps(value, default=str)}\n" for key, value in values.items() if value is not None]
+    return "".join(lines)
+
+
+def reason_of(error: BaseException) -> str:
+    """Give the reason for a failure on one line."""
+    if isinstance(error, MemoryError):
+        return one_line(error) if str(error) else "out of memory; give the job more, or a smaller --batch-size"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return one_line(getattr(error, "reason", None) or error)

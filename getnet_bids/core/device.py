@@ -1,0 +1,44 @@
+"""Where the network runs."""
+
+from __future__ import annotations
+
+import torch
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Turn a device's name into a device that is there.
+
+    Parameters
+    ----------
+    name : str
+        ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes the first CUDA device if there is one, else the CPU.
+        Apple's ``mps`` is used only when named, since its results have not been compared with a CPU's.
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        The device is not there, or there is no such name.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
+    count = torch.cuda.device_count() if kind in ("auto", "cuda") and torch.cuda.is_available() else 0
+    if kind == "auto":
+        return torch.device("cuda:0" if count else "cpu")
+    if kind == "cuda":
+        if int(number or 0) >= count:
+            there = f"CUDA devices there: {count}" if count else "torch sees no CUDA device"
+            raise ValueError(f"device {name} is not available ({there}); use --device cpu or auto")
+        return torch.device("cuda", int(number or 0))
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device mps is not available (torch sees no Apple GPU); use --device cpu or auto")
+    return torch.device(kind)

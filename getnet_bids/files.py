@@ -1,0 +1,75 @@
+"""Files that are whole or not there, and what they hash to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+HIDDEN = ".getnet-"
+"""A file that is being written has a name that starts so, in the folder that it is for."""
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its name only once it is complete.
+
+    Whatever ends the block early, an interrupt as well, leaves what had the name before and no other trace.
+
+    Parameters
+    ----------
+    path : str or Path
+        The name, in a folder that exists.
+
+    Yields
+    ------
+    BinaryIO
+        Where to write.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic(Path(folder, "a.txt")) as file:
+    ...         _ = file.write(b"all of it")
+    ...     os.listdir(folder)
+    ['a.txt']
+    """
+    path = Path(path)
+    part = path.with_name(f"{HIDDEN}{secrets.token_hex(8)}.part")
+    try:
+        with open(part, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a small text file, whole or not at all."""
+    with atomic(path) as file:
+        file.write(text.encode())
+
+
+def hash_bytes(data: bytes) -> str:
+    """Give the SHA-256 of some bytes, as it stands in sidecars.
+
+    Examples
+    --------
+    >>> hash_bytes(b"")[:19]
+    'sha256:e3b0c44298fc'
+    """
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def hash_file(path: str | Path) -> str:
+    """Give the SHA-256 of a file's bytes, as it stands in sidecars."""
+    with open(path, "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

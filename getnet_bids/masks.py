@@ -1,0 +1,73 @@
+"""Masks that belong to an image, and whether they lie on it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import numpy as np
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
+
+from .errors import ImageError
+from .images import magnitudes, read
+
+MISMATCH = 0.5
+"""A mask's corners may lie this far from the image's, voxels: further off, another voxel would be meant."""
+
+
+def read_mask(path: str | os.PathLike[str], image: SpatialImage) -> NDArray[np.bool_]:
+    """Read a mask for an image.
+
+    Headers of one space often differ by rounding, or in which of qform and sform they use; so the mask's corners
+    may lie up to `MISMATCH` voxels from the image's.
+
+    Parameters
+    ----------
+    path : str or path
+        The mask; above 0 is inside.
+    image : SpatialImage
+        What it is for.
+
+    Returns
+    -------
+    ndarray of bool, spatial shape of the image
+
+    Raises
+    ------
+    ImageError
+        Another grid, or nothing inside.
+    """
+    return mask_for(image, read(path), path)
+
+
+def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.bool_]:
+    """Fit a mask that is in memory to an image, as `read_mask` does."""
+    name = name or mask.get_filename() or "mask"
+    shape = (*image.shape[:3], 1)[:3]
+    if (*mask.shape, 1)[:3] != shape or any(n != 1 for n in mask.shape[3:]):
+        raise ImageError(name, f"has shape {mask.shape}, the image {image.shape}; resample it to the image")
+    off = corner_distance(image.affine, mask.affine, shape)
+    if not off <= MISMATCH:
+        raise ImageError(name, f"lies up to {off:.1f} voxels off the image; resample it to the image")
+    inside = magnitudes(mask, name).reshape(image.shape[:3]) > 0
+    if not inside.any():
+        raise ImageError(name, "is 0 everywhere; leave it out, or give the right one")
+    return inside
+
+
+def corner_distance(affine: NDArray[np.floating], other: NDArray[np.floating], shape: tuple[int, ...]) -> float:
+    """Tell how far a grid's corners lie from another's, at most, in voxels of the first.
+
+    Examples
+    --------
+    >>> moved = np.diag([2.0, 2.0, 2.0, 1.0])
+    >>> moved[0, 3] = 1.0
+    >>> corner_distance(np.diag([2.0, 2.0, 2.0, 1.0]), moved, (10, 10, 10))
+    0.5
+    """
+    corners = np.array([(*c, 1) for c in itertools.product(*[(0, n - 1) for n in shape])], dtype=float).T
+    if not np.linalg.det(affine):
+        return 0.0 if np.allclose(affine, other) else float("inf")
+    moved = np.linalg.solve(affine, other @ corners) - corners
+    return float(np.linalg.norm(moved[:3], axis=0).max())

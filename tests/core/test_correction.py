@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.metrics import field_error, relative_mae
+from getnet_bids.core.network import load_weights
+from getnet_bids.weights import default_weights
+
+from .phantom import VOXEL, ellipsoid, field, head
+
+BRAIN = ellipsoid(0.8) < 0
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_weights(default_weights())
+
+
+@pytest.fixture(scope="module")
+def shaded():
+    return head() * field(0.25)
+
+
+@pytest.fixture(scope="module")
+def result(network, shaded):
+    return correct_volume(shaded, VOXEL, network)
+
+
+def test_identity_and_geometric_mean(result, shaded):
+    np.testing.assert_allclose(result.corrected * result.field, shaded, rtol=1e-5)
+    assert result.corrected.dtype == result.field.dtype == np.float32
+    assert np.isfinite(result.field).all()
+    assert (result.field > 0).all()
+    assert abs(np.log(result.field[result.foreground].astype(float)).mean()) < 1e-4
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_the_field_comes_near_the_truth(network, shaded, refine):
+    done = correct_volume(shaded, VOXEL, network, options=Options(refine=refine))
+    assert field_error(done.field, field(0.25), BRAIN) < 0.4 * field_error(np.ones_like(shaded), field(0.25), BRAIN)
+    assert relative_mae(done.corrected, head(0.0), BRAIN) < 0.6 * relative_mae(shaded, head(0.0), BRAIN)
+
+
+def test_no_field_no_harm(network):
+    done = correct_volume(head(), VOXEL, network)
+    assert np.log(done.field[BRAIN]).std() < 0.03
+
+
+def test_scale_does_not_matter(network, shaded, result):
+    again = correct_volume(shaded * 1e4, VOXEL, network)
+    np.testing.assert_allclose(again.field, result.field, rtol=2e-3)
+
+
+def test_order_and_direction_of_axes_do_not_matter(network, shaded, result):
+    turned = correct_volume(shaded.transpose(2, 0, 1)[::-1], VOXEL, network)
+    back = turned.field[::-1].transpose(1, 2, 0)
+    assert field_error(back, result.field, result.foreground) < 0.01
+
+
+def test_voxel_size_alone_changes_nothing(network, shaded, result):
+    mouse = correct_volume(shaded, [v / 20 for v in VOXEL], network)
+    assert field_error(mouse.field, result.field, result.foreground) < 0.005
+
+
+def test_negative_zero_and_missing_voxels_are_kept(network, shaded):
+    image = shaded.copy()
+    image[0, 0, :10] = -5.0
+    image[30, 30, 30] = np.nan
+    image[31, 30, 30] = np.inf
+    done = correct_volume(image, VOXEL, network)
+    assert np.isfinite(done.field).all()
+    assert (done.corrected[0, 0, :10] < 0).all()
+    assert np.isnan(done.corrected[30, 30, 30])
+    assert np.isposinf(done.corrected[31, 30, 30])
+
+
+def test_a_series_shares_one_field(network, shaded, result):
+    series = np.stack([shaded, 3 * shaded, shaded], axis=3)
+    done = correct_volume(series, VOXEL, network)
+    assert done.corrected.shape == series.shape
+    np.testing.assert_allclose(done.field, result.field, rtol=2e-3)
+    np.testing.assert_allclose(done.corrected[..., 1] * done.field, series[..., 1], rtol=1e-5)
+
+
+def test_a_single_slice_works(network, shaded):
+    done = correct_volume(shaded[:, :, 28], VOXEL[:2], network)
+    assert done.field.shape == shaded.shape[:2]
+    truth, where = field(0.25)[:, :, 28], BRAIN[:, :, 28]
+    assert field_error(done.field, truth, where) < 0.6 * field_error(np.ones_like(truth), truth, where)
+
+
+def test_a_slab_of_few_slices_works(network, shaded):
+    slab = np.s_[:, :, 26:29]
+    done = correct_volume(shaded[slab], VOXEL, network)
+    assert field_error(done.field, field(0.25)[slab], BRAIN[slab]) < 0.6 * np.log(field(0.25)[slab][BRAIN[slab]]).std()
+
+
+def test_mask_chooses_where_the_field_is_fitted_and_normalised(network, shaded):
+    done = correct_volume(shaded, VOXEL, network, mask=BRAIN)
+    assert (done.foreground <= BRAIN).all()
+    assert abs(np.log(done.field[done.foreground].astype(float)).mean()) < 1e-4
+    assert field_error(done.field, field(0.25), BRAIN) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((20, 20, 20)), "fewer than 64 voxels have signal"),
+        (np.full((20, 20, 20), np.nan), "fewer than 64 voxels have signal"),
+        (np.zeros((20, 20, 20), complex), "real numbers"),
+        (np.zeros(20), "2, 3 or 4 dimensions"),
+    ],
+)
+def test_unusable_images_are_refused_with_the_reason(network, image, message):
+    with pytest.raises(ValueError, match=message):
+        correct_volume(image, (1.0,) * max(2, min(image.ndim, 3)), network)
+
+
+def test_a_mask_of_another_shape_or_place_is_refused(network, shaded):
+    with pytest.raises(ValueError, match="shape"):
+        correct_volume(shaded, VOXEL, network, mask=BRAIN[1:])
+    with pytest.raises(ValueError, match="leave the mask out"):
+        correct_volume(shaded, VOXEL, network, mask=np.zeros_like(BRAIN))
+
+
+@pytest.mark.parametrize("wrong", [{"smoothness": 0.0}, {"precision": "half"}, {"batch_size": 0}])
+def test_wrong_options_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Options(**wrong)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+
+from getnet_bids.core.geometry import FILL, Box, choose_planes, resampling, slices_of
+
+
+def full_box(shape, voxel):
+    return Box((0.0, 0.0, 0.0), tuple(float(s * v) for s, v in zip(shape, voxel, strict=True)))
+
+
+def test_resampling_is_linear_interpolation_inside():
+    voxels = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    matrix = resampling(40, 2.0, 40.0, 0.25, torch.device("cpu")).numpy()
+    pixels = 40.0 + (np.arange(256) - 127.5) * 0.25
+    np.testing.assert_allclose(matrix @ voxels, np.interp(pixels, (np.arange(40) + 0.5) * 2, voxels), atol=1e-5)
+
+
+def test_resampling_to_coarser_pixels_keeps_means():
+    voxels = np.random.default_rng(0).uniform(size=2000).astype(np.float32)
+    matrix = resampling(2000, 0.1, 100.0, 0.75, torch.device("cpu")).numpy()
+    inside = (matrix @ voxels)[5:-5]
+    np.testing.assert_allclose(inside.mean(), voxels.mean(), atol=0.02)
+    assert inside.std() < voxels.std() / 2
+
+
+def test_box_encloses_the_foreground_in_mm():
+    foreground = torch.zeros(30, 40, 20, dtype=torch.bool)
+    foreground[5:25, 10:30, 2:18] = True
+    box = Box.around(foreground, (1.0, 0.5, 3.0))
+    assert box == Box((5.0, 5.0, 6.0), (25.0, 15.0, 54.0))
+    assert box.extent == 48.0
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_any_object_fills_the_slices_alike(scale):
+    shape, voxel = (60, 70, 50), (3.0 * scale,) * 3
+    volume = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    box = full_box(shape, voxel)
+    planes = choose_planes(shape, voxel, box)
+    assert [p.axis for p in planes] == [0, 1, 2]
+    slices = next(slices_of(volume, planes[2], voxel, box, 4))
+    reference_box = full_box(shape, (3.0,) * 3)
+    reference = next(
+        slices_of(volume, choose_planes(shape, (3.0,) * 3, reference_box)[2], (3.0,) * 3, reference_box, 4)
+    )
+    np.testing.assert_allclose(slices, reference, atol=1e-4)
+    columns = (slices[0, 0].sum(0) > 0).sum()
+    assert abs(int(columns) - FILL * 256) <= 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "voxel", "axes"),
+    [
+        ((256, 256, 1), (1.0, 1.0, 1.0), [2]),
+        ((320, 320, 6), (0.7, 0.7, 5.0), [2]),
+        ((320, 320, 30), (0.7, 0.7, 4.0), [0, 1, 2]),
+        ((4, 200, 200), (1.0, 1.0, 1.0), [0]),
+    ],
+)
+def test_planes_in_which_a_slab_is_thin_are_left_out(shape, voxel, axes):
+    assert [p.axis for p in choose_planes(shape, voxel, full_box(shape, voxel))] == axes
+
+
+def test_cells_lie_where_their_pixels_come_from():
+    """The mean of a coordinate over a cell of a slice is the cell's position."""
+    shape, voxel = (50, 60, 40), (2.0, 1.5, 3.0)
+    box = full_box(shape, voxel)
+    for plane in choose_planes(shape, voxel, box):
+        for axis in range(3):
+            coordinate = (torch.arange(shape[axis]) + 0.5) * voxel[axis]
+            view = [1, 1, 1]
+            view[axis] = -1
+            volume = coordinate.reshape(view).expand(shape).float()
+            cells = torch.cat([torch.nn.functional.avg_pool2d(s, 16) for s in slices_of(volume, plane, voxel, box, 8)])[
+                :, 0
+            ]
+            order = [plane.axis, *(a for a in range(3) if a != plane.axis)]
+            place = np.moveaxis(
+                np.broadcast_to(plane.position[axis].reshape(view), [len(p) for p in plane.position]), order, range(3)
+            )
+            middle = np.s_[:, 5:11, 5:11]
+            np.testing.assert_allclose(cells.numpy()[middle], place[middle], atol=1e-3)

@@ -1,0 +1,65 @@
+import numpy as np
+import torch
+
+from getnet_bids.core.fusion import Basis
+from getnet_bids.core.geometry import Box
+from getnet_bids.core.refine import gaussian, refine_field, sample, sharpened
+
+from .phantom import VOXEL, ellipsoid, field, head
+
+
+def error(log_field, truth, where):
+    return float((log_field - np.log(truth))[where].std())
+
+
+def test_brings_a_field_nearer_to_the_truth():
+    image, truth = head(0.02) * field(0.1), field(0.1)
+    foreground = image > 0.1
+    volume = torch.from_numpy(image * foreground)
+    box = Box.around(volume > 0, VOXEL)
+    basis = Basis.over(box, 100.0)
+    start = torch.zeros(basis.count, dtype=torch.float64)
+    refined_basis, theta = refine_field(volume, VOXEL, box, basis, start)
+    position = [(np.arange(n) + 0.5) * v for n, v in zip(image.shape, VOXEL, strict=True)]
+    found = refined_basis.evaluate(theta, position).numpy()
+    brain = (ellipsoid(0.8) < 0) & foreground
+    assert error(found, truth, brain) < 0.3 * error(np.zeros_like(found), truth, brain)
+
+
+def test_leaves_an_even_image_alone():
+    image = head(0.02)
+    volume = torch.from_numpy(image * (image > 0.1))
+    box = Box.around(volume > 0, VOXEL)
+    basis = Basis.over(box, 100.0)
+    refined_basis, theta = refine_field(volume, VOXEL, box, basis, torch.zeros(basis.count, dtype=torch.float64))
+    position = [(np.arange(n) + 0.5) * v for n, v in zip(image.shape, VOXEL, strict=True)]
+    found = refined_basis.evaluate(theta, position).numpy()
+    assert found[ellipsoid(0.8) < 0].std() < 0.01
+    assert found[image > 0.1].std() < 0.02
+
+
+def test_sharpening_separates_two_classes():
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0.0, 0.5], 20000)
+    observed = torch.from_numpy(truth + rng.normal(scale=0.05, size=truth.size))
+    sharp = sharpened(observed, torch.ones_like(observed), 0.05 * 2.355).numpy()
+    assert np.abs(sharp - truth).mean() < 0.4 * np.abs(observed.numpy() - truth).mean()
+
+
+def test_borders_weigh_less_than_flat_parts():
+    volume = torch.full((120, 40, 40), 100.0)
+    volume[60:] = 200.0
+    _, weight, position = sample(volume, (1.0, 1.0, 1.0), Box((0.0,) * 3, (120.0, 40.0, 40.0)))
+    along = weight.mean((1, 2)).numpy()
+    assert along[np.argmin(np.abs(position[0] - 60))] < 0.1
+    assert along[np.argmin(np.abs(position[0] - 30))] > 0.9
+
+
+def test_gaussian_matrices_smooth_and_differentiate():
+    position = (np.arange(100) + 0.5) * 2.0
+    points = np.linspace(40, 160, 7)
+    level, slope = (gaussian(points, 100, 2.0, 3.0, d, torch.device("cpu")).double().numpy() for d in (False, True))
+    np.testing.assert_allclose(level @ (3 * position + 1), 3 * points + 1, rtol=1e-5)
+    np.testing.assert_allclose(slope @ (3 * position + 1), 3, rtol=1e-5)
+    wave = np.sin(position / 10)
+    np.testing.assert_allclose(level @ wave, np.sin(points / 10) * np.exp(-((3 / 10) ** 2) / 2), atol=2e-3)

@@ -1,0 +1,129 @@
+"""Families of gain fields, by field strength and coil, and random fields drawn from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from getnet_bids.core.gain import coil_log_gain, smooth_log_gain, with_spread
+
+from .recipe import Recipe
+from .transforms import uniform
+
+GRID = 64
+"""Fields are drawn on a grid of so many points a side: far finer than they vary."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Gain fields of one kind of scan.
+
+    Parameters
+    ----------
+    length : tuple of float
+        Least and greatest correlation length, share of the slice's side.
+    spread : tuple of float
+        Least and greatest standard deviation of the natural logarithm over the foreground.
+    coil : float
+        Share of the fields that are receive loops'; the rest are Gaussian random fields.
+    """
+
+    length: tuple[float, ...]
+    spread: tuple[float, ...]
+    coil: float
+
+
+def in_view(low: float, high: float, view: float) -> tuple[float, float]:
+    """Turn lengths from mm to shares of a field of view, mm."""
+    return low / view, high / view
+
+
+FAMILIES = {
+    "head-1.5T": Family(in_view(150, 300, 256), (0.03, 0.10), coil=0.0),
+    "head-3T": Family(in_view(80, 200, 256), (0.06, 0.20), coil=0.2),
+    "head-7T": Family(in_view(40, 120, 256), (0.15, 0.45), coil=0.3),
+    "body-3T": Family(in_view(100, 300, 450), (0.10, 0.35), coil=0.3),
+    "surface-coil": Family(in_view(40, 120, 256), (0.15, 0.45), coil=1.0),
+}
+"""Ranges rounded outwards from what is found at these field strengths: lengths in mm, seen in a field of view of
+256 mm for heads and 450 mm for bodies; a spread of .10 goes with a max/min of about 1.4, .20 with 2, .45 with 5."""
+
+
+def families_of(recipe: Recipe) -> list[Family]:
+    """Give the families that a recipe draws from.
+
+    Raises
+    ------
+    ValueError
+        It names one that there is not.
+
+    Examples
+    --------
+    >>> families_of(Recipe(families=("head-7T",)))[0].spread
+    (0.15, 0.45)
+    """
+    for name in recipe.families:
+        if name not in FAMILIES:
+            raise ValueError(f"there is no field family {name!r}; there are {', '.join(FAMILIES)}")
+    return [FAMILIES[n] for n in recipe.families] or [Family(recipe.length, recipe.spread, recipe.coil)]
+
+
+def random_log_gain(share: Tensor, recipe: Recipe, flat: float, generator: torch.Generator) -> Tensor:
+    """Draw fields of a recipe's families and strengths.
+
+    Parameters
+    ----------
+    share : Tensor, shape (N, 1, 64, 64)
+        Share of each grid point's surroundings that has signal: where the fields' spread is measured.
+    recipe : Recipe
+    flat : float
+        Share of the fields that are 1 everywhere.
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor, shape (N, 1, 64, 64)
+        Natural logarithms of the fields.
+    """
+    n, families = len(share), families_of(recipe)
+    rows = [(*map(math.log, f.length), *f.spread, f.coil) for f in families]
+    ranges = torch.tensor(rows, device=share.device)
+    if len(families) > 1:
+        ranges = ranges[torch.randint(len(families), (n,), generator=generator, device=share.device)]
+    shortest, longest, least, greatest, often = ranges.unbind(1)  # shape (N,), or (1,) for all
+
+    length = uniform(n, shortest, longest, generator).exp()
+    smooth = smooth_log_gain((GRID, GRID), length, generator)
+    coil = coil_log_gain((GRID, GRID), n, generator)
+    choose = (uniform(n, 0, 1, generator) < often)[:, None, None]
+    log_gain = torch.where(choose, coil, smooth)[:, None]
+
+    if recipe.peak > 0:
+        strength = uniform(n, 0, recipe.peak, generator)
+    else:
+        strength = uniform(n, least, greatest, generator)
+    strength = torch.where(uniform(n, 0, 1, generator) < flat, 0.0, strength)
+    return with_peak(log_gain, strength) if recipe.peak > 0 else with_spread(log_gain, share, strength)
+
+
+def with_peak(log_gain: Tensor, peak: Tensor) -> Tensor:
+    """Shift and scale log fields such that the gain spans 1 - peak to 1 + peak.
+
+    Parameters
+    ----------
+    log_gain : Tensor, shape (N, ...)
+        Fields of any mean and spread.
+    peak : Tensor, shape (N,)
+        Below 1; 0 gives a gain of 1 everywhere.
+
+    Returns
+    -------
+    Tensor, shape (N, ...)
+    """
+    x = log_gain.flatten(1)
+    low, high = x.amin(1, keepdim=True), x.amax(1, keepdim=True)
+    unit = 2 * (x - low) / (high - low).clamp_min(1e-6) - 1
+    return torch.log1p(unit * peak[:, None]).reshape(log_gain.shape)
