@@ -22,11 +22,11 @@ class ImageError(ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """Give an error's text on one line.
+    r"""Give an error's text on one line.
 
     Examples
     --------
-    >>> one_line(ValueError("first\\nsecond"))
+    >>> one_line(ValueError("first\nsecond"))
     'first second'
     """
     return " ".join(str(error).split()) or type(error).__name__

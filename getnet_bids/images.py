@@ -12,6 +12,7 @@ import numpy as np
 from isal import igzip
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from .errors import ImageError, one_line
@@ -66,7 +67,7 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
         raise ImageError(name, "truncated: its gzip data end early; copy or fetch it again") from None
     except (igzip.BadGzipFile, igzip.isal_zlib.error) as error:
         raise ImageError(name, f"damaged gzip data ({error}); copy or fetch it again") from None
-    except (HeaderDataError, ImageFileError) as error:
+    except (HeaderDataError, ImageFileError, WrapStructError) as error:
         raise ImageError(name, f"not a valid header ({one_line(error)})") from None
     except OSError as error:
         raise ImageError(name, f"truncated: {one_line(error)}; copy or fetch it again") from None
@@ -112,7 +113,7 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
         kind = {"c": "complex", "V": "colour"}.get(dtype.kind, str(dtype))
         raise ImageError(name, f"holds {kind} numbers; give the magnitude image")
     shape = image.shape
-    if not 2 <= len(shape) or any(n != 1 for n in shape[4:]) or 0 in shape:
+    if len(shape) < 2 or any(n != 1 for n in shape[4:]) or 0 in shape:
         raise ImageError(name, f"has shape {shape}; two, three or four dimensions with voxels are needed")
     proxy = image.dataobj
     scaled = proxy.get_scaled(np.float32) if hasattr(proxy, "get_scaled") else np.asanyarray(proxy)
@@ -163,8 +164,8 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
 def like(image: SpatialImage, data: NDArray[np.floating]) -> SpatialImage:
     """Make a float32 image with another's header.
 
-    Affine, qform, sform and their codes, units, description and extensions stay. What told about the other's
-    values goes: scale and intercept, display range, intent.
+    Affine, qform, sform and their codes, units, description and extensions stay; an unknown unit of length becomes
+    mm, as which it was taken. What told about the other's values goes: scale and intercept, display range, intent.
 
     Parameters
     ----------
@@ -184,6 +185,8 @@ def like(image: SpatialImage, data: NDArray[np.floating]) -> SpatialImage:
         header.set_intent("none")
         header.set_slope_inter(None, None)
         header["cal_min"] = header["cal_max"] = 0
+        if not int(header["xyzt_units"]) & 7:
+            header["xyzt_units"] = int(header["xyzt_units"]) | nib.nifti1.unit_codes["mm"]
     return type(image)(data.astype(np.float32, copy=False), image.affine, header)
 
 

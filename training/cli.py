@@ -1,40 +1,165 @@
-"""getnet-train."""
+"""``getnet-train``: train GetNet on photographs, and ``getnet-train export``: make weights of a run."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
+import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
+
+EPILOG = """
+The same command goes on where a run was stopped or killed. SIGTERM and SIGUSR1 save a checkpoint and end with exit
+code 75, on which a scheduler can requeue the job.
+
+examples:
+  getnet-train --data /data/imagenet/train --max-minutes 30
+  getnet-train --recipe simko2019 --data /data/imagenet/train --run runs/paper --devices 4
+  getnet-train --data photos.tar --set steps=20000 batch=64 families='["head-7T"]'
+  getnet-train export runs/paper --out paper.safetensors --terms terms.md
+"""
+
+
+def default_cache() -> Path:
+    """Where decoded photographs are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "getnet_bids" / "photographs"
+
+
+def train_parser() -> argparse.ArgumentParser:
+    """Make the parser of ``getnet-train``."""
+    parser = argparse.ArgumentParser(
+        prog="getnet-train",
+        description="Train GetNet on photographs. `getnet-train export RUN` makes weights of a run.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data", nargs="+", type=Path, required=True, metavar="PATH", help="folders, .tar files or photographs"
+    )
+    parser.add_argument(
+        "--recipe", help="default, simko2019 or a TOML file [default: that of the run if it has begun, else 'default']"
+    )
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="SETTING=VALUE", help="change settings of the recipe"
+    )
+    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the run [default: runs/RECIPE]")
+    parser.add_argument(
+        "--changed-recipe", action="store_true", help="go on with a run although its recipe was another"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(), metavar="DIR", help="decoded photographs [%(default)s]"
+    )
+    parser.add_argument("--cache-only", action="store_true", help="decode the photographs, then stop")
+
+    pace = parser.add_argument_group("pace")
+    pace.add_argument(
+        "--max-minutes", type=minutes, default=math.inf, metavar="M", help="stop, with a checkpoint, after this time"
+    )
+    pace.add_argument(
+        "--save-minutes", type=minutes, default=5.0, metavar="M", help="time between checkpoints [%(default)g]"
+    )
+    pace.add_argument("--log-every", type=count, default=50, metavar="N", help="steps between figures [%(default)s]")
+    pace.add_argument(
+        "--validate-every", type=count, default=500, metavar="N", help="steps between validations [%(default)s]"
+    )
+
+    devices = parser.add_argument_group("devices (Lightning Fabric)")
+    devices.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, mps [%(default)s]")
+    devices.add_argument("--devices", default="auto", help="how many, or which as in 0,2 [%(default)s: all GPUs]")
+    devices.add_argument("--num-nodes", type=count, default=1, metavar="N", help="[%(default)s]")
+    devices.add_argument("--strategy", default="auto", help="auto or ddp [%(default)s]")
+    return parser
+
+
+def export_parser() -> argparse.ArgumentParser:
+    """Make the parser of ``getnet-train export``."""
+    parser = argparse.ArgumentParser(
+        prog="getnet-train export", description="Write a run's weights as safetensors, and a model card beside them."
+    )
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="[default: RUN/getnet.safetensors]")
+    parser.add_argument(
+        "--terms", type=Path, metavar="FILE", help="Markdown on the photographs' sources and terms, for the card"
+    )
+    return parser
+
+
+def minutes(text: str) -> float:
+    """Read a time."""
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"{text} minutes")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a number above 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return value
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="getnet-train", description="Train GetNet on photographs.")
-    parser.add_argument("--recipe", default="default")
-    parser.add_argument("--data", nargs="+", required=True, type=Path)
-    parser.add_argument("--run", type=Path, default=Path("runs/default"))
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "getnet_bids" / "photographs")
-    parser.add_argument("--max-minutes", type=float, default=math.inf)
-    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    args = parser.parse_args(argv)
+    """Run the command line; gives the exit code: 0, 1 for an error, 75 if it was told to stop."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        if argv[:1] == ["export"]:
+            return run_export(export_parser().parse_args(argv[1:]))
+        return run_training(train_parser().parse_args(argv))
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"getnet-train: {error}", file=sys.stderr)
+        return 1
+
+
+def run_training(args: argparse.Namespace) -> int:
+    """Train."""
+    from .recipe import load_recipe
+
+    began = args.run / "recipe.toml" if args.run else Path("runs/default/recipe.toml")
+    name = args.recipe or (str(began) if began.exists() else "default")
+    recipe = load_recipe(name, args.set)
+    run = args.run or Path("runs") / recipe.name
 
     from lightning.fabric import Fabric
 
-    from .loop import REQUEUE, train
-    from .photographs import photographs
-    from .recipe import load_recipe
+    from .cache import photographs
+    from .loop import Outcome, Pace, train
+    from .signals import REQUEUE
 
-    recipe = load_recipe(args.recipe, **{k: json.loads(v) for k, v in args.set})
-    args.run.mkdir(parents=True, exist_ok=True)
-    (args.run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2))
-    fabric = Fabric(precision=recipe.precision)
+    if args.cache_only:
+        photographs(args.data, args.cache, recipe.photographs, recipe.seed)
+        return 0
+    fabric = Fabric(
+        accelerator=args.accelerator,
+        devices=args.devices if not args.devices.isdigit() else int(args.devices),
+        num_nodes=args.num_nodes,
+        strategy=args.strategy,
+        precision=recipe.precision,
+    )
     fabric.launch()
-    photos = photographs(args.data, args.cache)
-    done = train(recipe, photos, args.run, fabric, args.max_minutes)
-    return 0 if done or math.isfinite(args.max_minutes) else REQUEUE
+    with fabric.rank_zero_first(local=True):
+        photos = photographs(args.data, args.cache, recipe.photographs, recipe.seed)
+    if fabric.is_global_zero:
+        run.mkdir(parents=True, exist_ok=True)
+        print(f"{run}: recipe {recipe.name}, {len(photos)} photographs", file=sys.stderr)
+    fabric.barrier()
+    pace = Pace(args.max_minutes, args.save_minutes, args.log_every, args.validate_every)
+    outcome = train(recipe, photos, run, fabric, pace, args.changed_recipe)
+    if fabric.is_global_zero:
+        print(f"{run}: {outcome.value}; getnet-train export {run} makes weights of it", file=sys.stderr)
+    return REQUEUE if outcome is Outcome.SIGNAL else 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Export."""
+    from .export import export
+
+    terms = args.terms.read_text() if args.terms else ""
+    for path in export(args.run, args.out, terms):
+        print(path)
+    return 0
 
 
 if __name__ == "__main__":

@@ -101,12 +101,10 @@ def random_log_gain(share: Tensor, recipe: Recipe, flat: float, generator: torch
     choose = (uniform(n, 0, 1, generator) < often)[:, None, None]
     log_gain = torch.where(choose, coil, smooth)[:, None]
 
-    if recipe.peak > 0:
-        strength = uniform(n, 0, recipe.peak, generator)
-    else:
-        strength = uniform(n, least, greatest, generator)
+    by_peak = recipe.peak > 0
+    strength = uniform(n, *((0, recipe.peak) if by_peak else (least, greatest)), generator)
     strength = torch.where(uniform(n, 0, 1, generator) < flat, 0.0, strength)
-    return with_peak(log_gain, strength) if recipe.peak > 0 else with_spread(log_gain, share, strength)
+    return with_peak(log_gain, strength) if by_peak else with_spread(log_gain, share, strength)
 
 
 def with_peak(log_gain: Tensor, peak: Tensor) -> Tensor:

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import csv
-import json
+import enum
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
-from tqdm import tqdm
 
-from getnet_bids.core.network import GetNet
+from getnet_bids.core.network import GetNet, GetNetConfig
 
-from . import checkpoint
+from . import checkpoint, record
+from .batches import batches
+from .hardware import hardware
+from .journal import Journal
 from .neednet import neednet_loss
-from .pairs import Pairs, make_pairs
 from .photographs import Photographs
+from .progress import Progress
 from .recipe import Recipe
-from .validation import validate
+from .signals import stop_on_signal
+from .validation import collapsed, validate
 
-CHUNK = 16
-"""Pairs are drawn in chunks of this size, each from a seed of its own, so that a step is the same however many
-processes share it."""
-REQUEUE = 75
-"""Exit code of a training that was told to stop and can go on (sysexits' EX_TEMPFAIL)."""
+AGREE = 10
+"""Several processes ask each other every so many steps whether one of them was told to stop."""
+
+
+class Outcome(enum.Enum):
+    """Why a training returned."""
+
+    DONE = "all steps are done"
+    TIME = "its time is over"
+    SIGNAL = "it was told to stop"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often things are done beside the steps; changes no weight.
+
+    Parameters
+    ----------
+    max_minutes : float
+        Stop, with a checkpoint, after this time.
+    save_minutes : float
+        Time between checkpoints; 0 saves after every step.
+    log_every, validate_every : int
+        Steps between rows of figures, and between validations.
+    """
+
+    max_minutes: float = math.inf
+    save_minutes: float = 5.0
+    log_every: int = 50
+    validate_every: int = 500
 
 
 class Trainee(torch.nn.Module):
@@ -49,77 +70,14 @@ class Trainee(torch.nn.Module):
         return self.network.log_gain(slices)
 
 
-def learning_rate(step: int, recipe: Recipe) -> float:
-    """Rise linearly, then fall as a cosine."""
-    if step < recipe.warmup:
-        return recipe.learning_rate * (step + 1) / recipe.warmup
-    progress = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
-    low = recipe.final_rate
-    return recipe.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)
-
-
-def chunk_of_pairs(photos: Photographs, recipe: Recipe, step: int, chunk: int, device: torch.device) -> Pairs:
-    """Make chunk number `chunk` of a step: a function of its arguments alone, so that resuming needs no state."""
-    size = min(CHUNK, recipe.batch)
-    first = step * recipe.batch + chunk * size
-    which = [photograph_at(first + i, len(photos), recipe.seed) for i in range(size)]
-    rng = np.random.default_rng([recipe.seed, step, chunk])
-    crops = torch.from_numpy(photos.crops(which, rng)).to(device, non_blocking=True)
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    return make_pairs(crops, recipe, generator)
-
-
-_order: dict[tuple[int, int, int], np.ndarray] = {}
-
-
-def photograph_at(place: int, count: int, seed: int) -> int:
-    """Give the photograph at a place of the endless sequence of shuffled epochs."""
-    epoch, within = divmod(place, count)
-    key = (epoch, count, seed)
-    if key not in _order:
-        while len(_order) > 2:
-            _order.pop(next(iter(_order)), None)
-        _order[key] = np.random.default_rng([seed, epoch]).permutation(count)
-    return int(_order[key][within])
-
-
-def steps_of_pairs(
-    photos: Photographs, recipe: Recipe, start: int, rank: int, world: int, device: torch.device
-) -> Iterator[Pairs]:
-    """Make this process's share of each step's pairs, from step `start` on."""
-    chunks = max(1, recipe.batch // CHUNK)
-    if chunks % world:
-        raise ValueError(f"a batch of {recipe.batch} pairs ({chunks} chunks) cannot be shared by {world} processes")
-    for step in range(start, recipe.steps):
-        parts = [chunk_of_pairs(photos, recipe, step, c, device) for c in range(rank, chunks, world)]
-        yield Pairs(*(torch.cat([getattr(p, name) for p in parts]) for name in Pairs.__dataclass_fields__))
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGUSR1 into an event, inside the block."""
-    asked = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def train(
     recipe: Recipe,
     photos: Photographs,
     run: Path,
     fabric: Fabric,
-    max_minutes: float = math.inf,
-    save_minutes: float = 5.0,
-    validate_every: int = 500,
-) -> bool:
+    pace: Pace | None = None,
+    changed_recipe: bool = False,
+) -> Outcome:
     """Train, or go on where the run folder's checkpoint stands.
 
     Parameters
@@ -128,89 +86,135 @@ def train(
     photos : Photographs
         Split here into training and validation.
     run : Path
-        Folder of the run: gets ``checkpoint.pt``, ``log.csv`` and TensorBoard's files.
+        Folder of the run: gets ``checkpoint.pt``, ``recipe.toml``, ``run.json``, ``figures.csv`` and ``tensorboard/``.
     fabric : Fabric
         Launched; says on what devices and in what precision.
-    max_minutes : float
-        Stop (with a checkpoint) after this time.
-    save_minutes : float
-        Time between checkpoints.
-    validate_every : int
-        Steps between validations.
+    pace : Pace, optional
+    changed_recipe : bool
+        Go on even if the run was begun with another recipe.
 
     Returns
     -------
-    bool
-        Whether all steps are done; if not, calling again goes on.
-    """
-    training, held_out = photos.split(recipe.validation, recipe.photographs, recipe.seed)
-    torch.manual_seed(recipe.seed)
-    network = GetNet().to(memory_format=torch.channels_last)
-    average = copy.deepcopy(network).requires_grad_(False).to(fabric.device)
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
-    model, optimiser = fabric.setup(Trainee(network), optimiser)
-    start, minutes = checkpoint.load(run, network, average, optimiser)
+    Outcome
+        If it is not DONE, calling again goes on.
 
-    log = open(run / "log.csv", "a", newline="") if fabric.is_global_zero else None  # noqa: SIM115
+    Raises
+    ------
+    ValueError
+        The photographs are too few, the batch cannot be shared by the processes, or the checkpoint does not fit.
+    FloatingPointError
+        The loss is not finite any more; the checkpoint is from before.
+    """
+    pace = pace or Pace()
+    training, held_out = photos.split(recipe.validation)
+    torch.manual_seed(recipe.seed)
+    network = GetNet(GetNetConfig(recipe.widths, recipe.depths)).to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).requires_grad_(False).to(fabric.device)
+    model, optimiser = fabric.setup(Trainee(network), make_optimiser(network, recipe))
+    standing = checkpoint.load(run, network, average, optimiser, recipe, changed_recipe)
+    if standing.step >= recipe.steps:
+        return Outcome.DONE
+
+    first = fabric.is_global_zero
+    if first:
+        record.begin(run, recipe, photos.facts, hardware(fabric.device, fabric.world_size), standing.step)
+    journal = Journal(run, standing.step) if first else None
+    progress = Progress(standing.step * recipe.batch, recipe.steps * recipe.batch, shown=first)
+    source = batches(training, recipe, standing.step, fabric.global_rank, fabric.world_size, fabric.device)
+    chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
+    names, sums, summed = ("loss", "need", "direct"), torch.zeros(3, device=fabric.device), 0
     began = saved = time.monotonic()
-    done = start
-    batches = steps_of_pairs(training, recipe, start, fabric.global_rank, fabric.world_size, fabric.device)
-    with (
-        stop_on_signal() as asked,
-        tqdm(
-            total=recipe.steps * recipe.batch,
-            initial=start * recipe.batch,
-            unit="pair",
-            mininterval=2.0,
-            disable=not fabric.is_global_zero,
-        ) as bar,
-    ):
-        sums: dict[str, float] = {}
-        for step, pairs in enumerate(batches, start):
+    spent = standing.minutes
+    with stop_on_signal() as asked:
+        for pairs in source:
+            rate = learning_rate(standing.step, recipe)
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, recipe)
-            losses = neednet_loss(model, pairs, recipe.loss)
+                group["lr"] = rate
+            losses = neednet_loss(model, pairs, recipe.loss, chunks)
             fabric.backward(losses["loss"])
-            fabric.clip_gradients(model, optimiser, max_norm=recipe.clip)
+            if recipe.clip > 0:
+                fabric.clip_gradients(model, optimiser, max_norm=recipe.clip)
             optimiser.step()
             optimiser.zero_grad()
-            update_average(average, network, min(recipe.ema, (step + 1) / (step + 10)))
-            done = step + 1
-            bar.update(recipe.batch)
+            standing.step += 1
+            update_average(average, network, min(recipe.ema, standing.step / (standing.step + 9)))
+            sums, summed = sums + torch.stack([losses[name].detach() for name in names]), summed + 1
+            progress.update(recipe.batch)
 
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            if done % 50 == 0:
-                means = {name: value / 50 for name, value in sums.items()}
-                sums = {}
-                bar.set_postfix({k: f"{v:.4f}" for k, v in means.items()})
-                write_row(log, done, "training", means)
-            if done % validate_every == 0 or done == recipe.steps:
-                figures = validate(average, held_out, recipe, fabric.device)
-                write_row(log, done, "validation", figures)
-                bar.write(f"step {done}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
             now = time.monotonic()
-            late = now - began > 60 * max_minutes
-            if fabric.is_global_zero and (
-                now - saved > 60 * save_minutes or late or asked.is_set() or done == recipe.steps
-            ):
-                checkpoint.save(run, network, average, optimiser, done, minutes + (now - began) / 60, asdict(recipe))
+            standing.minutes = spent + (now - began) / 60
+            done = standing.step == recipe.steps
+            late = now - began > 60 * pace.max_minutes
+            late, told = agreed([late, asked.is_set()], fabric, standing.step)
+            stop = done or late or told
+            save = first and (stop or now - saved > 60 * pace.save_minutes)
+            log = standing.step % pace.log_every == 0 or stop
+            if (log or save) and not torch.isfinite(losses["loss"]):
+                raise FloatingPointError(
+                    f"the loss is not finite at step {standing.step}: lower learning_rate, or raise warmup"
+                )
+            if log:
+                means = fabric.all_reduce(sums / summed, reduce_op="mean").tolist()
+                sums, summed = torch.zeros_like(sums), 0
+                figures = dict(zip(names, means, strict=True))
+                progress.show(figures)
+                if journal:
+                    pace_figures = {"minutes": standing.minutes, "learning_rate": rate}
+                    journal.write(
+                        standing.step, "training", pace_figures | {"pairs_per_second": progress.rate} | figures
+                    )
+            if journal and (standing.step % pace.validate_every == 0 or done):
+                standing.figures = validate(average, held_out, recipe, fabric.device)
+                journal.write(standing.step, "validation", standing.figures)
+                text = ", ".join(f"{name} {value:.4f}" for name, value in standing.figures.items())
+                progress.say(f"step {standing.step}, held-out photographs: {text}")
+                if collapsed(standing.figures):
+                    progress.say("warning: the field follows the picture's own brightness (leak): a low-pass filter?")
+            if save:
+                checkpoint.save(run, network, average, optimiser, standing, recipe)
                 saved = now
-            if late or asked.is_set():
+            if stop:
                 break
-    if log:
-        log.close()
-    return done >= recipe.steps
+    progress.close()
+    if journal:
+        journal.close()
+    fabric.barrier()
+    return Outcome.DONE if done else Outcome.SIGNAL if told else Outcome.TIME
+
+
+def make_optimiser(network: GetNet, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make the recipe's optimiser."""
+    kind = {"adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}[recipe.optimiser]
+    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Rise linearly, then fall as a cosine.
+
+    Examples
+    --------
+    >>> recipe = Recipe(learning_rate=1.0, warmup=10, steps=110, final_rate=0.5)
+    >>> [learning_rate(step, recipe) for step in (0, 9, 10, 60, 110)]
+    [0.1, 1.0, 1.0, 0.75, 0.5]
+    """
+    if step < recipe.warmup:
+        return recipe.learning_rate * (step + 1) / recipe.warmup
+    progress = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
+    low = recipe.final_rate
+    return recipe.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def agreed(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
+    """Say which wishes at least one process has; several processes find out in every tenth step."""
+    if fabric.world_size == 1:
+        return wishes
+    if step % AGREE:
+        return [False] * len(wishes)
+    shared = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="sum")
+    return [value > 0 for value in shared.tolist()]
 
 
 @torch.no_grad()
 def update_average(average: GetNet, network: GetNet, decay: float) -> None:
     """Move the averaged weights towards the present ones."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-
-
-def write_row(log, step: int, kind: str, figures: dict[str, float]) -> None:  # noqa: ANN001
-    """Add a line to the log: step, kind, then the figures as JSON."""
-    if log:
-        csv.writer(log).writerow([step, kind, json.dumps({k: round(v, 6) for k, v in figures.items()})])
-        log.flush()

@@ -8,10 +8,10 @@ is flat, rule that out: for them G(v·k) itself must equal k.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-
-from getnet_bids.core.network import GetNet
 
 from .pairs import Pairs
 
@@ -22,22 +22,36 @@ def centred(x: Tensor, weight: Tensor) -> Tensor:
     return x - (x * weight).sum((1, 2), keepdim=True) / total
 
 
-def weighted_mean(x: Tensor, weight: Tensor) -> Tensor:
-    """Mean over all cells of the batch, each by its weight."""
-    return (x * weight).sum() / weight.sum().clamp_min(1e-6)
-
-
-def neednet_loss(network: GetNet, pairs: Pairs, kind: str = "log") -> dict[str, Tensor]:
-    """Compute the loss of a batch.
+def weighted_means(x: Tensor, weight: Tensor, chunks: int = 1) -> Tensor:
+    """Mean over all cells of each chunk of slices, each cell by its weight; shape (chunks,).
 
     Parameters
     ----------
-    network : GetNet
-        Or what wraps it; called with the slices, it gives `GetNet.log_gain`'s two results.
+    x, weight : Tensor, shape (N, ...)
+    chunks : int
+        Into so many equal parts the N slices are divided, in their order.
+    """
+    x, weight = x.reshape(chunks, -1), weight.reshape(chunks, -1)
+    return (x * weight).sum(1) / weight.sum(1).clamp_min(1e-6)
+
+
+def neednet_loss(
+    network: Callable[[Tensor], tuple[Tensor, Tensor]], pairs: Pairs, kind: str = "log", chunks: int = 1
+) -> dict[str, Tensor]:
+    """Compute the loss of a batch: the mean of its chunks' losses, whatever chunks it is put together of.
+
+    Parameters
+    ----------
+    network : callable
+        `GetNet.log_gain`, or what wraps it.
     pairs : Pairs
+        N pairs.
     kind : {"log", "gain"}
         ``log``: mean absolute error of the logarithms, free of scale, on posterised photographs of each field
-        itself and on plain ones of their ratio. ``gain``: the paper's mean absolute error of N(v, k).
+        itself and on plain ones of their ratio. ``gain``: the paper's |k - N(v, k)|, where k and N are first
+        divided by their means, since this network does not see the scale of its input.
+    chunks : int
+        Number of chunks that the pairs were drawn in.
 
     Returns
     -------
@@ -50,19 +64,28 @@ def neednet_loss(network: GetNet, pairs: Pairs, kind: str = "log") -> dict[str, 
     first, second = log_gain[:n], log_gain[n:]
     truth_first, truth_second = pairs.log_gain_first, pairs.log_gain_second
     weight = pairs.weight
+    plain = weight * ~pairs.flat[:, None, None]
 
     ratio = centred(first - second - truth_first + truth_second, weight).abs()
-    direct = torch.stack([centred(first - truth_first, weight), centred(second - truth_second, weight)]).abs()
-    plain = weight * ~pairs.flat[:, None, None]
-    known = (weight * pairs.flat[:, None, None]).expand_as(direct)
-    need_error, direct_error = weighted_mean(ratio, plain), weighted_mean(direct, known)
+    need = weighted_means(ratio, plain, chunks)
+    both = [centred(first - truth_first, weight), centred(second - truth_second, weight)]
+    direct_error = torch.stack(both, 1).abs()
+    known = (weight * pairs.flat[:, None, None])[:, None].expand_as(direct_error)
+    direct = weighted_means(direct_error, known, chunks)
+
     if kind == "gain":
-        truth = torch.exp(truth_first - truth_second)
-        loss = weighted_mean((torch.exp(first - second) - truth).abs(), weight)
+        estimate, truth = (of_mean_one(x.exp(), weight) for x in (first - second, truth_first - truth_second))
+        loss = weighted_means((estimate - truth).abs(), weight, chunks)
     else:
-        share = plain.sum() / weight.sum().clamp_min(1e-6)
-        loss = share * need_error + (1 - share) * direct_error
+        share = plain.reshape(chunks, -1).sum(1) / weight.reshape(chunks, -1).sum(1).clamp_min(1e-6)
+        loss = share * need + (1 - share) * direct
         # The spread learns the size of the error and leaves the error itself alone.
-        spread = log_spread.reshape(2, n, *log_spread.shape[1:])
-        loss = loss + 0.02 * weighted_mean(direct.detach() / spread.exp() + spread, known)
-    return {"loss": loss, "need": need_error.detach(), "direct": direct_error.detach()}
+        spread = torch.stack([log_spread[:n], log_spread[n:]], 1)
+        loss = loss + 0.02 * weighted_means(direct_error.detach() / spread.exp() + spread, known, chunks)
+    return {"loss": loss.mean(), "need": need.mean().detach(), "direct": direct.mean().detach()}
+
+
+def of_mean_one(gain: Tensor, weight: Tensor) -> Tensor:
+    """Divide each slice's gain by its weighted mean; shapes (N, 16, 16)."""
+    total = weight.sum((1, 2), keepdim=True).clamp_min(1e-6)
+    return gain * total / (gain * weight).sum((1, 2), keepdim=True).clamp_min(1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,13 @@ class Pairs:
     log_gain_second: Tensor
     weight: Tensor
     flat: Tensor
+
+
+def joined(parts: list[Pairs]) -> Pairs:
+    """Put batches of pairs behind each other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Pairs(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Pairs)))
 
 
 def make_pairs(photos: Tensor, recipe: Recipe, generator: torch.Generator) -> Pairs:

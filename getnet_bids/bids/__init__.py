@@ -1,1 +1,1 @@
-"""."""
+"""BIDS: finding inputs, naming outputs, sidecars, dataset files, run status."""

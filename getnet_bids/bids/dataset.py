@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -18,8 +17,9 @@ BIDS_VERSION = "1.10.0"
 IGNORED = "*.html\nfigures\n*_biasfield.*\n*_metrics.*\n"
 DESCRIPTIONS = (
     "desc_id\tdescription\n"
-    "preproc\tCorrected for intensity non-uniformity by GetNet; also the gain field that was divided out.\n"
+    "desc-preproc\tCorrected for intensity non-uniformity by GetNet; also the gain field that was divided out.\n"
 )
+ABOUT_DESCRIPTIONS = '{\n  "Description": "What the values of the desc entity stand for."\n}\n'
 DESCRIPTION = "dataset_description.json"
 
 
@@ -85,6 +85,7 @@ def prepare_output(raw: Path, out: Path) -> None:
     once = {
         ".bidsignore": IGNORED,
         "descriptions.tsv": DESCRIPTIONS,
+        "descriptions.json": ABOUT_DESCRIPTIONS,
         "README.md": (texts / "README.md").read_text(encoding="utf-8"),
         "logs/CITATION.md": (texts / "CITATION.md").read_text(encoding="utf-8").format(version=__version__),
     }
@@ -113,10 +114,13 @@ def description(raw: Path, out: Path) -> dict[str, Any]:
     source = {"URL": link}
     if doi := about.get("DatasetDOI"):
         source["DOI"] = str(doi)
+    listed = about.get("Authors")
+    authors = listed if listed and isinstance(listed, list) else [f"The authors of {about.get('Name') or raw.name}"]
     content: dict[str, Any] = {
         "Name": f"GetNet intensity correction of {about.get('Name') or raw.name}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
+        "Authors": [*authors, "The getnet_bids developers"],
         "GeneratedBy": [
             {
                 "Name": "getnet_bids",
@@ -129,4 +133,4 @@ def description(raw: Path, out: Path) -> dict[str, Any]:
     }
     if licence := about.get("License"):
         content["License"] = licence
-    return json.loads(json.dumps(content))
+    return content

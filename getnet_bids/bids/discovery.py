@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .names import DERIVED_ONLY, WEIGHTED, Name
+from .names import DERIVED_ONLY, ON_REQUEST, WEIGHTED, Name
 
 IMAGES = (".nii.gz", ".nii")
 
@@ -54,10 +54,13 @@ class Found:
         In the order of subject, session, file name.
     passed_over : dict of str
         Files that look like images of the kind asked for but are not taken, and why.
+    others : dict of int
+        How many there are of each suffix that is taken only when named.
     """
 
     sources: list[Source] = field(default_factory=list)
     passed_over: dict[str, str] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
 
 
 def find_images(
@@ -95,6 +98,8 @@ def find_images(
                 found.passed_over[relative] = f"not a BIDS name: {error}"
                 continue
             if name.suffix not in suffixes:
+                if name.suffix in ON_REQUEST:
+                    found.others[name.suffix] = found.others.get(name.suffix, 0) + 1
                 continue
             stem = str(name).removesuffix(name.extension)
             reason = objection(name, expected) or (
@@ -149,12 +154,3 @@ def entries(folder: Path) -> list[str]:
 def not_fetched(path: Path) -> bool:
     """Tell whether an image is only a link whose target is not here, as git-annex leaves it."""
     return path.is_symlink() and not path.exists()
-
-
-def other_images(root: Path, participants: Collection[str] | None, suffixes: Collection[str]) -> dict[str, int]:
-    """Count images of some suffixes, for the hint that they can be asked for."""
-    found = find_images(root, participants, None, suffixes)
-    counts: dict[str, int] = {}
-    for source in found.sources:
-        counts[source.name.suffix] = counts.get(source.name.suffix, 0) + 1
-    return counts

@@ -22,9 +22,7 @@ FIELD = (
 )
 
 
-def write_sidecars(
-    source: Source, outputs: Outputs, skull_stripped: tuple[bool, str], made: dict[str, Any]
-) -> None:
+def write_sidecars(source: Source, outputs: Outputs, skull_stripped: tuple[bool, str], made: dict[str, Any]) -> None:
     """Write the sidecars of an image's results, that of the corrected image last: it says that all is complete.
 
     Parameters

@@ -95,7 +95,11 @@ def toml(values: dict[str, Any]) -> str:
     refine = true
     modalities = ["T1w", "T2w"]
     """
-    lines = [f"{key} = {json.dumps(value, default=str)}\n" for key, value in values.items() if value is not None]
+    lines = [
+        f"{key} = {json.dumps(value, default=str, ensure_ascii=False)}\n"
+        for key, value in values.items()
+        if value is not None
+    ]
     return "".join(lines)
 
 

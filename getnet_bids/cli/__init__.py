@@ -1,1 +1,1 @@
-"""."""
+"""Command lines: options, messages and exit codes."""

@@ -125,7 +125,9 @@ def correct_volume(
         where = "" if mask is None else " inside the mask; leave the mask out, or give the right one"
         raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{where}")
     log_field = estimate_log_field(seen * foreground, voxel, network, chosen, options)
-    log_field -= log_field[chosen].double().mean().float()
+    fitted = log_field[chosen]
+    # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
+    log_field = log_field.clamp(fitted.min(), fitted.max()) - fitted.double().mean().float()
     field = log_field.exp_().reshape(spatial).cpu().numpy()
     corrected = image / (field if image.ndim < 4 else field[..., None])
     return CorrectedVolume(corrected, field, chosen.reshape(spatial).cpu().numpy())

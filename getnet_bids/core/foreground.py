@@ -33,29 +33,31 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
         Nothing is set if no voxel is above 0.
     """
     longest = max(s * v for s, v in zip(volume.shape, voxel_size, strict=True))
-    block = [max(1, min(s, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
-    coarse = F.avg_pool3d(volume[None, None].clamp_min(0), block, ceil_mode=True)[0, 0]
-    means = coarse.cpu().numpy()
-    block_level, voxel_level = thresholds(means)
-    body = torch.from_numpy(whole(means > block_level)).to(volume.device)
+    block = [min(s, max(2, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
+    positive = volume[None, None].clamp_min(0)
+    means = F.avg_pool3d(positive, block, ceil_mode=True)[0, 0]
+    squares = F.avg_pool3d(positive.square(), block, ceil_mode=True)[0, 0]
+    deviations = (squares - means.square()).clamp_min(0).sqrt()
+    block_level, voxel_level = thresholds(means.cpu().numpy(), deviations.cpu().numpy())
+    body = torch.from_numpy(whole((means > block_level).cpu().numpy())).to(volume.device)
     for axis in range(3):
         index = torch.arange(volume.shape[axis], device=volume.device) // block[axis]
         body = body.index_select(axis, index)
     return body & (volume > voxel_level)
 
 
-def thresholds(means: NDArray[np.floating]) -> tuple[float, float]:
+def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) -> tuple[float, float]:
     """Find the levels above which block means, and voxels, are signal.
 
-    Otsu's threshold (1979) of the square roots tells the bright from the dark. If the dark is far below the bright
-    it is noise: blocks are signal when they are five of its standard deviations above it, voxels when they are above
-    what one in a few hundred of them reaches by Rayleigh's distribution. In any case both levels are low against
-    the bright, so that tissue in the field's darkest corner is kept.
+    Both lie at a tenth of the bright (what is above Otsu's threshold of the square roots, 1979), low enough for
+    tissue in a field's darkest corner. Where there is more noise than that they lie higher: blocks are signal from
+    five standard deviations above the noise, voxels from twice its mean, what one in twenty of them reaches by Rayleigh's
+    distribution.
 
     Parameters
     ----------
-    means : ndarray
-        Block means, none negative.
+    means, deviations : ndarray, same shape
+        Mean and standard deviation of each block's voxels, none negative.
 
     Returns
     -------
@@ -66,15 +68,30 @@ def thresholds(means: NDArray[np.floating]) -> tuple[float, float]:
     --------
     >>> import numpy as np
     >>> noise, tissue = np.full(700, 3.0), np.linspace(60, 140, 300)
-    >>> block, voxel = thresholds(np.concatenate([noise, tissue]))
+    >>> means, deviations = np.concatenate([noise, tissue]), np.concatenate([0.5 * noise, 0.1 * tissue])
+    >>> block, voxel = thresholds(means, deviations)
     >>> 3 < block < 30, 3 < voxel < 30
     (True, True)
     """
     positive = means[means > 0]
     if positive.size == 0:
         return 0.0, 0.0
-    root = np.sqrt(np.minimum(means, np.quantile(positive, 0.99)))
-    counts, edges = np.histogram(root, 128, (0, root.max()))
+    split = otsu(np.sqrt(np.minimum(means, np.quantile(positive, 0.99)))) ** 2
+    bright = np.median(means[means > split])
+    block = voxel = 0.1 * bright
+    # Noise alone has a deviation of 0.52 means, and all its blocks have about one mean; borders of tissue have not.
+    noisy = means[(means < 0.25 * bright) & (deviations > 0.35 * means) & (deviations < 0.7 * means)]
+    if noisy.size > 0.02 * means.size:
+        noise = np.median(noisy)
+        spread = 1.48 * np.median(np.abs(noisy - noise))
+        if spread < 0.3 * noise:
+            block, voxel = max(block, noise + 5 * spread), max(voxel, 2.0 * noise)
+    return float(min(block, 0.3 * bright)), float(min(voxel, 0.3 * bright))
+
+
+def otsu(values: NDArray[np.floating]) -> float:
+    """Split values in two so that the variance between the parts is greatest."""
+    counts, edges = np.histogram(values, 128, (0, values.max()))
     centre = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
@@ -82,14 +99,7 @@ def thresholds(means: NDArray[np.floating]) -> tuple[float, float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (first / below - (first[-1] - first) / above) ** 2
     best = np.nanmax(between[:-1])
-    split = edges[1:-1][np.isclose(between[:-1], best)].mean() ** 2
-    bright, dark = np.median(means[means > split]), means[means <= split]
-    block = voxel = 0.0
-    if dark.size and np.median(dark) < 0.25 * bright:
-        noise = np.median(dark)
-        block, voxel = noise + 5 * 1.48 * np.median(np.abs(dark - noise)), 2.6 * noise
-    block, voxel = (float(np.clip(level, 0.1 * bright, 0.3 * bright)) for level in (block, voxel))
-    return block, voxel
+    return float(edges[1:-1][np.isclose(between[:-1], best)].mean())
 
 
 def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -47,9 +47,10 @@ class Box:
     def around(cls, foreground: Tensor, voxel_size: tuple[float, float, float]) -> Box:
         """Enclose the voxels that are set, shape (X, Y, Z), all but the outermost thousandth at each side."""
         low, high = [], []
-        for axis, size in enumerate(voxel_size):
-            others = [a for a in range(3) if a != axis]
-            share = foreground.sum(others).double().cumsum(0)
+        flat = foreground.sum(2)
+        profiles = flat.sum(1), flat.sum(0), foreground.flatten(0, 1).sum(0)
+        for profile, size in zip(profiles, voxel_size, strict=True):
+            share = profile.double().cumsum(0)
             share = share / share[-1]
             inside = torch.nonzero((share > 1e-3) & (share - torch.diff(share, prepend=share.new_zeros(1)) < 1 - 1e-3))
             low.append(float(inside[0]) * size)
@@ -108,9 +109,8 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
         count = max(1, min(round(last - first), round((box.high[axis] - box.low[axis]) / box.extent * SLICES)))
         index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count).astype(np.intp)
         index = np.clip(index, 0, shape[axis] - 1)
-        u, v = (cell_centres + (box.low[a] + box.high[a]) / 2 for a in others)
-        position = [u, v]
-        position.insert(axis, (index + 0.5) * voxel_size[axis])
+        position = [cell_centres + (box.low[a] + box.high[a]) / 2 for a in others]
+        position.insert(axis, (index + 0.5) * np.float64(voxel_size[axis]))
         planes.append(Plane(axis, index, (position[0], position[1], position[2])))
     return planes
 

@@ -11,8 +11,8 @@ def ellipsoid(radius: float) -> np.ndarray:
     return sum((x / (radius * r)) ** 2 for x, r in zip(axes, (0.85, 0.95, 0.9), strict=True)) - 1
 
 
-def head(noise: float = 0.02) -> np.ndarray:
-    """Scalp, skull, gray and white matter with folds, ventricles; 0 outside but for noise."""
+def head(noise: float = 0.02, strength: float = 0.0) -> np.ndarray:
+    """Scalp, skull, gray and white matter with folds, ventricles; shaded by `field(strength)`, with Rician noise."""
     x, y, z = np.meshgrid(*[np.arange(n) * 3.0 for n in SHAPE], indexing="ij")
     folds = 0.12 * np.sin(x / 7) * np.sin(y / 8) * np.sin(z / 9)
     out = np.zeros(SHAPE)
@@ -21,6 +21,7 @@ def head(noise: float = 0.02) -> np.ndarray:
     out[ellipsoid(0.87) < 0] = 0.6
     out[ellipsoid(0.72) + folds < 0] = 1.0
     out[ellipsoid(0.25) < 0] = 0.25
+    out *= field(strength)
     rng = np.random.default_rng(0)
     return np.hypot(out + noise * rng.normal(size=SHAPE), noise * rng.normal(size=SHAPE)).astype(np.float32)
 

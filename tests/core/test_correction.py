@@ -18,7 +18,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def shaded():
-    return head() * field(0.25)
+    return head(strength=0.25)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ def error(log_field, truth, where):
 
 
 def test_brings_a_field_nearer_to_the_truth():
-    image, truth = head(0.02) * field(0.1), field(0.1)
+    image, truth = head(0.02, 0.1), field(0.1)
     foreground = image > 0.1
     volume = torch.from_numpy(image * foreground)
     box = Box.around(volume > 0, VOXEL)

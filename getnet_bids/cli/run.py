@@ -1,0 +1,213 @@
+"""One image of a dataset: read, correct, write; and all of them, one after another."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+import torch
+
+from getnet_bids import __version__
+from getnet_bids.bids.discovery import Source, not_fetched
+from getnet_bids.bids.metadata import Metadata
+from getnet_bids.bids.outputs import Outputs, sidecar
+from getnet_bids.bids.provenance import InputFile, Recipe, provenance
+from getnet_bids.bids.sidecars import write_sidecars
+from getnet_bids.bids.skull import skull_stripped
+from getnet_bids.bids.status import RunLog, reason_of
+from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
+from getnet_bids.errors import ImageError
+from getnet_bids.images import decode, like, magnitudes, voxel_size, write
+
+from .progress import Progress
+from .stream import Outcome, stream
+
+if TYPE_CHECKING:
+    from nibabel.spatialimages import SpatialImage
+
+    from getnet_bids.core.network import GetNet
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image to do.
+
+    Parameters
+    ----------
+    source : Source
+    outputs : Outputs
+    """
+
+    source: Source
+    outputs: Outputs
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image read.
+
+    Parameters
+    ----------
+    job : Job
+    file : InputFile
+        What was read.
+    image : SpatialImage
+        Float32, in memory.
+    """
+
+    job: Job
+    file: InputFile
+    image: SpatialImage
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An image corrected.
+
+    Parameters
+    ----------
+    loaded : Loaded
+    volume : CorrectedVolume
+    seconds : float
+        What computing took.
+    """
+
+    loaded: Loaded
+    volume: CorrectedVolume
+    seconds: float
+
+
+def load(job: Job) -> Loaded:
+    """Read a job's image."""
+    source = job.source
+    if not_fetched(source.path):
+        raise ImageError(source.relative, "not fetched; run `datalad get` on it")
+    file, data = InputFile.read(source.path)
+    return Loaded(job, file, decode(data, source.relative))
+
+
+def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
+    """Correct an image."""
+    started = time.monotonic()
+    voxels = magnitudes(loaded.image)
+    size = voxel_size(loaded.image, loaded.job.source.relative)
+    try:
+        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError("out of GPU memory; give a smaller --batch-size, or --device cpu") from error
+    return Computed(loaded, volume, time.monotonic() - started)
+
+
+def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
+    """Write an image's results; the sidecars, which say that they are complete, go first and come last."""
+    loaded, volume = computed.loaded, computed.volume
+    image, outputs = loaded.image, loaded.job.outputs
+    outputs.corrected.parent.mkdir(parents=True, exist_ok=True)
+    for path in (outputs.corrected, outputs.field):
+        sidecar(path).unlink(missing_ok=True)
+    write(like(image, volume.corrected.reshape(image.shape)), outputs.corrected)
+    if outputs.with_field:
+        write(like(image, volume.field), outputs.field)
+    else:
+        outputs.field.unlink(missing_ok=True)
+    run = {
+        "ForegroundVoxels": int(volume.foreground.sum()),
+        "Device": device,
+        "Seconds": round(computed.seconds, 3),
+        "Software": software(),
+    }
+    made = provenance(recipe, loaded.file, outputs.images, run)
+    source = loaded.job.source
+    write_sidecars(source, outputs, skull_stripped(magnitudes(image), metadata.of(source)), made)
+
+
+def run_jobs(
+    jobs: list[Job],
+    network: GetNet,
+    options: Options,
+    recipe: Recipe,
+    log: RunLog,
+    stop_on_failure: bool = False,
+) -> None:
+    """Do all jobs and log what becomes of each.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        At least one.
+    network : GetNet
+        On its device.
+    options : Options
+        The recipe's, and the batch size.
+    recipe : Recipe
+        For the sidecars.
+    log : RunLog
+    stop_on_failure : bool
+        Begin no further image after one failed.
+    """
+    metadata = Metadata(jobs[0].source.root)
+    device = device_text(next(network.parameters()).device)
+    with Progress(len(jobs)) as progress:
+
+        def report(outcome: Outcome[Job]) -> bool:
+            source = outcome.job.source.relative
+            if outcome.error is None:
+                log.add(source, "done", outcome.seconds)
+                progress.ended(source, outcome.seconds)
+                return True
+            reason = reason_of(outcome.error)
+            if not foreseen(outcome.error):
+                stem = Path(source).name.partition(".")[0]
+                reason = f"{type(outcome.error).__name__}: {reason}; see {log.crash(stem, outcome.error)}"
+            log.add(source, "failed", outcome.seconds, reason)
+            progress.ended(source, outcome.seconds, reason)
+            return not stop_on_failure
+
+        stream(
+            jobs,
+            load,
+            partial(compute, network=network, options=options),
+            partial(save, recipe=recipe, metadata=metadata, device=device),
+            report,
+        )
+
+
+def foreseen(error: Exception) -> bool:
+    """Tell whether an error's message says all: then no traceback is kept.
+
+    So it is with files, memory, and a ValueError that this package itself raised about its input.
+    """
+    if isinstance(error, ImageError | OSError | MemoryError):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return isinstance(error, ValueError) and raised_in.startswith("getnet_bids.")
+
+
+def device_text(device: torch.device) -> str:
+    """Name a device, with all that results depend on."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"
+
+
+def software() -> dict[str, Any]:
+    """Give the versions that results depend on."""
+    return {
+        "getnet_bids": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scipy": version("scipy"),
+        "nibabel": nib.__version__,
+        "Python": platform.python_version(),
+        "System": f"{platform.system()} {platform.machine()}",
+    }

@@ -1,0 +1,74 @@
+"""Which pairs a step learns from: a function of the recipe and the step's number, so that resuming needs no state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .pairs import Pairs, joined, make_pairs
+from .photographs import Photographs
+from .recipe import Recipe
+
+
+def batches(
+    photos: Photographs, recipe: Recipe, start: int, rank: int, world: int, device: torch.device
+) -> Iterator[Pairs]:
+    """Make one process's share of each step's pairs, from step `start` on.
+
+    Parameters
+    ----------
+    photos : Photographs
+    recipe : Recipe
+    start : int
+        The first step.
+    rank, world : int
+        Number of this process, and how many share the steps.
+    device : torch.device
+        Where the pairs are made.
+
+    Raises
+    ------
+    ValueError
+        The chunks of a step cannot be shared out evenly.
+    """
+    chunks = max(1, recipe.batch // recipe.chunk)
+    if chunks % world:
+        raise ValueError(
+            f"{chunks} chunks of {recipe.chunk} pairs (a batch of {recipe.batch}) cannot be shared evenly by {world} "
+            f"processes: set batch to a multiple of {recipe.chunk * world}, or a smaller chunk"
+        )
+    for step in range(start, recipe.steps):
+        yield joined([chunk_of_pairs(photos, recipe, step, c, device) for c in range(rank, chunks, world)])
+
+
+def chunk_of_pairs(photos: Photographs, recipe: Recipe, step: int, chunk: int, device: torch.device) -> Pairs:
+    """Make chunk number `chunk` of a step; it is the same whichever process makes it."""
+    size = min(recipe.chunk, recipe.batch)
+    first = step * recipe.batch + chunk * size
+    which = [photograph_at(first + i, len(photos), recipe.seed) for i in range(size)]
+    rng = np.random.default_rng([recipe.seed, step, chunk])
+    crops = torch.from_numpy(photos.crops(which, rng)).to(device)
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+    return make_pairs(crops, recipe, generator)
+
+
+def photograph_at(place: int, count: int, seed: int) -> int:
+    """Give the photograph at a place of the endless sequence of shuffled epochs.
+
+    Examples
+    --------
+    >>> sorted(photograph_at(place, 5, seed=0) for place in range(10, 15))
+    [0, 1, 2, 3, 4]
+    """
+    epoch, within = divmod(place, count)
+    return int(order(epoch, count, seed)[within])
+
+
+@lru_cache(maxsize=3)
+def order(epoch: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Shuffle an epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(count)

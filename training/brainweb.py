@@ -1,0 +1,136 @@
+"""BrainWeb's anatomical models as T1-weighted slices with known tissues.
+
+The models (Aubert-Broche et al., NeuroImage 2006) label each voxel of a head; the signal of each label follows from
+its published relaxation times. `subjectNN_crisp_v.mnc.gz` can be had from https://brainweb.bic.mni.mcgill.ca.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from getnet_bids.core.network import SLICE
+
+SHAPE = (362, 434, 362)
+"""Of a model, axes z, y, x; voxels of 0.5 mm."""
+RELAXATION = {
+    1: ("CSF", 2569, 58, 1.00),
+    2: ("GM", 833, 69, 0.86),
+    3: ("WM", 500, 61, 0.77),
+    4: ("fat", 350, 58, 1.00),
+    5: ("muscle", 900, 30, 1.00),
+    6: ("skin", 900, 30, 1.00),
+    8: ("vessels", 900, 30, 0.70),
+    9: ("connective", 500, 61, 0.77),
+    10: ("dura", 900, 30, 0.70),
+    11: ("marrow", 350, 58, 0.80),
+}
+"""Label: tissue, T1 ms, T2* ms, proton density (BrainWeb's table; muscle's for tissues it does not list). What is
+not here, air and bone, gives no signal."""
+TISSUES = {"CSF": 1, "GM": 2, "WM": 3}
+
+
+def t1w_signal(t1: float, t2star: float, density: float) -> float:
+    """Signal of a spoiled gradient echo, TR 18 ms, TE 10 ms, 30 degrees (BrainWeb's T1w; Ernst and Anderson 1966).
+
+    Examples
+    --------
+    >>> white, gray = t1w_signal(500, 61, 0.77), t1w_signal(833, 69, 0.86)
+    >>> round(gray / white, 2)
+    0.8
+    """
+    e1, angle = math.exp(-18 / t1), math.radians(30)
+    return density * math.sin(angle) * (1 - e1) / (1 - math.cos(angle) * e1) * math.exp(-10 / t2star)
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """Read a discrete anatomical model.
+
+    Returns
+    -------
+    ndarray, shape (362, 434, 362)
+        Labels 0 to 11.
+
+    Raises
+    ------
+    ValueError
+        The file is not one, or damaged.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None
+    size = math.prod(SHAPE)
+    # The voxels are the end of a MINC file, whatever its header.
+    labels = np.frombuffer(raw[-size:], np.uint8)
+    if len(labels) != size or labels.max() > 11:
+        raise ValueError(f"{path}: not a BrainWeb anatomical model (subjectNN_crisp_v.mnc.gz)")
+    return labels.reshape(SHAPE)
+
+
+def to_1mm(fine: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average blocks of 2x2x2 voxels, so that partial volume is real."""
+    z, y, x = (n // 2 for n in fine.shape)
+    return fine.reshape(z, 2, y, 2, x, 2).mean((1, 3, 5), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class HeadSlice:
+    """A slice of a head, 256x256 pixels of 1 mm, without gain field and noise.
+
+    Parameters
+    ----------
+    original : ndarray, shape (256, 256), float32
+        White matter is about 1; 0 where there is no signal.
+    regions : dict of ndarray of bool, shape (256, 256)
+        ``entire image`` (all that has signal), ``CSF``, ``GM``, ``WM`` (of which the pixel is more than half).
+    name : str
+        Model, plane and number.
+    """
+
+    original: NDArray[np.float32]
+    regions: dict[str, NDArray[np.bool_]]
+    name: str
+
+
+def slices_of_model(path: Path, least: float = 0.05) -> Iterator[HeadSlice]:
+    """Cut a model into slices on all three planes.
+
+    Parameters
+    ----------
+    path : Path
+        ``subjectNN_crisp_v.mnc.gz``.
+    least : float
+        Slices of which less than this share has signal are left out.
+
+    Yields
+    ------
+    HeadSlice
+    """
+    labels = read_labels(path)
+    signal = np.zeros(12, np.float32)
+    for label, (_, *relaxation) in RELAXATION.items():
+        signal[label] = t1w_signal(*relaxation)
+    head = to_1mm(signal[labels] / signal[TISSUES["WM"]])
+    tissues = {name: to_1mm((labels == label).astype(np.float32)) > 0.5 for name, label in TISSUES.items()}
+    for axis, plane in enumerate(("axial", "coronal", "sagittal")):
+        for i in range(head.shape[axis]):
+            original = padded(head.take(i, axis))
+            if (original > 0).mean() < least:
+                continue
+            regions = {"entire image": original > 0}
+            regions |= {name: padded(tissue.take(i, axis)) for name, tissue in tissues.items()}
+            yield HeadSlice(original, regions, f"{path.name[:9]} {plane} {i}")
+
+
+def padded(a: NDArray) -> NDArray:
+    """Put a slice into the middle of 256x256 pixels of 0."""
+    low = [(SLICE - n) // 2 for n in a.shape]
+    return np.pad(a, [(w, SLICE - n - w) for w, n in zip(low, a.shape, strict=True)])

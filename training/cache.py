@@ -1,0 +1,190 @@
+"""A cache of decoded photographs, so that epochs are fast.
+
+It is a folder of three files: ``pixels.bin`` (all photographs' gray values, one after the other), ``index.npy``
+(where each lies, its size and a hash of its content) and ``cache.json`` (what it was made from, with checksums). It
+is built beside its place and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from isal.isal_zlib import crc32
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .decode import UNREADABLE, decode
+from .photographs import ROW, Photographs
+from .sources import Item, MedicalImageError, find
+
+READ = 1 << 26
+"""Pixels are checked in pieces of so many bytes."""
+
+
+def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int = 0) -> Photographs:
+    """Open the cache of some sources, and make it first if there is none or it is damaged.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Folders, tar files and photographs; only read.
+    caches : Path
+        The folder where caches lie.
+    limit : int
+        At most so many of the photographs are taken, chosen at random; 0 for all.
+    seed : int
+        Of that choice.
+
+    Raises
+    ------
+    MedicalImageError
+        There is a medical image among them.
+    OSError, ValueError
+        A source or the cache cannot be read, or there is no photograph.
+    """
+    items, key = find(sources)
+    if 0 < limit < len(items):
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(items))[:limit])
+        items, key = [items[i] for i in chosen], f"{key}-{limit}-{seed}"
+    cache = caches / key
+    if cache.exists():
+        try:
+            return open_cache(cache)
+        except ValueError as error:
+            tqdm.write(f"{error}: making it again")
+            shutil.rmtree(cache)
+    build_cache(items, cache, [str(s) for s in sources])
+    return open_cache(cache, check=False)
+
+
+def open_cache(cache: Path, check: bool = True) -> Photographs:
+    """Open a cache.
+
+    Parameters
+    ----------
+    cache : Path
+    check : bool
+        Whether to compare all pixels with their checksum, some gigabytes a second; the index always is.
+
+    Raises
+    ------
+    ValueError
+        It is not a cache, or damaged.
+    """
+    try:
+        facts = json.loads((cache / "cache.json").read_text())
+        index = np.load(cache / "index.npy")
+        pixels = np.memmap(cache / "pixels.bin", np.uint8, mode="r")
+        whole = len(pixels) == facts["bytes"] and crc32(index.tobytes()) == facts["crc32_index"]
+        if whole and check:
+            found = 0
+            for start in range(0, len(pixels), READ):
+                found = crc32(pixels[start : start + READ], found)
+            whole = found == facts["crc32_pixels"]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ValueError(f"{cache}: not a cache of photographs ({error})") from error
+    if not whole:
+        raise ValueError(f"{cache}: the cache is damaged")
+    return Photographs(pixels, index, facts)
+
+
+def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], threads: int | None = None) -> None:
+    """Decode photographs into a cache; duplicates are kept once, unreadable files skipped with a line each.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    cache : Path
+        The folder to make. If another process has made it meanwhile, that one stays.
+    sources : sequence of str
+        Where the items are from, for the record.
+    threads : int, optional
+        For decoding; default all cores.
+
+    Raises
+    ------
+    MedicalImageError
+        There is a medical image.
+    ValueError
+        No photograph could be read.
+    """
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=cache.parent, prefix=f".{cache.name}-"))
+    rows: list[tuple[int, int, int, bytes]] = []
+    seen: set[bytes] = set()
+    skipped = repeated = offset = check = 0
+    try:
+        with open(work / "pixels.bin", "wb") as out:
+            results = decoded(items, threads or os.cpu_count() or 1)
+            bar = tqdm(results, "decoding photographs", len(items), unit=" photographs", mininterval=1, disable=None)
+            for item, photo in bar:
+                if isinstance(photo, Exception):
+                    skipped += 1
+                    tqdm.write(f"skipped {item.name}: {photo}")
+                    continue
+                data = photo.tobytes()
+                digest = hashlib.sha256(data).hexdigest()[:16].encode()
+                if digest in seen:
+                    repeated += 1
+                    continue
+                seen.add(digest)
+                rows.append((offset, *photo.shape, digest))
+                out.write(data)
+                check = crc32(data, check)
+                offset += len(data)
+        if not rows:
+            raise ValueError(f"none of the {len(items)} photographs could be read")
+        index = np.array(rows, ROW)
+        np.save(work / "index.npy", index)
+        facts = {
+            "photographs": len(rows),
+            "skipped": skipped,
+            "duplicates": repeated,
+            "bytes": offset,
+            "crc32_pixels": check,
+            "crc32_index": crc32(index.tobytes()),
+            "sources": list(sources),
+        }
+        (work / "cache.json").write_text(json.dumps(facts, indent=2))
+        try:
+            work.rename(cache)
+        except OSError:
+            if not cache.exists():
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    tqdm.write(f"{len(rows)} photographs cached; {skipped} unreadable skipped, {repeated} duplicates left out")
+
+
+def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
+    """Decode photographs on several threads, in order; a failure takes its photograph's place."""
+    waiting: deque[tuple[Item, Future[NDArray[np.uint8]]]] = deque()
+
+    def collect() -> tuple[Item, NDArray[np.uint8] | Exception]:
+        item, future = waiting.popleft()
+        try:
+            return item, future.result()
+        except MedicalImageError:
+            raise
+        except UNREADABLE as error:
+            return item, error
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(decode, item)))
+                if len(waiting) > 4 * threads:
+                    yield collect()
+            while waiting:
+                yield collect()
+        finally:
+            pool.shutdown(cancel_futures=True)

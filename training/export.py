@@ -1,0 +1,52 @@
+"""From a run to weights that `getnet` and `getnet-bids` take, and a model card beside them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+
+from . import checkpoint, record
+from .card import model_card
+from .recipe import recipe_of
+
+
+def export(run: Path, out: Path | None = None, terms: str = "") -> tuple[Path, Path]:
+    """Write a run's averaged weights as safetensors, and its model card.
+
+    Parameters
+    ----------
+    run : Path
+        A run's folder.
+    out : Path, optional
+        The weights' file; default ``getnet.safetensors`` in the run's folder. The card lies beside it, ending in .md.
+    terms : str
+        Markdown on the photographs: sources, licences, terms.
+
+    Returns
+    -------
+    weights, card : Path
+
+    Raises
+    ------
+    ValueError
+        The run has no checkpoint, or a damaged one.
+    """
+    out = out or run / "getnet.safetensors"
+    card = out.with_suffix(".md")
+    state = checkpoint.read(run)
+    if state is None:
+        raise ValueError(f"{run}: no {checkpoint.NAME} in it: not a run, or one that was stopped before it saved")
+    recipe = recipe_of(state["recipe"], str(run))
+    network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
+    network.load_state_dict(state["average"])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    notes = {"recipe": recipe.name, "steps": str(state["step"]), "pairs": str(state["step"] * recipe.batch)}
+    part = out.with_name(out.name + ".part")
+    save_weights(network, part, notes)
+    os.replace(part, out)
+    standing = checkpoint.Standing(state["step"], state["minutes"], state.get("figures", {}))
+    parameters = sum(p.numel() for p in network.parameters())
+    record.write(card, model_card(recipe, standing, record.read(run), terms, out, parameters))
+    return out, card

@@ -1,0 +1,167 @@
+"""The paper's Table 1: relative MAE of slices with a known gain, before and after correction, and the time it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.metrics import best_scale, relative_mae
+from getnet_bids.core.network import SLICE, GetNet
+
+from .brainweb import HeadSlice, slices_of_model
+from .fields import random_log_gain
+from .recipe import load_recipe
+
+REGIONS = ("entire image", "CSF", "GM", "WM")
+SCALES = ("as is", "best scale")
+BATCH = 32
+PAPER_SLICES = 12_000
+"""The paper gives its times for so many slices."""
+LEAST = 100
+"""A tissue is measured in a slice that has so many pixels of it."""
+
+Slice = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """A slice, its gain field, and their product, each of shape (256, 256)."""
+
+    head: HeadSlice
+    gain: Slice
+    image: Slice
+
+
+@dataclass(frozen=True)
+class Method:
+    """The scores of a method.
+
+    Parameters
+    ----------
+    name : str
+    errors : dict of list of float
+        Relative MAE by (scale, region), one per slice that has the region.
+    seconds : float
+        Per slice; 0 for none.
+    slices : int
+        How many were corrected.
+    fields : list of ndarray
+        The estimated fields, geometric mean 1 over what has signal.
+    """
+
+    name: str
+    errors: dict[tuple[str, str], list[float]]
+    seconds: float
+    slices: int
+    fields: list[Slice]
+
+
+def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int) -> list[Shaded]:
+    """Draw slices of all models and planes at random, and a gain field for each.
+
+    Parameters
+    ----------
+    models : sequence of Path
+        BrainWeb's anatomical models.
+    count : int
+        Slices altogether, as evenly from the models as can be; 0 for all.
+    gain : float
+        Each field spans 1 - p to 1 + p, p uniform up to this: the generator of the recipe simko2019.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    shares = np.diff(np.linspace(0, count, len(models) + 1).round().astype(int))
+    heads: list[HeadSlice] = []
+    for model, share in zip(models, shares, strict=True):
+        some = list(slices_of_model(model))
+        chosen = np.sort(rng.permutation(len(some))[:share]) if count else range(len(some))
+        heads += [some[i] for i in chosen]
+    recipe = load_recipe("simko2019", [f"peak={gain}"])
+    generator = torch.Generator().manual_seed(seed)
+    shaded = []
+    for head in heads:
+        log_gain = random_log_gain(torch.ones(1, 1, 64, 64), recipe, 0.0, generator)
+        k = upsampled(log_gain.exp())[0].numpy()
+        shaded.append(Shaded(head, k, head.original * k))
+    return shaded
+
+
+def upsampled(cells: torch.Tensor) -> torch.Tensor:
+    """Interpolate from cells to pixels by cubic splines; shapes (N, 1, n, n) and (N, 256, 256)."""
+    return F.interpolate(cells, size=(SLICE, SLICE), mode="bicubic", align_corners=False)[:, 0]
+
+
+def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
+    """Give the network's own fields, slice by slice as in the paper: one pass, interpolated smoothly."""
+    device = next(network.parameters()).device
+    for start in range(0, len(slices), BATCH):
+        images = np.stack([s.image for s in slices[start : start + BATCH]])[:, None]
+        with torch.inference_mode():
+            log_gain = network.log_gain(torch.from_numpy(images).to(device))[0]
+            yield from upsampled(log_gain[:, None]).exp().cpu().numpy()
+
+
+def product_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
+    """Give the fields that `getnet` divides a single slice by: network, smooth basis, refinement."""
+    for s in slices:
+        yield correct_volume(s.image, (1.0, 1.0), network).field
+
+
+def n4_fields(slices: Sequence[Shaded]) -> Iterator[Slice]:
+    """Give the fields of N4 (antspyx's defaults, in two dimensions), which is told where the signal is."""
+    import ants
+
+    for s in slices:
+        image, mask = ants.from_numpy(s.image), ants.from_numpy((s.image > 0).astype(np.float32))
+        yield ants.n4_bias_field_correction(image, mask=mask, return_bias_field=True).numpy()
+
+
+def measure(name: str, slices: Sequence[Shaded], estimate: Callable[[], Iterator[Slice]] | None) -> Method:
+    """Correct slices, and compare them with the originals.
+
+    Parameters
+    ----------
+    name : str
+        The method's.
+    slices : sequence of Shaded
+    estimate : callable, optional
+        Gives the slices' fields, of any scale, in order; None corrects nothing.
+    """
+    errors: dict[tuple[str, str], list[float]] = {(scale, region): [] for scale in SCALES for region in REGIONS}
+    began = time.perf_counter()
+    fields = [np.ones_like(s.gain) for s in slices] if estimate is None else list(estimate())
+    seconds = 0.0 if estimate is None else (time.perf_counter() - began) / len(slices)
+    for i, s in enumerate(slices):
+        where = s.head.regions["entire image"]
+        if estimate is not None:
+            fields[i] = fields[i] / np.exp(np.log(fields[i][where]).mean())
+        corrected = s.image / fields[i]
+        for scale in SCALES:
+            factor = 1.0 if scale == "as is" else best_scale(corrected, s.head.original, where)
+            for region, pixels in s.head.regions.items():
+                if pixels.sum() >= LEAST:
+                    error = relative_mae(factor * corrected, s.head.original, pixels, scale="none")
+                    errors[scale, region].append(error)
+    return Method(name, errors, seconds, len(slices), fields)
+
+
+def as_rows(methods: Sequence[Method]) -> list[list[str]]:
+    """Give the table's rows: a header, then one for each method and scale."""
+    rows = [["method", "scale", *(f"{r}{s}" for r in REGIONS for s in ("", " SD")), "slices", "s / 12,000 slices"]]
+    for scale in SCALES:
+        for method in methods:
+            cells = []
+            for region in REGIONS:
+                errors = method.errors[scale, region]
+                cells += [f"{np.mean(errors):.4f}", f"{np.std(errors):.4f}"] if errors else ["n/a", "n/a"]
+            speed = f"{method.seconds * PAPER_SLICES:.0f}" if method.seconds else "n/a"
+            rows.append([method.name, scale, *cells, str(method.slices), speed])
+    return rows
