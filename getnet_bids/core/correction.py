@@ -120,11 +120,12 @@ def correct_volume(
     seen = torch.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
     seen = seen / seen.amax().clamp_min(torch.finfo(torch.float32).tiny)
     foreground = find_foreground(seen, voxel)
-    chosen = foreground if mask is None else foreground & usable_mask(mask, spatial, device).reshape(seen.shape)
+    inside = None if mask is None else usable_mask(mask, spatial, device).reshape(seen.shape)
+    chosen = foreground if inside is None else foreground & inside
     if int(chosen.sum()) < LEAST:
         where = "" if mask is None else " inside the mask; leave the mask out, or give the right one"
         raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{where}")
-    log_field = estimate_log_field(seen * foreground, voxel, network, chosen, options)
+    log_field = estimate_log_field(seen * foreground, voxel, network, inside, options)
     fitted = log_field[chosen]
     # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
     log_field = log_field.clamp(fitted.min(), fitted.max()) - fitted.double().mean().float()
@@ -134,7 +135,7 @@ def correct_volume(
 
 
 def estimate_log_field(
-    volume: Tensor, voxel: tuple[float, float, float], network: GetNet, chosen: Tensor, options: Options
+    volume: Tensor, voxel: tuple[float, float, float], network: GetNet, mask: Tensor | None, options: Options
 ) -> Tensor:
     """Estimate the log field of a volume.
 
@@ -145,7 +146,7 @@ def estimate_log_field(
     voxel : tuple of float
         mm.
     network : GetNet
-    chosen : Tensor of bool, shape (X, Y, Z)
+    mask : Tensor of bool, optional, shape (X, Y, Z)
         The voxels that the field is fitted to.
     options : Options
 
@@ -159,19 +160,19 @@ def estimate_log_field(
     planes = choose_planes(tuple(volume.shape), voxel, box)
     values, weights = [], []
     for plane in planes:
-        value, weight = slice_fields(volume, chosen, plane, voxel, box, network, options)
+        value, weight = slice_fields(volume, mask, plane, voxel, box, network, options)
         values.append(value)
         weights.append(weight)
     theta = fuse(basis, planes, values, weights, STIFFNESS)
     if options.refine:
-        basis, theta = refine_field(volume * chosen, voxel, box, basis, theta)
+        basis, theta = refine_field(volume if mask is None else volume * mask, voxel, box, basis, theta)
     position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(volume.shape, voxel, strict=True)]
     return basis.evaluate(theta, position)
 
 
 def slice_fields(
     volume: Tensor,
-    chosen: Tensor,
+    mask: Tensor | None,
     plane: Plane,
     voxel: tuple[float, float, float],
     box: Box,
@@ -187,11 +188,12 @@ def slice_fields(
     """
     values, weights = [], []
     low = reduced_precision(options.precision, volume.device)
-    masks = slices_of(chosen.float(), plane, voxel, box, options.batch_size)
-    for slices, mask in zip(slices_of(volume, plane, voxel, box, options.batch_size), masks, strict=True):
+    signal = volume if mask is None else volume * mask
+    fitted = slices_of(signal, plane, voxel, box, options.batch_size)
+    for shown in slices_of(volume, plane, voxel, box, options.batch_size):
         with torch.no_grad(), torch.autocast(volume.device.type, torch.bfloat16, enabled=low):
-            log_gain, log_spread = network.log_gain(slices)
-        share = F.avg_pool2d(mask, CELL)[:, 0]
+            log_gain, log_spread = network.log_gain(shown)
+        share = F.avg_pool2d(((shown if mask is None else next(fitted)) > 0).float(), CELL)[:, 0]
         values.append(log_gain)
         weights.append(share * torch.exp(-2 * log_spread))
     return torch.cat(values), torch.cat(weights)

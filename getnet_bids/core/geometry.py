@@ -19,8 +19,8 @@ from .network import CELL, CELLS, SLICE
 
 FILL = 0.9
 """Share of the slice's side that the object's longest extent fills."""
-SLICES = 56
-"""Slices along the object's longest extent; a head gets one about every 4 mm."""
+SLICES = 32
+"""Slices along the object's longest extent; a head gets one about every 7 mm."""
 LEAST = 12
 """A plane is used if the object has so many voxels along both its axes."""
 

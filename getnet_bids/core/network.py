@@ -212,4 +212,4 @@ def load_weights(path: Path) -> GetNet:
         network.load_state_dict(state)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: not the weights of a GetNet ({error})") from error
-    return network.eval().requires_grad_(False)
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)

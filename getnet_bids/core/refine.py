@@ -24,8 +24,8 @@ SMOOTHING, SCALE = 0.8, 1.0
 """Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm)."""
 TAU = 0.05
 """Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
-STAGES = ((1.6, 0.10, 20), (1.0, 0.06, 30))
-"""Smallest half wave (times the smoothness), kernel's full width at half maximum (log), iterations."""
+STAGES = ((3.0, 0.15, 15), (2.0, 0.10, 20), (1.4, 0.08, 20), (1.0, 0.06, 30))
+"""Smallest half wave (in smoothnesses), kernel's full width at half maximum (log), iterations."""
 WIENER = 0.01
 """Noise term of the deconvolution."""
 BIN = 0.01
