@@ -81,10 +81,11 @@ def correct(
     from .weights import load_network
 
     source = images.read(image) if isinstance(image, str | os.PathLike) else image
+    inside = None
     if isinstance(mask, str | os.PathLike):
         inside = masks.read_mask(mask, source)
-    else:
-        inside = None if mask is None else masks.mask_for(source, mask)
+    elif mask is not None:
+        inside = masks.mask_for(source, mask)
     voxels = images.magnitudes(source)
     volume = correct_volume(
         voxels.reshape(voxels.shape[:4]),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 import os
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
-from isal import igzip
+from isal import igzip, isal_zlib
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 from nibabel.wrapstruct import WrapStructError
@@ -20,6 +22,12 @@ from .files import atomic
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """What can be read and written."""
+DEFLATE_RATIO = 1032
+"""No gzip data are longer than this many times their packed size."""
+DAMAGE: tuple[Any, ...] = (BadGzipFile, isal_zlib.IsalError)
+"""What isal raises on gzip data that make no sense."""
+NONSENSE = (HeaderDataError, ImageFileError, WrapStructError, KeyError, OverflowError, TypeError, ValueError)
+"""What nibabel raises on one or another header that makes no sense."""
 LEVEL = 2
 """Of igzip's gzip, 0 to 3: on corrected heads and fields 3 takes twice as long and saves nothing."""
 
@@ -54,23 +62,30 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     if data.startswith(b"/annex/objects/"):
         raise ImageError(name, "not fetched; run `datalad get` on it")
     stream: BinaryIO = io.BytesIO(data)
+    most = len(data)
     if data.startswith(b"\x1f\x8b"):
         stream = cast(BinaryIO, igzip.IGzipFile(fileobj=stream))
+        most *= DEFLATE_RATIO
     try:
         kind = image_class(stream.read(4), name)
         stream.seek(0)
         image = kind.from_stream(stream)
+        if math.prod(image.shape) * image.get_data_dtype().itemsize > most:
+            raise ImageError(name, f"truncated, or damaged: it cannot hold {image.shape} voxels; copy it again")
         voxels = magnitudes(image, name)
         while stream.read(1 << 20):
             pass  # to the gzip trailer, whose checksum is looked at only then
+    except ImageError:
+        raise
     except EOFError:
         raise ImageError(name, "truncated: its gzip data end early; copy or fetch it again") from None
-    except (igzip.BadGzipFile, igzip.isal_zlib.error) as error:
+    except DAMAGE as error:
         raise ImageError(name, f"damaged gzip data ({error}); copy or fetch it again") from None
-    except (HeaderDataError, ImageFileError, WrapStructError) as error:
-        raise ImageError(name, f"not a valid header ({one_line(error)})") from None
     except OSError as error:
         raise ImageError(name, f"truncated: {one_line(error)}; copy or fetch it again") from None
+    except NONSENSE as error:
+        text = f"not a valid header ({type(error).__name__}: {one_line(error)}); repair or convert it"
+        raise ImageError(name, text) from None
     if not np.isfinite(image.affine).all():
         raise ImageError(name, "its affine holds values that are not finite; repair the header")
     return kind(voxels, image.affine, image.header)
@@ -113,7 +128,7 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
         kind = {"c": "complex", "V": "colour"}.get(dtype.kind, str(dtype))
         raise ImageError(name, f"holds {kind} numbers; give the magnitude image")
     shape = image.shape
-    if len(shape) < 2 or any(n != 1 for n in shape[4:]) or 0 in shape:
+    if len(shape) < 2 or any(n != 1 for n in shape[4:]) or min(shape) < 1:
         raise ImageError(name, f"has shape {shape}; two, three or four dimensions with voxels are needed")
     proxy = image.dataobj
     scaled = proxy.get_scaled(np.float32) if hasattr(proxy, "get_scaled") else np.asanyarray(proxy)
@@ -186,18 +201,12 @@ def like(image: SpatialImage, data: NDArray[np.floating]) -> SpatialImage:
         header.set_slope_inter(None, None)
         header["cal_min"] = header["cal_max"] = 0
         if not int(header["xyzt_units"]) & 7:
-            header["xyzt_units"] = int(header["xyzt_units"]) | nib.nifti1.unit_codes["mm"]
+            header["xyzt_units"] = int(header["xyzt_units"]) | 2  # mm
     return type(image)(data.astype(np.float32, copy=False), image.affine, header)
 
 
 def extension(path: str | os.PathLike[str]) -> str:
-    """Tell a file's extension; raises ValueError if it is none that can be written.
-
-    Examples
-    --------
-    >>> extension("sub-01_T1w.nii.gz")
-    '.nii.gz'
-    """
+    """Tell a file's extension, one of `EXTENSIONS`; raises ValueError if it has none of them."""
     for known in EXTENSIONS:
         if os.fspath(path).endswith(known):
             return known
@@ -216,13 +225,13 @@ def write(image: SpatialImage, path: str | os.PathLike[str]) -> None:
         A name ending in one of `EXTENSIONS`; what it holds already is replaced.
     """
     ending = extension(path)
-    image = as_format(image, nib.MGHImage if ending.startswith(".mg") else nib.Nifti1Image)
+    whole = as_format(image, nib.MGHImage if ending.startswith(".mg") else nib.Nifti1Image)
     with atomic(Path(path)) as file:
         if ending in (".nii.gz", ".mgz"):
             with igzip.IGzipFile("", "wb", LEVEL, file, mtime=0) as packed:
-                image.to_stream(packed)
+                whole.to_stream(packed)
         else:
-            image.to_stream(file)
+            whole.to_stream(file)
 
 
 def as_format(image: SpatialImage, kind: Any) -> Any:

@@ -196,9 +196,14 @@ def test_a_single_slice_needs_no_thickness():
 def test_an_interrupted_write_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic(path) as file:
-        file.write(b"half of the new")
-        raise KeyboardInterrupt
+
+    def write_half() -> None:
+        with atomic(path) as file:
+            file.write(b"half of the new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

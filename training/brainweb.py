@@ -44,7 +44,7 @@ def t1w_signal(t1: float, t2star: float, density: float) -> float:
     --------
     >>> white, gray = t1w_signal(500, 61, 0.77), t1w_signal(833, 69, 0.86)
     >>> round(gray / white, 2)
-    0.8
+    0.74
     """
     e1, angle = math.exp(-18 / t1), math.radians(30)
     return density * math.sin(angle) * (1 - e1) / (1 - math.cos(angle) * e1) * math.exp(-10 / t2star)

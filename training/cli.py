@@ -122,6 +122,7 @@ def run_training(args: argparse.Namespace) -> int:
     recipe = load_recipe(name, args.set)
     run = args.run or Path("runs") / recipe.name
 
+    import torch
     from lightning.fabric import Fabric
 
     from .cache import photographs
@@ -131,6 +132,7 @@ def run_training(args: argparse.Namespace) -> int:
     if args.cache_only:
         photographs(args.data, args.cache, recipe.photographs, recipe.seed)
         return 0
+    torch.backends.cudnn.benchmark = True  # all batches have one shape
     fabric = Fabric(
         accelerator=args.accelerator,
         devices=args.devices if not args.devices.isdigit() else int(args.devices),

@@ -11,7 +11,7 @@ from .cli import count
 
 DESCRIPTION = """
 Relative MAE of slices of 256x256 pixels (1 mm) on all three planes of BrainWeb's anatomical models, T1w simulated
-from published tissue parameters, without noise, times a gain field of at most 30 percent: as they are (Gain), and
+from published tissue parameters, without noise, times a gain field from 0.7 to 1.3: as they are (Gain), and
 corrected by N4, by the network alone as in the paper (GetNet), and by what `getnet` does with a single slice
 (getnet_bids: network, smooth basis, refinement).
 
@@ -40,7 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--product-slices", type=int, default=100, metavar="N", help="of these, for getnet_bids [%(default)s]"
     )
     brainweb.add_argument("--n4-slices", type=int, default=0, metavar="N", help="of these, for N4 [%(default)s]")
-    brainweb.add_argument("--gain", type=float, default=0.3, help="largest inhomogeneity [%(default)s]")
+    brainweb.add_argument("--gain", type=float, default=0.3, help="fields span 1 minus to 1 plus this [%(default)s]")
     brainweb.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     brainweb.add_argument("--device", default="auto", help="auto, cpu or cuda [%(default)s]")
     brainweb.add_argument("--out", type=Path, metavar="DIR", help="write table1.tsv and figure2.png there")

@@ -32,7 +32,7 @@ def draw(slices: Sequence[Shaded], methods: Sequence[Method], path: Path) -> Non
     for plane in PLANES:
         some = [i for i in range(count) if plane in slices[i].head.name]
         best += [max(some, key=brain.__getitem__)] if some else []
-    columns = ["original", *(m.name for m in methods)]
+    columns = ["original", *("with gain" if m.seconds == 0 else m.name for m in methods)]
     figure = Figure(figsize=(1.9 * len(columns), 3.7 * len(best)), layout="constrained")
     axes = figure.subplots(2 * len(best), len(columns), squeeze=False)
     # Blue to brown through white: told apart with any colour vision. One scale for all fields.
@@ -40,13 +40,15 @@ def draw(slices: Sequence[Shaded], methods: Sequence[Method], path: Path) -> Non
     for row, i in enumerate(best):
         s = slices[i]
         images = [s.head.original, *(s.image / m.fields[i] for m in methods)]
-        truth = s.gain / np.exp(np.log(s.gain[s.head.regions["entire image"]]).mean())
+        where = s.head.regions["entire image"]
+        truth = s.gain / np.exp(np.log(s.gain[where]).mean())
         shown = [truth, *(m.fields[i] for m in methods)]
         top = float(np.quantile(s.head.original[s.head.original > 0], 0.99))
         for column, (image, field) in enumerate(zip(images, shown, strict=True)):
             upper, lower = axes[2 * row, column], axes[2 * row + 1, column]
             upper.imshow(np.flipud(image), cmap="gray", vmin=0, vmax=1.1 * top)
-            shade = lower.imshow(np.flipud(field), **shading)
+            shade = lower.imshow(np.flipud(np.where(where, field, np.nan)), **shading)
+            lower.set_facecolor("0.85")
             if row == 0:
                 upper.set_title(columns[column], fontsize=9)
             for ax in (upper, lower):

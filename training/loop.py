@@ -123,6 +123,7 @@ def train(
     source = batches(training, recipe, standing.step, fabric.global_rank, fabric.world_size, fabric.device)
     chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
     names, sums, summed = ("loss", "need", "direct"), torch.zeros(3, device=fabric.device), 0
+    healthy = torch.tensor(True, device=fabric.device)
     began = saved = time.monotonic()
     spent = standing.minutes
     with stop_on_signal() as asked:
@@ -132,8 +133,9 @@ def train(
                 group["lr"] = rate
             losses = neednet_loss(model, pairs, recipe.loss, chunks)
             fabric.backward(losses["loss"])
-            if recipe.clip > 0:
-                fabric.clip_gradients(model, optimiser, max_norm=recipe.clip)
+            limit = recipe.clip or math.inf
+            norm = fabric.clip_gradients(model, optimiser, max_norm=limit, error_if_nonfinite=False)
+            healthy = healthy & torch.isfinite(losses["loss"].detach() + norm)
             optimiser.step()
             optimiser.zero_grad()
             standing.step += 1
@@ -149,9 +151,10 @@ def train(
             stop = done or late or told
             save = first and (stop or now - saved > 60 * pace.save_minutes)
             log = standing.step % pace.log_every == 0 or stop
-            if (log or save) and not torch.isfinite(losses["loss"]):
+            if (log or save) and not healthy:
                 raise FloatingPointError(
-                    f"the loss is not finite at step {standing.step}: lower learning_rate, or raise warmup"
+                    f"the loss or its gradient is not finite at step {standing.step} or just before: lower "
+                    "learning_rate, or raise warmup"
                 )
             if log:
                 means = fabric.all_reduce(sums / summed, reduce_op="mean").tolist()

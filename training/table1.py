@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.gain import smooth_log_gain
 from getnet_bids.core.metrics import best_scale, relative_mae
 from getnet_bids.core.network import SLICE, GetNet
 
 from .brainweb import HeadSlice, slices_of_model
-from .fields import random_log_gain
+from .fields import GRID, with_peak
 from .recipe import load_recipe
+from .transforms import uniform
 
 REGIONS = ("entire image", "CSF", "GM", "WM")
 SCALES = ("as is", "best scale")
@@ -74,7 +77,7 @@ def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int) ->
     count : int
         Slices altogether, as evenly from the models as can be; 0 for all.
     gain : float
-        Each field spans 1 - p to 1 + p, p uniform up to this: the generator of the recipe simko2019.
+        Each field spans 1 minus to 1 plus this; it is as smooth as those of the recipe simko2019.
     seed : int
     """
     rng = np.random.default_rng(seed)
@@ -84,19 +87,21 @@ def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int) ->
         some = list(slices_of_model(model))
         chosen = np.sort(rng.permutation(len(some))[:share]) if count else range(len(some))
         heads += [some[i] for i in chosen]
-    recipe = load_recipe("simko2019", [f"peak={gain}"])
+    shortest, longest = (math.log(x) for x in load_recipe("simko2019").length)
     generator = torch.Generator().manual_seed(seed)
     shaded = []
     for head in heads:
-        log_gain = random_log_gain(torch.ones(1, 1, 64, 64), recipe, 0.0, generator)
-        k = upsampled(log_gain.exp())[0].numpy()
+        length = uniform(1, shortest, longest, generator).exp()
+        log_gain = with_peak(smooth_log_gain((GRID, GRID), length, generator), torch.tensor([gain]))
+        k = upsampled(log_gain[None].exp())[0].numpy()
         shaded.append(Shaded(head, k, head.original * k))
     return shaded
 
 
 def upsampled(cells: torch.Tensor) -> torch.Tensor:
-    """Interpolate from cells to pixels by cubic splines; shapes (N, 1, n, n) and (N, 256, 256)."""
-    return F.interpolate(cells, size=(SLICE, SLICE), mode="bicubic", align_corners=False)[:, 0]
+    """Interpolate from cells to pixels by cubic convolution; shapes (N, 1, n, n) and (N, 256, 256)."""
+    # With antialias, torch takes the kernel that keeps a ramp a ramp (a = -1/2); without, one that makes it wavy.
+    return F.interpolate(cells, size=(SLICE, SLICE), mode="bicubic", align_corners=False, antialias=True)[:, 0]
 
 
 def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,9 @@ from getnet_bids.files import write_text
 
 from .metadata import read_object
 from .sidecars import write_json
+from .texts import ABOUT_DESCRIPTIONS, CITATION, DESCRIPTIONS, IGNORED, README
 
 BIDS_VERSION = "1.10.0"
-IGNORED = "*.html\nfigures\n*_biasfield.*\n*_metrics.*\n"
-DESCRIPTIONS = (
-    "desc_id\tdescription\n"
-    "desc-preproc\tCorrected for intensity non-uniformity by GetNet; also the gain field that was divided out.\n"
-)
-ABOUT_DESCRIPTIONS = '{\n  "Description": "What the values of the desc entity stand for."\n}\n'
 DESCRIPTION = "dataset_description.json"
 
 
@@ -81,13 +75,12 @@ def prepare_output(raw: Path, out: Path) -> None:
     content = description(raw.resolve(), out.resolve())
     if read_object(out / DESCRIPTION) != content:
         write_json(out / DESCRIPTION, content)
-    texts = files("getnet_bids.bids") / "texts"
     once = {
         ".bidsignore": IGNORED,
         "descriptions.tsv": DESCRIPTIONS,
         "descriptions.json": ABOUT_DESCRIPTIONS,
-        "README.md": (texts / "README.md").read_text(encoding="utf-8"),
-        "logs/CITATION.md": (texts / "CITATION.md").read_text(encoding="utf-8").format(version=__version__),
+        "README.md": README,
+        "logs/CITATION.md": CITATION.format(version=__version__),
     }
     (out / "logs").mkdir(exist_ok=True)
     for name, text in once.items():

@@ -31,8 +31,9 @@ class Recipe:
 
     Examples
     --------
-    >>> Recipe(Path("w"), "sha256:0", {"refine": True, "smoothness": None}).options_hash[:15]
-    'sha256:1fc41e53'
+    >>> recipe = Recipe(Path("w"), "sha256:0", {"refine": True, "smoothness": None})
+    >>> recipe.options_hash == Recipe(Path("w"), "sha256:0", {"smoothness": None, "refine": True}).options_hash
+    True
     """
 
     weights: Path
@@ -125,7 +126,9 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
         return False
     if (made.get("WeightsHash"), made.get("OptionsHash")) != (recipe.weights_hash, recipe.options_hash):
         return False
-    sizes = made.get("Outputs", {})
+    sizes = made.get("Outputs")
+    if not isinstance(sizes, dict):
+        return False
     if any(not image.is_file() or image.stat().st_size != sizes.get(image.name) for image in outputs.images):
         return False
     now = source.stat()

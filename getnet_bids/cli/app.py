@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def participant(args: Namespace, argv: list[str]) -> int:
     """Do the participant level; gives the exit code."""
+    started = time.monotonic()
     check(args)
     found = find(args)
     recipe = recipe_of(args)
@@ -65,7 +66,10 @@ def participant(args: Namespace, argv: list[str]) -> int:
     if args.dry_run:
         print_jobs(jobs)
         return exits.DONE
-    return run(jobs, recipe, args, argv)
+    log = run(jobs, recipe, args, argv)
+    counts = ", ".join(f"{count} {what}" for what, count in log.counts.items())
+    exits.say(PROGRAM, f"{counts} in {time.monotonic() - started:.1f} s; see {log.status}")
+    return log.exit_code
 
 
 def check(args: Namespace) -> None:
@@ -168,12 +172,11 @@ def print_jobs(jobs: list[tuple[Source, Outputs, bool]]) -> None:
         print(source.relative, outputs.corrected, field, state, sep="\t")
 
 
-def run(jobs: list[tuple[Source, Outputs, bool]], recipe: Recipe, args: Namespace, argv: list[str]) -> int:
-    """Do the jobs that are not done; gives the exit code."""
+def run(jobs: list[tuple[Source, Outputs, bool]], recipe: Recipe, args: Namespace, argv: list[str]) -> RunLog:
+    """Do the jobs that are not done; gives what became of all."""
     from getnet_bids.bids.dataset import prepare_output
     from getnet_bids.bids.status import RunLog
 
-    started = time.monotonic()
     try:
         prepare_output(args.bids_dir, args.output_dir)
         log = RunLog(args.output_dir / "logs")
@@ -185,9 +188,7 @@ def run(jobs: list[tuple[Source, Outputs, bool]], recipe: Recipe, args: Namespac
             log.add(source.relative, "skipped", reason="done before, from the same image, weights and options")
     if not all(done for *_, done in jobs):
         correct_images([(source, outputs) for source, outputs, done in jobs if not done], recipe, args, log)
-    counts = ", ".join(f"{count} {what}" for what, count in log.counts.items())
-    exits.say(PROGRAM, f"{counts} in {time.monotonic() - started:.1f} s; see {log.status}")
-    return log.exit_code
+    return log
 
 
 def correct_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Namespace, log: RunLog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from argparse import Namespace
@@ -34,6 +35,8 @@ def correct_file(args: Namespace) -> None:
     from getnet_bids.core.device import resolve_device
     from getnet_bids.weights import load_network
 
+    # nibabel's remarks on odd headers would make two lines of our one.
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     started = time.monotonic()
     options = Options(args.smoothness, args.refine, args.precision, args.batch_size)
     try:
@@ -62,8 +65,11 @@ def correct_file(args: Namespace) -> None:
     except OSError as error:
         raise exits.CommandError(exits.IO_ERROR, str(error)) from None
     if args.verbose:
-        low, high = result.field.dataobj.min(), result.field.dataobj.max()
-        exits.say("getnet", f"field from {low:.3f} to {high:.3f}, {int(result.foreground.sum())} foreground voxels")
+        field = images.magnitudes(result.field)
+        exits.say(
+            "getnet",
+            f"field from {field.min():.3f} to {field.max():.3f}, {int(result.foreground.sum())} foreground voxels",
+        )
         exits.say(
             "getnet", f"{computed - started:.1f} s to read and correct, {time.monotonic() - computed:.1f} to write"
         )

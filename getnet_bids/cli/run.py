@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
 from dataclasses import dataclass
@@ -152,6 +153,8 @@ def run_jobs(
     stop_on_failure : bool
         Begin no further image after one failed.
     """
+    # nibabel's remarks on odd headers would stand between our lines; what is wrong with them an ImageError tells.
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     metadata = Metadata(jobs[0].source.root)
     device = device_text(next(network.parameters()).device)
     with Progress(len(jobs)) as progress:

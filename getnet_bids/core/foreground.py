@@ -51,8 +51,8 @@ def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) ->
 
     Both lie at a tenth of the bright (what is above Otsu's threshold of the square roots, 1979), low enough for
     tissue in a field's darkest corner. Where there is more noise than that they lie higher: blocks are signal from
-    five standard deviations above the noise, voxels from twice its mean, what one in twenty of them reaches by Rayleigh's
-    distribution.
+    five standard deviations above the noise, voxels from twice its mean, which one in twenty of them reaches by
+    Rayleigh's distribution.
 
     Parameters
     ----------

@@ -1,0 +1,46 @@
+"""The foreground of an image in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from nibabel.spatialimages import SpatialImage
+    from numpy.typing import NDArray
+
+
+def foreground_of(image: SpatialImage, name: str) -> NDArray[np.bool_]:
+    """Find the voxels of an image that have signal, as the correction does.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    name : str
+        For the message.
+
+    Returns
+    -------
+    ndarray of bool, spatial shape of the image
+
+    Raises
+    ------
+    ImageError
+        Nothing has signal.
+    """
+    import numpy as np
+    import torch
+
+    from getnet_bids import images
+    from getnet_bids.core.foreground import find_foreground
+    from getnet_bids.errors import ImageError
+
+    voxels = images.magnitudes(image).reshape(image.shape[:4])
+    volume = voxels.mean(3) if voxels.ndim == 4 else voxels
+    volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
+    sizes = images.voxel_size(image)
+    solid = volume if volume.ndim == 3 else volume[:, :, None]
+    found = find_foreground(torch.from_numpy(solid / max(solid.max(), 1e-30)), (*sizes, max(sizes))[:3])
+    if not found.any():
+        raise ImageError(name, "has no signal above the noise; look at the image")
+    return found.numpy().reshape(volume.shape)

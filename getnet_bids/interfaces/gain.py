@@ -1,0 +1,130 @@
+"""A known gain on an image, to see how a correction takes it away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+
+from .spec import output_path
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GRID = 48
+"""Points along the longest side of the grid that fields are drawn on: far finer than they vary."""
+LENGTH = 0.45
+"""Correlation length, as a share of the object's extent: some 100 mm in a head, as at 3 T."""
+
+
+class SimulateGainInputSpec(BaseInterfaceInputSpec):
+    """Inputs of `SimulateGain`."""
+
+    input_image = File(mandatory=True, desc="image in 2-D, 3-D or 4-D; volumes of a 4-D image get one field")
+    percent = traits.Range(
+        low=0.0,
+        high=100.0,
+        value=30.0,
+        exclude_high=True,
+        usedefault=True,
+        desc="p: the field spans 1 - p/100 to 1 + p/100 over the foreground",
+    )
+    seed = traits.Range(low=0, value=0, usedefault=True, desc="same seed, same field")
+    length = traits.Range(
+        low=0.0, exclude_low=True, desc="correlation length of the field, mm (default 0.45 of the object's extent)"
+    )
+    mask_image = File(desc="above 0 where the field is to span its range (default: what has signal)")
+
+
+class SimulateGainOutputSpec(TraitedSpec):
+    """Outputs of `SimulateGain`."""
+
+    output_image = File(exists=True, desc="image times field: <input_image>_gain<percent>")
+    bias_image = File(exists=True, desc="the field: <input_image>_gain<percent>_bias")
+
+
+class SimulateGain(SimpleInterface):
+    """Multiply an image by a random smooth field that is known.
+
+    The field is a Gaussian random field (`getnet_bids.core.gain.smooth_log_gain`), scaled linearly so that over the
+    foreground it spans the range wanted; elsewhere it does not go beyond it.
+
+    Examples
+    --------
+    >>> from getnet_bids.interfaces import SimulateGain
+    >>> simulate = SimulateGain(input_image="sub-01_T1w.nii.gz", percent=30, seed=1)
+    >>> simulate.run().outputs.bias_image  # doctest: +SKIP
+    '/work/sub-01_T1w_gain30_bias.nii.gz'
+    """
+
+    input_spec = SimulateGainInputSpec
+    output_spec = SimulateGainOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from nipype.interfaces.base import Undefined
+
+        from getnet_bids import images, masks
+
+        from .foreground import foreground_of
+
+        inputs = self.inputs
+        image = images.read(inputs.input_image)
+        voxels = images.magnitudes(image).reshape(image.shape[:4])
+        if isdefined(inputs.mask_image):
+            inside = masks.read_mask(inputs.mask_image, image)
+        else:
+            inside = foreground_of(image, inputs.input_image)
+        length = inputs.length if isdefined(inputs.length) else None
+        field = gain_field(inside, images.voxel_size(image), inputs.percent, inputs.seed, length)
+        shaded = voxels * (field if voxels.ndim < 4 else field[..., None])
+        for name, data, suffix in (("output_image", shaded.reshape(image.shape), ""), ("bias_image", field, "_bias")):
+            path = output_path(Undefined, inputs.input_image, f"_gain{inputs.percent:g}{suffix}", runtime.cwd)
+            images.write(images.like(image, data), path)
+            self._results[name] = str(path)
+        return runtime
+
+
+def gain_field(
+    inside: NDArray[np.bool_], voxel: tuple[float, ...], percent: float, seed: int, length: float | None = None
+) -> NDArray[np.float32]:
+    """Draw a field that spans a range.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape (X, Y) or (X, Y, Z)
+        Where it spans the range.
+    voxel : tuple of float
+        Size of a voxel, mm.
+    percent : float
+        The range is 1 - percent/100 to 1 + percent/100.
+    seed : int
+    length : float, optional
+        Correlation length, mm; default `LENGTH` of the longest side of the box around `inside`.
+
+    Returns
+    -------
+    ndarray, float32, shape of `inside`
+    """
+    import numpy as np
+    import torch
+    from scipy import ndimage
+
+    from getnet_bids.core.gain import smooth_log_gain
+
+    extent = [n * v for n, v in zip(inside.shape, voxel, strict=True)]
+    if length is None:
+        spans = [np.flatnonzero(inside.any(tuple(a for a in range(inside.ndim) if a != i))) for i in range(inside.ndim)]
+        length = LENGTH * max((s[-1] - s[0] + 1) * v for s, v in zip(spans, voxel, strict=True))
+    grid = [max(1, round(GRID * e / max(extent))) for e in extent]
+    generator = torch.Generator().manual_seed(seed)
+    coarse = (
+        smooth_log_gain(grid, torch.tensor([length / max(extent)], dtype=torch.float32), generator)[0]
+        .numpy()
+        .astype(np.float64)
+    )
+    factors = [n / g for n, g in zip(inside.shape, grid, strict=True)]
+    drawn = ndimage.zoom(coarse, factors, order=3, mode="nearest", grid_mode=True)
+    low, high = drawn[inside].min(), drawn[inside].max()
+    share = np.clip((drawn - low) / max(high - low, np.finfo(np.float64).tiny), 0, 1)
+    return (1 + percent / 100 * (2 * share - 1)).astype(np.float32)

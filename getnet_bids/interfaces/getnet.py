@@ -1,0 +1,163 @@
+"""GetNet as a nipype interface that takes the place of N4BiasFieldCorrection."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nipype import logging
+from nipype.interfaces.base import File, SimpleInterface, Str, Tuple, isdefined, traits
+
+from getnet_bids.weights import default_weights
+
+from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, output_path
+from .threads import torch_threads
+
+LOGGER = logging.getLogger("nipype.interface")
+
+
+def without_meaning(kind: Any, *args: Any, **metadata: Any) -> Any:
+    """Make an input of N4 that is taken and ignored; it changes nothing, so it is no part of the hash either."""
+    return kind(*args, nohash=True, ignored=True, desc="of N4; accepted and ignored", **metadata)
+
+
+class GetNetCorrectionInputSpec(BiasFieldInputSpec):
+    """Inputs of `GetNetCorrection`."""
+
+    copy_header = traits.Bool(
+        False,
+        usedefault=True,
+        nohash=True,
+        desc="N4 copies the input's header if this is set; here it is always kept, and the data are always float32",
+    )
+    weight_image = File(desc="the field is fitted where this is at least half of its maximum (and in the mask)")
+    weights = File(exists=True, desc="the network's weights, a safetensors file (default: the package's own)")
+    refine = traits.Bool(True, usedefault=True, desc="sharpen the histogram from where the network's field leaves it")
+    smoothness = traits.Float(
+        desc="details of the field finer than this are suppressed, mm (default 70 for a head, for other objects in "
+        "proportion to their extent)"
+    )
+    precision = traits.Enum(
+        "auto", "float32", "bfloat16", usedefault=True, desc="of the network; auto: bfloat16 where the processor has it"
+    )
+    use_gpu = traits.Bool(
+        False, usedefault=True, nohash=True, desc="take one of the plugin's GPU slots; the device auto is then CUDA's"
+    )
+    device = Str(
+        "auto",
+        usedefault=True,
+        nohash=True,
+        desc="cpu, cuda, cuda:N or mps; auto: CUDA if use_gpu is set and there is one, else the CPU",
+    )
+    batch_size = traits.Range(low=1, value=32, usedefault=True, nohash=True, desc="slices at a time")
+    num_threads = traits.Int(
+        1, usedefault=True, nohash=True, desc="threads on the CPU (default 1, as in all of ANTs); -1: as torch has it"
+    )
+
+    dimension = without_meaning(traits.Enum, 3, 2, 4, usedefault=True)
+    shrink_factor = without_meaning(traits.Int)
+    n_iterations = without_meaning(traits.List, traits.Int)
+    convergence_threshold = without_meaning(traits.Float)
+    bspline_fitting_distance = without_meaning(traits.Float)
+    bspline_order = without_meaning(traits.Int)
+    rescale_intensities = without_meaning(traits.Bool, False, usedefault=True)
+    histogram_sharpening = without_meaning(Tuple, traits.Float, traits.Float, traits.Int)
+    args = without_meaning(Str)
+    environ = without_meaning(traits.DictStrStr, usedefault=True)
+
+
+class GetNetCorrectionOutputSpec(BiasFieldOutputSpec):
+    """N4's outputs and the time."""
+
+    seconds = traits.Float(desc="that the correction took, reading and writing the files apart")
+
+
+class GetNetCorrection(SimpleInterface):
+    """Correct the intensity of an image by GetNet, in the place of N4BiasFieldCorrection.
+
+    Inputs that mean the same have N4's names, outputs and their default names are N4's. Inputs that only N4 has
+    (iterations, shrink factor, spline ...) are accepted and ignored, which one line of the log says. The file's own
+    dimension counts, not the input `dimension`; volumes of a 4-D image share one field.
+
+    The result is, bit for bit, that of `getnet_bids.correct` on the same device with as many threads. Inputs that
+    change it by rounding alone (device, batch size, threads) do not enter the hash.
+
+    Examples
+    --------
+    >>> from getnet_bids.interfaces import GetNetCorrection
+    >>> correction = GetNetCorrection(save_bias=True, shrink_factor=4, n_iterations=[50] * 4)
+    >>> correction.inputs.input_image = "sub-01_T1w.nii.gz"
+    >>> correction.run().outputs.output_image  # doctest: +SKIP
+    '/work/sub-01_T1w_corrected.nii.gz'
+    """
+
+    input_spec = GetNetCorrectionInputSpec
+    output_spec = GetNetCorrectionOutputSpec
+
+    def __init__(self, **inputs: Any) -> None:
+        super().__init__(**inputs)
+        if not isdefined(self.inputs.weights):
+            # As an input, so that a cached result of an older package's weights is not taken for one of these.
+            self.inputs.weights = str(default_weights())
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from getnet_bids import Options, correct, images
+        from getnet_bids.weights import load_network
+
+        inputs = self.inputs
+        source = inputs.input_image
+        corrected = output_path(inputs.output_image, source, "_corrected", runtime.cwd)
+        images.extension(corrected)
+        if self.ignored:
+            LOGGER.info("GetNet has no use for %s: ignored", ", ".join(self.ignored))
+
+        options = Options(
+            smoothness=inputs.smoothness if isdefined(inputs.smoothness) else None,
+            refine=inputs.refine,
+            precision=inputs.precision,
+            batch_size=inputs.batch_size,
+        )
+        image = images.read(source)
+        mask = self._mask(image)
+        weights = inputs.weights if isdefined(inputs.weights) else None
+        device = "cpu" if inputs.device == "auto" and not inputs.use_gpu else inputs.device
+        load_network(weights, device)
+        with torch_threads(inputs.num_threads):
+            started = time.perf_counter()
+            result = correct(image, mask=mask, weights=weights, device=device, options=options)
+            self._results["seconds"] = time.perf_counter() - started
+        if inputs.save_bias or isdefined(inputs.bias_image):
+            bias = output_path(inputs.bias_image, source, "_bias", runtime.cwd)
+            images.write(result.field, bias)
+            self._results["bias_image"] = str(bias)
+        images.write(result.image, corrected)
+        self._results["output_image"] = str(corrected)
+        return runtime
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of the inputs that were set in vain."""
+        given = self.inputs.trait_get(ignored=True)
+        standard = self.input_spec().trait_get(ignored=True)
+        return sorted(name for name, value in given.items() if isdefined(value) and value != standard[name])
+
+    def _mask(self, image: Any) -> Any:
+        """Give the image of where the field is to be fitted, or None."""
+        import nibabel as nib
+        import numpy as np
+
+        from getnet_bids import images, masks
+        from getnet_bids.errors import ImageError
+
+        inputs, inside = self.inputs, None
+        if isdefined(inputs.mask_image):
+            inside = masks.read_mask(inputs.mask_image, image)
+        if isdefined(inputs.weight_image):
+            weight = images.read(inputs.weight_image)
+            masks.mask_for(image, weight, inputs.weight_image)  # refuses another grid, and all zeros
+            values = images.magnitudes(weight).reshape(image.shape[:3])
+            heavy = values >= 0.5 * np.nanmax(values)
+            inside = heavy if inside is None else inside & heavy
+            if not inside.any():
+                raise ImageError(inputs.weight_image, "is low in all of mask_image; give the right ones")
+        return None if inside is None else nib.Nifti1Image(inside.astype(np.uint8), image.affine)

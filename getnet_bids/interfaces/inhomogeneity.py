@@ -1,0 +1,248 @@
+"""How inhomogeneous each tissue is before and after each correction, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    Str,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+UNCORRECTED = "input"
+"""The method's name of the image before correction."""
+ENTIRE = "entire image"
+"""The region of all voxels with signal."""
+PURE = 0.9
+"""A voxel is a tissue's if its probability is above this."""
+COLUMNS = {
+    "method": "What the image was corrected by; 'input' is the image before.",
+    "region": "Tissue (voxels of probability above 0.9), 'GM+WM' for both jointly, or 'entire image': what has signal.",
+    "voxels": "Number of voxels of the region.",
+    "cv": "Coefficient of variation: standard deviation over mean. Smaller is more homogeneous.",
+    "cv_noise_controlled": "The same after averaging the noise away within the region: a Gaussian mean, standard "
+    "deviation 1.5 voxels, over the region's own voxels. What is left is shading and anatomy.",
+    "cjv": "Coefficient of joint variation of GM and WM, (sd GM + sd WM) / |mean GM - mean WM|. Smaller is better.",
+    "cjv_noise_controlled": "The same after averaging the noise away within each tissue, as for cv_noise_controlled.",
+    "relative_mae": "Where the image without gain is known: sum |s corrected - original| / sum original, with the one "
+    "factor s that fits best in least squares over the entire image (Simko et al. 2019, Table 1). 0 is perfect.",
+    "field_p95_p5": "95th over 5th percentile of the estimated field in the region.",
+    "seconds": "Time of the correction of the whole image, files apart.",
+}
+DISAGREEMENT = (
+    "Mean absolute relative difference from the image by {}, both brought to one mean over the entire image: "
+    "2 sum |a - b| / sum (a + b). How far the two differ, no error of either."
+)
+
+
+class InhomogeneityMetricsInputSpec(BaseInterfaceInputSpec):
+    """Inputs of `InhomogeneityMetrics`."""
+
+    input_image = File(exists=True, mandatory=True, desc="the image before correction")
+    methods = traits.List(Str, mandatory=True, desc="names of the corrections")
+    corrected_images = InputMultiObject(File(exists=True), mandatory=True, desc="the corrected image of each")
+    bias_images = InputMultiObject(File(exists=True), desc="the field of each")
+    seconds = InputMultiObject(traits.Float, desc="the time of each")
+    tissue_maps = InputMultiObject(File(exists=True), desc="probability map of each tissue, 0 to 1")
+    tissue_names = InputMultiObject(Str, desc="their names; CJV is given where there are GM and WM")
+    original_image = File(exists=True, desc="the image without gain, where it is known")
+
+
+class InhomogeneityMetricsOutputSpec(TraitedSpec):
+    """Outputs of `InhomogeneityMetrics`."""
+
+    out_tsv = File(exists=True, desc="one row for each method and region")
+    out_json = File(exists=True, desc="what the columns are")
+    out_table = File(exists=True, desc="relative MAE in the form of the paper's Table 1, where the original is known")
+
+
+class InhomogeneityMetrics(SimpleInterface):
+    """Measure each tissue before and after each correction.
+
+    All figures are those of `getnet_bids.core.metrics`, over the same voxels for every method: probability above
+    0.9 for a tissue, and for the entire image what has signal before correction.
+
+    Examples
+    --------
+    >>> from getnet_bids.interfaces import InhomogeneityMetrics
+    >>> metrics = InhomogeneityMetrics(methods=["GetNet", "N4"], tissue_names=["CSF", "GM", "WM"])
+    """
+
+    input_spec = InhomogeneityMetricsInputSpec
+    output_spec = InhomogeneityMetricsOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        import json
+        from pathlib import Path
+
+        from getnet_bids import images
+        from getnet_bids.files import write_text
+
+        from .foreground import foreground_of
+
+        inputs = self.inputs
+        parallel(inputs.methods, inputs, "corrected_images", "bias_images", "seconds")
+        if isdefined(inputs.tissue_maps) != isdefined(inputs.tissue_names):
+            raise ValueError("tissue_maps and tissue_names belong together; give both or neither")
+        image = images.read(inputs.input_image)
+        regions = {ENTIRE: foreground_of(image, inputs.input_image)}
+        if isdefined(inputs.tissue_maps):
+            parallel(inputs.tissue_names, inputs, "tissue_maps")
+            for name, path in zip(inputs.tissue_names, inputs.tissue_maps, strict=True):
+                region = volume_like(image, path) > PURE
+                if region.any():
+                    regions[name] = region
+        volumes = {UNCORRECTED: volume_like(image, inputs.input_image)}
+        fields, seconds = {}, {}
+        for i, method in enumerate(inputs.methods):
+            volumes[method] = volume_like(image, inputs.corrected_images[i])
+            if isdefined(inputs.bias_images):
+                fields[method] = volume_like(image, inputs.bias_images[i])
+            if isdefined(inputs.seconds):
+                seconds[method] = inputs.seconds[i]
+        original = volume_like(image, inputs.original_image) if isdefined(inputs.original_image) else None
+
+        rows = measure(volumes, regions, fields, seconds, original)
+        descriptions = {name: {"Description": text} for name, text in COLUMNS.items()}
+        for method in volumes:
+            descriptions[f"disagreement_with_{method}"] = {"Description": DISAGREEMENT.format(method)}
+        texts = {"out_tsv": as_tsv(rows, list(descriptions)), "out_json": json.dumps(descriptions, indent=2) + "\n"}
+        if original is not None:
+            texts["out_table"] = table_one(rows)
+        for name, text in texts.items():
+            file = {"out_tsv": "metrics.tsv", "out_json": "metrics.json", "out_table": "table1.tsv"}[name]
+            write_text(Path(runtime.cwd, file), text)
+            self._results[name] = str(Path(runtime.cwd, file))
+        return runtime
+
+
+def parallel(names: list[str], inputs: Any, *lists: str) -> None:
+    """Refuse lists of another length than the names'."""
+    for name in lists:
+        values = getattr(inputs, name)
+        if isdefined(values) and len(values) != len(names):
+            raise ValueError(
+                f"{name} has {len(values)} entries for {len(names)} names ({', '.join(names)}); give one each"
+            )
+
+
+def volume_like(image: Any, path: str) -> NDArray[np.float32]:
+    """Read an image on the same grid as another; a series gives its mean."""
+    from getnet_bids import images
+    from getnet_bids.errors import ImageError
+
+    voxels = images.magnitudes(images.read(path), path)
+    voxels = voxels.reshape(voxels.shape[:4])
+    if voxels.shape[:3] != image.shape[:3]:
+        raise ImageError(path, f"has shape {voxels.shape}, the image {image.shape}; resample it to the image")
+    return voxels.mean(3) if voxels.ndim == 4 else voxels
+
+
+def measure(
+    volumes: dict[str, NDArray[np.float32]],
+    regions: dict[str, NDArray[np.bool_]],
+    fields: dict[str, NDArray[np.float32]],
+    seconds: dict[str, float],
+    original: NDArray[np.float32] | None = None,
+) -> list[dict[str, Any]]:
+    """Measure each volume in each region.
+
+    Parameters
+    ----------
+    volumes : dict of ndarray
+        By method.
+    regions : dict of ndarray of bool
+        By name, `ENTIRE` among them.
+    fields : dict of ndarray
+        By method.
+    seconds : dict of float
+        By method.
+    original : ndarray, optional
+        The image without gain.
+
+    Returns
+    -------
+    list of dict
+        One for each method and region, by column.
+    """
+    from getnet_bids.core import metrics
+
+    entire = regions[ENTIRE]
+    common = {method: volume / float(volume[entire].mean(dtype=float)) for method, volume in volumes.items()}
+    rows = []
+    for method, volume in volumes.items():
+        scaled = None if original is None else metrics.best_scale(volume, original, entire) * volume
+        calm = {name: metrics.denoised(volume, region) for name, region in regions.items()}
+        for name, region in regions.items():
+            row = {
+                "method": method,
+                "region": name,
+                "voxels": int(region.sum()),
+                "cv": metrics.cv(volume, region),
+                "cv_noise_controlled": metrics.cv(calm[name], region),
+                "seconds": seconds.get(method),
+            }
+            if scaled is not None:
+                row["relative_mae"] = metrics.relative_mae(scaled, original, region, scale="none")
+            if method in fields:
+                row["field_p95_p5"] = metrics.field_range(fields[method], region)
+            for other in common:
+                if other != method:
+                    row[f"disagreement_with_{other}"] = metrics.disagreement(
+                        common[method], common[other], region, scale="none"
+                    )
+            rows.append(row)
+        if {"GM", "WM"} <= regions.keys():
+            gray, white = regions["GM"], regions["WM"]
+            rows.append(
+                {
+                    "method": method,
+                    "region": "GM+WM",
+                    "voxels": int((gray | white).sum()),
+                    "cjv": metrics.cjv(volume, gray, white),
+                    "cjv_noise_controlled": metrics.cjv(calm["GM"] + calm["WM"], gray, white),
+                    "seconds": seconds.get(method),
+                }
+            )
+    return rows
+
+
+def as_tsv(rows: list[dict[str, Any]], columns: list[str]) -> str:
+    r"""Write rows as BIDS likes tables.
+
+    Examples
+    --------
+    >>> as_tsv([{"a": 0.123456, "b": "x"}, {"a": None}], ["a", "b"])
+    'a\tb\n0.12346\tx\nn/a\tn/a\n'
+    """
+
+    def text(value: Any) -> str:
+        if value is None:
+            return "n/a"
+        return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+    lines = ["\t".join(columns)]
+    lines += ["\t".join(text(row.get(column)) for column in columns) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def table_one(rows: list[dict[str, Any]]) -> str:
+    """Write the relative MAE in the form of Table 1 of Simko et al. 2019: a row per method, a column per region."""
+    measured = [row for row in rows if "relative_mae" in row]
+    regions = list(dict.fromkeys(row["region"] for row in measured))
+    table: dict[str, dict[str, Any]] = {}
+    for row in measured:
+        name = "Gain" if row["method"] == UNCORRECTED else row["method"]
+        line = table.setdefault(name, {"method": name, "seconds": row["seconds"]})
+        line[row["region"]] = row["relative_mae"]
+    return as_tsv(list(table.values()), ["method", *regions, "seconds"])

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+
+from getnet_bids.bids.discovery import find_images, not_fetched
+
+TREE = [
+    "sub-01/anat/sub-01_T1w.nii.gz",
+    "sub-01/anat/sub-01_T1w.json",
+    "sub-01/anat/sub-01_T1map.nii.gz",
+    "sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz",
+    "sub-01/anat/sub-01_UNIT1.nii.gz",
+    "sub-01/func/sub-01_task-rest_bold.nii.gz",
+    "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii",
+    "sub-02/ses-a/anat/sub-02_ses-a_part-mag_T2starw.nii.gz",
+    "sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz",
+    "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz",
+    "sub-03/anat/sub-03_T1w.nii",
+    "sub-03/anat/sub-03_T1w.nii.gz",
+    "sub-03/anat/sub-04_T2w.nii.gz",
+    "sub-03/anat/sub-03_desc-preproc_T2w.nii.gz",
+    "sub-03/anat/sub-03_run-1_acq-x_PDw.nii.gz",
+    "derivatives/x/sub-01/anat/sub-01_desc-preproc_T1w.nii.gz",
+    "sub-05.html",
+]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for relative in TREE:
+        (tmp_path / relative).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / relative).touch()
+    return tmp_path
+
+
+def relatives(found):
+    return [source.relative for source in found.sources]
+
+
+def test_weighted_magnitude_images_are_found(tree):
+    found = find_images(tree)
+    assert relatives(found) == [
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii",
+        "sub-02/ses-a/anat/sub-02_ses-a_part-mag_T2starw.nii.gz",
+        "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz",
+        "sub-03/anat/sub-03_T1w.nii",
+    ]
+    assert found.others == {"UNIT1": 1}
+    assert found.sources[0].uri == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz", "no magnitude"),
+        ("sub-03/anat/sub-03_T1w.nii.gz", "another image has this name"),
+        ("sub-03/anat/sub-04_T2w.nii.gz", "not that of its folder"),
+        ("sub-03/anat/sub-03_desc-preproc_T2w.nii.gz", "not a raw image"),
+        ("sub-03/anat/sub-03_run-1_acq-x_PDw.nii.gz", "order"),
+    ],
+)
+def test_what_is_passed_over_has_a_reason(tree, file, reason):
+    assert reason in find_images(tree).passed_over[file]
+
+
+def test_filters(tree):
+    assert relatives(find_images(tree, participants=["01"])) == TREE[:1]
+    assert relatives(find_images(tree, sessions=["b"])) == ["sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz"]
+    assert relatives(find_images(tree, suffixes=["UNIT1"])) == ["sub-01/anat/sub-01_UNIT1.nii.gz"]
+    assert find_images(tree, participants=["nobody"]).sources == []
+
+
+def test_links(tmp_path):
+    (tmp_path / "target").touch()
+    (tmp_path / "good").symlink_to("target")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert [not_fetched(tmp_path / name) for name in ("target", "good", "dangling")] == [False, False, True]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+
+from getnet_bids.bids.discovery import find_images
+from getnet_bids.bids.metadata import Metadata
+
+
+def test_inheritance(tmp_path):
+    folder = tmp_path / "sub-01" / "ses-a" / "anat"
+    folder.mkdir(parents=True)
+    (folder / "sub-01_ses-a_acq-x_T1w.nii.gz").touch()
+    said = {
+        "T1w.json": {"top": 1, "a": "root", "b": "root", "c": "root"},
+        "acq-x_T1w.json": {"a": "root, acq"},
+        "T2w.json": {"wrong": "suffix"},
+        "dataset_description.json": {"wrong": "file"},
+        "sub-01/sub-01_T1w.json": {"b": "subject"},
+        "sub-01/ses-a/sub-01_ses-b_T1w.json": {"wrong": "session"},
+        "sub-01/ses-a/anat/sub-01_ses-a_acq-x_T1w.json": {"c": "image"},
+        "sub-01/ses-a/anat/sub-01_ses-a_T1w.json": {"c": "fewer entities"},
+    }
+    for relative, content in said.items():
+        (tmp_path / relative).write_text(json.dumps(content))
+    (tmp_path / "sub-01" / "ses-a" / "T1w.json").write_text("not JSON")
+    source = find_images(tmp_path).sources[0]
+    assert Metadata(tmp_path).of(source) == {"top": 1, "a": "root, acq", "b": "subject", "c": "image"}

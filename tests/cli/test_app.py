@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from getnet_bids.cli.app import main
+
+ONE = "sub-01/anat/sub-01_T1w.nii.gz"
+TWO = "sub-02/ses-a/anat/sub-02_ses-a_acq-x_run-1_FLAIR.nii.gz"
+
+
+def app(*arguments):
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return end.code
+
+
+def status(out):
+    """Give the rows of the last run."""
+    folder = max((path for path in (out / "logs").iterdir() if path.is_dir()), key=os.path.getmtime)
+    with open(folder / "status.tsv", newline="") as file:
+        return {row["source"]: row for row in csv.DictReader(file, delimiter="\t")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, head):
+    """Give a dataset and its derivatives."""
+    raw, out = tmp_path_factory.mktemp("finished") / "raw", tmp_path_factory.mktemp("finished") / "out"
+    for relative in (ONE, TWO):
+        (raw / relative).parent.mkdir(parents=True)
+        nib.Nifti1Image(head.astype(np.int16), np.diag([-6.0, 6, 6, 1])).to_filename(raw / relative)
+    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+    (raw / "dataset_description.json").write_text(json.dumps(about))
+    (raw / "T1w.json").write_text('{"SkullStripped": true}')
+    assert app(raw, out, "participant", "--device", "cpu") == 0
+    return raw, out
+
+
+@pytest.fixture
+def dataset(finished, tmp_path):
+    """Give a copy of it that may be changed."""
+    raw, out = (shutil.copytree(path, tmp_path / path.name) for path in finished)
+    return raw, out
+
+
+def snapshot(out):
+    return {path: path.stat().st_mtime_ns for path in out.rglob("sub-*/**/*") if path.is_file()}
+
+
+def test_outputs_and_their_names(finished):
+    raw, out = finished
+    folder = out / "sub-02" / "ses-a" / "anat"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "sub-02_ses-a_acq-x_run-1_desc-preproc_FLAIR.json",
+        "sub-02_ses-a_acq-x_run-1_desc-preproc_FLAIR.nii.gz",
+        "sub-02_ses-a_acq-x_run-1_mod-FLAIR_desc-preproc_biasfield.json",
+        "sub-02_ses-a_acq-x_run-1_mod-FLAIR_desc-preproc_biasfield.nii.gz",
+    ]
+    corrected = nib.load(folder / "sub-02_ses-a_acq-x_run-1_desc-preproc_FLAIR.nii.gz")
+    field = nib.load(folder / "sub-02_ses-a_acq-x_run-1_mod-FLAIR_desc-preproc_biasfield.nii.gz")
+    given = nib.load(raw / TWO)
+    np.testing.assert_allclose(corrected.get_fdata() * field.get_fdata(), given.get_fdata(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(corrected.affine, given.affine)
+
+
+def test_sidecars(finished):
+    raw, out = finished
+    said = json.loads((out / "sub-01/anat/sub-01_desc-preproc_T1w.json").read_text())
+    assert said["Sources"] == [f"bids:raw:{ONE}"]
+    assert said["SkullStripped"] is True
+    assert "metadata" in said["SkullStrippedDetermination"]
+    measured = json.loads((out / TWO.replace("_FLAIR.nii.gz", "_desc-preproc_FLAIR.json")).read_text())
+    assert measured["SkullStripped"] is False
+    assert "Measured" in measured["SkullStrippedDetermination"]
+    made = said["GetNet"]
+    assert made["InputSize"] == (raw / ONE).stat().st_size
+    assert made["Options"] == {"smoothness": None, "refine": True, "precision": "auto"}
+    assert made["Device"].startswith("cpu")
+    assert made["Seconds"] > 0
+    assert {"torch", "numpy", "nibabel", "getnet_bids"} <= made["Software"].keys()
+
+
+def test_logs(finished):
+    _, out = finished
+    assert {row["status"] for row in status(out).values()} == {"done"}
+    assert list(status(out)) == [ONE, TWO]
+    options = tomllib.loads(next((out / "logs").glob("*/getnet_bids.toml")).read_text())
+    assert options["refine"] is True
+    assert options["weights"].endswith("getnet.safetensors")
+
+
+def test_the_validator_has_nothing_to_say(finished):
+    validator = shutil.which(
+        "bids-validator-deno", path=os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+    )
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    done = subprocess.run([validator, "--format", "json", finished[1]], capture_output=True, text=True)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] in ("error", "warning")] == []
+
+
+def test_a_second_run_does_nothing_and_loads_nothing(finished):
+    raw, out = finished
+    before = snapshot(out)
+    script = (
+        "import sys; from getnet_bids.cli.app import main; "
+        f"code = main([{str(raw)!r}, {str(out)!r}, 'participant']); "
+        "print(code, sorted({'torch', 'nibabel', 'numpy', 'pandas', 'nipype'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 []\n"
+    assert snapshot(out) == before
+    assert {row["status"] for row in status(out).values()} == {"skipped"}
+
+
+def redone(raw, out, *options):
+    """Run again; give the images that were done again."""
+    before = snapshot(out)
+    assert app(raw, out, "participant", "--device", "cpu", *options) == 0
+    again = {source for source, row in status(out).items() if row["status"] == "done"}
+    after = snapshot(out)
+    changed = {path for path in after if after[path] != before.get(path)}
+    assert len(changed) == 4 * len(again)
+    return again
+
+
+def test_a_changed_input_is_done_again(dataset):
+    raw, out = dataset
+    image = nib.load(raw / ONE)
+    nib.Nifti1Image(image.get_fdata() * 2, image.affine).to_filename(raw / ONE)
+    assert redone(raw, out) == {ONE}
+
+
+def test_a_lost_or_cut_output_is_done_again(dataset):
+    raw, out = dataset
+    field = out / "sub-01/anat/sub-01_mod-T1w_desc-preproc_biasfield.nii.gz"
+    field.write_bytes(field.read_bytes()[:1000])
+    assert redone(raw, out) == {ONE}
+    nib.load(field).get_fdata()
+
+
+def test_changed_options_and_force_do_all_again(dataset):
+    raw, out = dataset
+    assert redone(raw, out, "--no-refine") == {ONE, TWO}
+    assert redone(raw, out, "--no-refine", "--batch-size", "8") == set()
+    assert redone(raw, out, "--no-refine", "--force", "--participant-label", "sub-01") == {ONE}
+
+
+def test_no_field(dataset, tmp_path):
+    raw, out = dataset
+    assert app(raw, tmp_path / "lean", "participant", "--no-field", "--device", "cpu") == 0
+    assert not list((tmp_path / "lean").rglob("*biasfield*"))
+    assert app(raw, out, "participant", "--no-field", "--no-refine", "--device", "cpu") == 0
+    assert not list(out.rglob("*biasfield*"))  # it would not belong to the corrected image any more
+
+
+def test_bad_images_fail_alone(dataset, capsys):
+    raw, out = dataset
+    bad = {
+        "sub-03/anat/sub-03_T1w.nii.gz": "truncated",
+        "sub-04/anat/sub-04_T1w.nii.gz": "not fetched",
+        "sub-05/anat/sub-05_T1w.nii.gz": "signal",
+    }
+    for relative in bad:
+        (raw / relative).parent.mkdir(parents=True)
+    truncated, dangling, empty = [raw / relative for relative in bad]
+    truncated.write_bytes((raw / ONE).read_bytes()[:-2000])
+    dangling.symlink_to("nowhere")
+    nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4)).to_filename(empty)
+    assert app(raw, out, "participant", "--force", "--device", "cpu") == 1
+    rows = status(out)
+    said = capsys.readouterr().err
+    for relative, word in bad.items():
+        assert rows[relative]["status"] == "failed"
+        assert word in rows[relative]["reason"]
+        assert sum(relative in line for line in said.splitlines()) == 1
+        assert not list((out / relative).parent.glob("*"))
+    assert rows[ONE]["status"] == rows[TWO]["status"] == "done"
+    assert not list((out / "logs").glob("*/crash-*"))
+
+
+def test_stop_on_first_crash(dataset):
+    raw, out = dataset
+    (raw / ONE).write_bytes((raw / ONE).read_bytes()[:-2000])
+    assert app(raw, out, "participant", "--force", "--stop-on-first-crash", "--device", "cpu") == 1
+    assert list(status(out)) == [ONE]
+
+
+def test_a_dry_run_prints_the_jobs_and_writes_nothing(dataset, tmp_path, capsys):
+    raw, out = dataset
+    assert app(raw, tmp_path / "new", "participant", "--dry-run") == 0
+    assert not (tmp_path / "new").exists()
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines(), delimiter="\t"))
+    assert [(row["source"], row["state"]) for row in rows] == [(ONE, "to do"), (TWO, "to do")]
+    assert app(raw, out, "participant", "--dry-run") == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines(), delimiter="\t"))
+    assert {row["state"] for row in rows} == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "arguments"),
+    [
+        (16, "dataset_description", ["sub", "out", "participant"]),
+        (17, "use participant", ["raw", "out", "group"]),
+        (17, "use participant", ["raw", "out", "cohort"]),
+        (18, "sub-99", ["raw", "out", "participant", "--participant-label", "01", "99"]),
+        (18, "no image matches", ["raw", "out", "participant", "--session-label", "z"]),
+        (18, "no image matches", ["raw", "out", "participant", "-m", "PDw"]),
+        (64, "analysis_level", ["raw", "out"]),
+        (64, "T1map", ["raw", "out", "participant", "-m", "T1map"]),
+        (64, "no label", ["raw", "out", "participant", "--participant-label", "a/b"]),
+        (64, "not available", ["raw", "new", "participant", "--device", "cuda:77"]),
+        (65, "not the weights", ["raw", "new", "participant", "--weights", "raw/T1w.json"]),
+        (66, "no such folder", ["absent", "out", "participant"]),
+        (66, "no such file", ["raw", "out", "participant", "--weights", "absent"]),
+        (73, "inside the input", ["raw", "raw", "participant"]),
+        (73, "inside the input", ["raw", "raw/out", "participant"]),
+        (73, "another dataset", ["raw", "sub/other", "participant"]),
+        (73, "cannot be written to", ["raw", "file/out", "participant"]),
+    ],
+)
+def test_exit_codes(dataset, tmp_path, capsys, monkeypatch, code, said, arguments):
+    monkeypatch.chdir(tmp_path)
+    for old, new in zip(dataset, ("raw", "out"), strict=True):
+        if old.name != new:
+            old.rename(new)
+    (tmp_path / "sub" / "other").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    shutil.copy("raw/dataset_description.json", "sub/other")
+    assert app(*arguments) == code
+    text = capsys.readouterr().err
+    assert said in text
+    assert text.startswith("getnet-bids: ")
+    assert text.count("\n") == 1
+
+
+def test_labels_from_a_file_and_validation_skipped(dataset, tmp_path):
+    raw, _ = dataset
+    (raw / "dataset_description.json").unlink()
+    (tmp_path / "labels.txt").write_text("sub-01\n")
+    chosen = ["--participant_label", tmp_path / "labels.txt", "--skip-bids-validation", "--no-refine"]
+    assert app(raw, tmp_path / "o", "participant", *chosen, "--device", "cpu", "--notrack") == 0
+    assert list(status(tmp_path / "o")) == [ONE]
+
+
+def test_what_is_not_taken_is_told(dataset, capsys):
+    raw, out = dataset
+    for name in ("sub-01_UNIT1", "sub-01_part-phase_T1w", "sub-01_nonsense-1_T1w"):
+        shutil.copy(raw / ONE, raw / "sub-01" / "anat" / f"{name}.nii.gz")
+    assert app(raw, out, "participant") == 0
+    said = capsys.readouterr().err
+    assert "--modalities: 1 UNIT1" in said
+    assert "part-phase" in said
+    assert "nonsense-1" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_cleanly(make_dataset, tmp_path, number):
+    raw = make_dataset(*[f"sub-{i:02}/anat/sub-{i:02}_T1w.nii.gz" for i in range(40)])
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "getnet_bids.cli.app", raw, out, "participant", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("[1/40]"):
+                break
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert rest.splitlines()[-1].endswith("run the same command again to go on")
+    assert "Traceback" not in rest
+    assert not list(out.rglob(".getnet-*"))
+    for image in out.rglob("*_T1w.nii.gz"):
+        nib.load(image).get_fdata()
+    done = {source for source, row in status(out).items() if row["status"] == "done"}
+    assert 1 <= len(done) < 40
+    for source in done:
+        assert (out / source.replace("_T1w.nii.gz", "_desc-preproc_T1w.json")).exists()

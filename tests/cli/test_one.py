@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from getnet_bids import __version__
+from getnet_bids.cli.one import main
+
+
+@pytest.fixture
+def scan(tmp_path, image):
+    image.to_filename(tmp_path / "in.nii.gz")
+    return tmp_path / "in.nii.gz"
+
+
+def test_corrected_times_field_is_the_input(scan, tmp_path):
+    out, field = tmp_path / "out.nii.gz", tmp_path / "field.nii"
+    assert main([str(scan), str(out), "--field", str(field), "--device", "cpu", "-v"]) == 0
+    product = nib.load(out).get_fdata() * nib.load(field).get_fdata()
+    np.testing.assert_allclose(product, nib.load(scan).get_fdata(), rtol=1e-5, atol=1e-5)
+
+
+def test_options_change_the_result(scan, tmp_path):
+    fields = []
+    for i, options in enumerate([[], ["--no-refine"], ["--smoothness", "150"], ["--batch-size", "3"]]):
+        field = tmp_path / f"{i}.nii"
+        assert main([str(scan), str(tmp_path / "o.nii"), "--field", str(field), "--device", "cpu", *options]) == 0
+        fields.append(nib.load(field).get_fdata())
+    assert np.abs(fields[0] - fields[1]).max() > 1e-3
+    assert np.abs(fields[0] - fields[2]).max() > 1e-3
+    np.testing.assert_allclose(fields[0], fields[3], rtol=1e-3)
+
+
+def test_a_mask_is_used(scan, tmp_path, image):
+    inside = np.zeros(image.shape, np.uint8)
+    inside[5:20, 5:20, 5:20] = 1
+    nib.Nifti1Image(inside, image.affine).to_filename(tmp_path / "mask.nii.gz")
+    out = str(tmp_path / "out.nii.gz")
+    assert main([str(scan), out, "--mask", str(tmp_path / "mask.nii.gz"), "--device", "cpu"]) == 0
+
+
+def run(capsys, *arguments):
+    """Give the exit code and what was said."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    return code, captured.err + captured.out
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "arguments"),
+    [
+        (64, "overwrite", ["in.nii.gz", "in.nii.gz"]),
+        (64, "overwrite", ["in.nii.gz", "link.nii.gz"]),
+        (64, "overwrite", ["in.nii.gz", "out.nii", "--field", "out.nii"]),
+        (64, "overwrite", ["in.nii.gz", "out.nii", "--mask", "mask.nii", "--field", "mask.nii"]),
+        (64, "must end in", ["in.nii.gz", "out.img"]),
+        (64, "must end in", ["in.nii.gz", "out.nii", "--field", "field"]),
+        (64, "required: OUT", ["in.nii.gz"]),
+        (64, "above 0", ["in.nii.gz", "out.nii", "--smoothness", "-3"]),
+        (64, "above 0", ["in.nii.gz", "out.nii", "--batch-size", "0"]),
+        (64, "device", ["in.nii.gz", "out.nii", "--device", "abacus"]),
+        (64, "not available", ["in.nii.gz", "out.nii", "--device", "cuda:77"]),
+        (65, "truncated", ["bad.nii.gz", "out.nii"]),
+        (65, "signal", ["empty.nii.gz", "out.nii"]),
+        (65, "not the weights", ["in.nii.gz", "out.nii", "--weights", "bad.nii.gz"]),
+        (65, "resample", ["in.nii.gz", "out.nii", "--mask", "small.nii.gz"]),
+        (66, "no such file", ["absent.nii.gz", "out.nii"]),
+        (66, "no such file", ["in.nii.gz", "out.nii", "--mask", "absent.nii.gz"]),
+        (66, "no such file", ["in.nii.gz", "out.nii", "--weights", "absent"]),
+        (73, "no such folder", ["in.nii.gz", "absent/out.nii"]),
+        (73, "is a folder", ["in.nii.gz", "folder.nii"]),
+    ],
+)
+def test_errors_are_one_line_and_a_code(scan, tmp_path, capsys, monkeypatch, code, said, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.nii.gz").write_bytes(scan.read_bytes()[:5000])
+    (tmp_path / "link.nii.gz").symlink_to("in.nii.gz")
+    (tmp_path / "folder.nii").mkdir()
+    nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4)).to_filename("empty.nii.gz")
+    nib.Nifti1Image(np.ones((5, 5, 5), np.uint8), np.eye(4)).to_filename("small.nii.gz")
+    nib.Nifti1Image(np.ones((5, 5, 5), np.uint8), np.eye(4)).to_filename("mask.nii")
+    before = sorted(tmp_path.iterdir())
+    got, text = run(capsys, *arguments)
+    assert got == code
+    assert said in text
+    assert text.startswith("getnet: ")
+    assert text.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"getnet {__version__}\n")

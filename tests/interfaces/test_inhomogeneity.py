@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nipype.interfaces.base import isdefined
+
+from getnet_bids.interfaces import InhomogeneityMetrics
+from tests.core import phantom
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Give the phantom as files: shaded, two corrections (one perfect but for its scale), fields, tissues, truth."""
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    clean, shaded, field = phantom.head(), phantom.head(strength=0.2), phantom.field(0.2)
+    level = phantom.head(noise=0.0)
+    arrays = {
+        "input": shaded,
+        "perfect": 5 * shaded / field,
+        "half": shaded / np.sqrt(field),
+        "perfect_field": field / 5,
+        "half_field": np.sqrt(field),
+        "original": clean,
+        "GM": np.isclose(level, 0.6),
+        "WM": np.isclose(level, 1.0),
+    }
+    paths = {}
+    for name, array in arrays.items():
+        paths[name] = str(tmp_path / f"{name}.nii.gz")
+        nib.Nifti1Image(array.astype(np.float32), affine).to_filename(paths[name])
+    return paths
+
+
+def run(files, **inputs):
+    outputs = (
+        InhomogeneityMetrics(
+            input_image=files["input"],
+            methods=["perfect", "half"],
+            corrected_images=[files["perfect"], files["half"]],
+            bias_images=[files["perfect_field"], files["half_field"]],
+            seconds=[1.5, 20.0],
+            tissue_maps=[files["GM"], files["WM"]],
+            tissue_names=["GM", "WM"],
+            **inputs,
+        )
+        .run()
+        .outputs
+    )
+    with open(outputs.out_tsv) as file:
+        rows = {(row["method"], row["region"]): row for row in csv.DictReader(file, delimiter="\t")}
+    return outputs, rows
+
+
+def test_figures_against_a_direct_computation(folder, files):
+    _, rows = run(files, original_image=files["original"])
+    volume = {n: np.asarray(nib.load(files[n]).dataobj, dtype=np.float64) for n in files}
+    gray, white = volume["GM"] > 0.9, volume["WM"] > 0.9
+    for method, name in (("input", "input"), ("half", "half")):
+        a, b = volume[name][gray], volume[name][white]
+        assert float(rows[method, "GM"]["cv"]) == pytest.approx(a.std() / a.mean(), rel=1e-4)
+        expected = (a.std() + b.std()) / (b.mean() - a.mean())
+        assert float(rows[method, "GM+WM"]["cjv"]) == pytest.approx(expected, rel=1e-4)
+    low, high = np.percentile(volume["half_field"][white], (5, 95))
+    assert float(rows["half", "WM"]["field_p95_p5"]) == pytest.approx(high / low, rel=1e-4)
+    assert rows["input", "WM"]["field_p95_p5"] == "n/a"
+    assert rows["half", "WM"]["seconds"] == "20"
+    assert int(rows["half", "WM"]["voxels"]) == white.sum()
+    assert float(rows["perfect", "WM"]["disagreement_with_half"]) == pytest.approx(
+        float(rows["half", "WM"]["disagreement_with_perfect"])
+    )
+    assert rows["half", "WM"]["disagreement_with_half"] == "n/a"
+
+
+def test_noise_is_controlled(folder, files):
+    _, rows = run(files)
+    # 2 % of noise on a level of 1 is all that the corrected white matter has; shading is much more than that.
+    assert float(rows["perfect", "WM"]["cv"]) > 0.017
+    assert float(rows["perfect", "WM"]["cv_noise_controlled"]) < 0.006
+    shaded = rows["input", "WM"]
+    assert float(shaded["cv_noise_controlled"]) == pytest.approx(float(shaded["cv"]), rel=0.03)
+    for region, name in (("GM", "cv"), ("WM", "cv"), ("GM+WM", "cjv")):
+        order = [float(rows[m, region][f"{name}_noise_controlled"]) for m in ("perfect", "half", "input")]
+        assert order == sorted(order)
+
+
+def test_error_against_the_original_is_free_of_scale(folder, files):
+    outputs, rows = run(files, original_image=files["original"])
+    errors = [float(rows[m, "WM"]["relative_mae"]) for m in ("perfect", "half", "input")]
+    assert errors == sorted(errors)
+    assert errors[0] < 0.01
+    with open(outputs.out_table) as file:
+        table = list(csv.DictReader(file, delimiter="\t"))
+    assert [row["method"] for row in table] == ["Gain", "perfect", "half"]
+    assert list(table[0]) == ["method", "entire image", "GM", "WM", "seconds"]
+    assert table[1]["WM"] == rows["perfect", "WM"]["relative_mae"]
+
+
+def test_without_an_original_there_is_no_error(folder, files):
+    outputs, rows = run(files)
+    assert not isdefined(outputs.out_table)
+    assert all(row["relative_mae"] == "n/a" for row in rows.values())
+
+
+def test_every_column_is_described(folder, files):
+    outputs, rows = run(files)
+    with open(outputs.out_json) as file:
+        assert list(json.load(file)) == list(next(iter(rows.values())))
+
+
+def test_lists_that_do_not_match_are_refused(folder, files):
+    with pytest.raises(ValueError, match="bias_images has 1 entries for 2 names"):
+        InhomogeneityMetrics(
+            input_image=files["input"],
+            methods=["perfect", "half"],
+            corrected_images=[files["perfect"], files["half"]],
+            bias_images=[files["half_field"]],
+        ).run()

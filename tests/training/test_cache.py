@@ -1,0 +1,109 @@
+"""The cache: made once, checked, duplicates and unreadable files left out, sources untouched."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from getnet_bids.training import cache as module
+from getnet_bids.training.cache import open_cache, photographs
+from getnet_bids.training.sources import MedicalImageError
+
+from .conftest import jpeg, scene
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    data.mkdir()
+    for i in range(5):
+        (data / f"{i}.jpg").write_bytes(jpeg(scene(i)))
+    return data
+
+
+def the_cache(caches: Path) -> Path:
+    (cache,) = caches.iterdir()
+    return cache
+
+
+def test_made_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = photographs([data], tmp_path / "caches")
+    monkeypatch.setattr(module, "build_cache", lambda *_: pytest.fail("made again"))
+    second = photographs([data], tmp_path / "caches")
+    assert len(first) == len(second) == 5
+    assert all(np.array_equal(first[i], second[i]) for i in range(5))
+
+
+def test_duplicates_and_unreadable(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (data / "again.jpg").write_bytes((data / "0.jpg").read_bytes())
+    (data / "broken.jpg").write_bytes((data / "1.jpg").read_bytes()[:3000])
+    photos = photographs([data], tmp_path / "caches")
+    assert len(photos) == 5
+    assert (photos.facts["duplicates"], photos.facts["skipped"]) == (1, 1)
+    assert f"skipped {data / 'broken.jpg'}: " in "".join(capsys.readouterr())
+
+
+def test_only_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "0.jpg").write_bytes(b"x")
+    with pytest.raises(ValueError, match="none of the 1 photographs could be read"):
+        photographs([tmp_path / "data"], tmp_path / "caches")
+    assert list((tmp_path / "caches").iterdir()) == []
+
+
+def test_16_bits_are_refused_and_leave_no_cache(data: Path, tmp_path: Path) -> None:
+    Image.fromarray(scene(0).astype(np.uint16)).save(data / "slice.png")
+    with pytest.raises(MedicalImageError, match=r"slice\.png has more than 8 bits"):
+        photographs([data], tmp_path / "caches")
+    assert list((tmp_path / "caches").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["pixels", "shorter", "index", "facts"])
+def test_damage_is_seen_and_mended(data: Path, tmp_path: Path, what: str) -> None:
+    good = [photographs([data], tmp_path / "caches")[i].copy() for i in range(5)]
+    cache = the_cache(tmp_path / "caches")
+    if what == "pixels":
+        pixels = bytearray((cache / "pixels.bin").read_bytes())
+        pixels[1000] ^= 1
+        (cache / "pixels.bin").write_bytes(pixels)
+    elif what == "shorter":
+        os.truncate(cache / "pixels.bin", 1000)
+    elif what == "index":
+        index = np.load(cache / "index.npy")
+        index["offset"][1] += 1
+        np.save(cache / "index.npy", index)
+    else:
+        (cache / "cache.json").write_text("{")
+    with pytest.raises(ValueError, match=r"damaged|not a cache"):
+        open_cache(cache)
+    mended = photographs([data], tmp_path / "caches")
+    assert all(np.array_equal(mended[i], good[i]) for i in range(5))
+
+
+def test_a_random_subset(data: Path, tmp_path: Path) -> None:
+    def some(seed: int) -> set[bytes]:
+        return {d.item() for d in photographs([data], tmp_path / "caches", limit=3, seed=seed).index["digest"]}
+
+    assert len(some(0)) == 3
+    assert some(0) == some(0)
+    assert len(set.union(*(some(seed) for seed in range(4)))) > 3
+
+
+def test_sources_are_only_read(data: Path, tmp_path: Path) -> None:
+    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in data.iterdir()}
+    photographs([data], tmp_path / "caches")
+    assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in data.iterdir()} == before
+
+
+def test_another_process_was_faster(data: Path, tmp_path: Path) -> None:
+    photographs([data], tmp_path / "caches")
+    cache = the_cache(tmp_path / "caches")
+    facts = json.loads((cache / "cache.json").read_text())
+    module.build_cache(module.find([data])[0], cache, ["late"])
+    assert json.loads((cache / "cache.json").read_text()) == facts
+    assert the_cache(tmp_path / "caches") == cache

@@ -1,0 +1,90 @@
+"""Checkpoints: whole or not there."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from getnet_bids.core.network import GetNet, GetNetConfig
+from getnet_bids.training import checkpoint
+from getnet_bids.training.checkpoint import Standing
+from getnet_bids.training.recipe import Recipe
+
+RECIPE = Recipe(widths=(4, 4, 4, 4), depths=(1, 1, 1, 1))
+
+
+def state(seed: int) -> tuple[GetNet, GetNet, torch.optim.Optimizer]:
+    torch.manual_seed(seed)
+    network = GetNet(GetNetConfig(RECIPE.widths, RECIPE.depths))
+    optimiser = torch.optim.AdamW(network.parameters())
+    network(torch.rand(1, 1, 256, 256)).sum().backward()
+    optimiser.step()
+    return network, copy.deepcopy(network), optimiser
+
+
+def equal(a: GetNet, b: GetNet) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    saved, other = state(0), state(1)
+    assert checkpoint.load(tmp_path, *other, RECIPE) == Standing()
+    checkpoint.save(tmp_path, *saved, Standing(7, 1.5, {"need": 0.1}), RECIPE)
+    assert checkpoint.load(tmp_path, *other, RECIPE) == Standing(7, 1.5, {"need": 0.1})
+    assert equal(saved[0], other[0])
+    assert equal(saved[1], other[1])
+    moments = [o.state_dict()["state"][0]["exp_avg"] for o in (saved[2], other[2])]
+    assert torch.equal(*moments)
+
+
+def test_a_failed_save_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = state(0)
+    checkpoint.save(tmp_path, *saved, Standing(7), RECIPE)
+
+    def full_disk(_state: object, file) -> None:
+        file.write(b"half of it")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(tmp_path, *state(1), Standing(8), RECIPE)
+    monkeypatch.undo()
+    other = state(2)
+    assert checkpoint.load(tmp_path, *other, RECIPE).step == 7
+    assert equal(saved[0], other[0])
+    checkpoint.save(tmp_path, *saved, Standing(9), RECIPE)
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.NAME]
+
+
+def test_another_recipe_is_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, *state(0), Standing(7), RECIPE)
+    changed = Recipe(widths=RECIPE.widths, depths=RECIPE.depths, noise=0.5)
+    with pytest.raises(ValueError, match=r"another recipe \(noise 0.08 -> 0.5\)"):
+        checkpoint.load(tmp_path, *state(1), changed)
+    assert checkpoint.load(tmp_path, *state(1), changed, changed_recipe=True).step == 7
+
+
+def test_checkpoints_of_before_load(tmp_path: Path) -> None:
+    """Those that lack figures, and settings that the recipe has got since."""
+    network, average, optimiser = state(0)
+    old = {k: v for k, v in asdict(RECIPE).items() if k not in ("chunk", "optimiser", "families", "signal")}
+    parts = {"network": network, "average": average, "optimiser": optimiser}
+    torch.save(
+        {k: v.state_dict() for k, v in parts.items()} | {"step": 3, "minutes": 0.5, "recipe": old},
+        tmp_path / checkpoint.NAME,
+    )
+    assert checkpoint.load(tmp_path, *state(1), RECIPE) == Standing(3, 0.5, {})
+
+
+@pytest.mark.parametrize("content", [b"", b"something else", None])
+def test_damaged(tmp_path: Path, content: bytes | None) -> None:
+    if content is None:
+        torch.save({"step": 3}, tmp_path / checkpoint.NAME)
+    else:
+        (tmp_path / checkpoint.NAME).write_bytes(content)
+    with pytest.raises(ValueError, match=r"not a whole checkpoint|not a checkpoint of a training"):
+        checkpoint.read(tmp_path)

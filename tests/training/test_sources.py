@@ -1,0 +1,94 @@
+"""Finding photographs, in whatever they are packed; refusing medical images."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from getnet_bids.training.sources import MedicalImageError, find
+
+
+def tar_of(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_imagenets_layout(folder: Path) -> None:
+    items, _ = find([folder])
+    assert len(items) == 30
+    assert [i.name for i in items] == sorted(i.name for i in items)
+    assert items[0].read()[:2] == b"\xff\xd8"
+
+
+def test_shards_and_tars_within_tars_are_read_in_place(tmp_path: Path) -> None:
+    inner = tar_of(tmp_path / "n01440764.tar", {"n01440764_1.JPEG": b"one", "n01440764_2.JPEG": b"two"}).read_bytes()
+    (tmp_path / "n01440764.tar").unlink()
+    tar_of(tmp_path / "train.tar", {"n01440764.tar": inner, "c/3.jpg": b"three", "LICENCE.txt": b"x", "._3.jpg": b"y"})
+    tar_of(tmp_path / "shard-0.tar", {"4.png": b"four"})
+    items, _ = find([tmp_path])
+    assert [i.read() for i in items] == [b"four", b"one", b"two", b"three"]
+    assert items[1].name.endswith("train.tar:n01440764.tar:n01440764_1.JPEG")
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"one")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path / "a")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert len(find([tmp_path])[0]) == 1
+
+
+def test_the_fingerprint_tells_of_changes(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    _, before = find([tmp_path])
+    assert find([tmp_path])[1] == before
+    (tmp_path / "note.txt").write_text("not a photograph")
+    assert find([tmp_path])[1] == before
+    (tmp_path / "2.jpg").write_bytes(b"two")
+    _, more = find([tmp_path])
+    assert more != before
+    os.utime(tmp_path / "2.jpg", (1, 1))
+    assert find([tmp_path])[1] != more
+
+
+@pytest.mark.parametrize("name", ["sub-01_T1w.nii.gz", "IM1.DCM", "brain.mgz", "head.nrrd", "subject04_crisp_v.mnc.gz"])
+def test_medical_images_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(MedicalImageError, match="is a medical image: GetNet is trained on photographs only"):
+        find([tmp_path])
+    packed = tar_of(tmp_path / "x.tar", {f"deep/{name}": b"x"})
+    with pytest.raises(MedicalImageError, match="favours no anatomy"):
+        find([packed])
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(bytes(128) + b"DICM", "DICOM"), (bytes(344) + b"n+1\0", "NIfTI"), (bytes(4) + b"n+2\0", "NIfTI")],
+)
+def test_medical_images_without_ending_are_refused_by_content(tmp_path: Path, data: bytes, kind: str) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    (tmp_path / "IM_0001").write_bytes(data)
+    with pytest.raises(MedicalImageError, match=f"IM_0001 is a {kind} image"):
+        find([tmp_path])
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing: no such folder or file"):
+        find([tmp_path / "nothing"])
+    with pytest.raises(ValueError, match="no photograph in it"):
+        find([tmp_path])
+    (tmp_path / "a.tar").write_bytes(b"not a tar file" * 100)
+    with pytest.raises(ValueError, match=r"a\.tar: not a whole, plain tar file"):
+        find([tmp_path])
+    (tmp_path / "a.tgz").write_bytes(b"x")
+    with pytest.raises(ValueError, match="unpack it"):
+        find([tmp_path / "a.tgz"])
