@@ -43,7 +43,7 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="SETTING=VALUE", help="change settings of the recipe"
     )
-    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the run [default: runs/RECIPE]")
+    parser.add_argument("--run", "--run-dir", type=Path, metavar="DIR", help="folder of the run [default: runs/RECIPE]")
     parser.add_argument(
         "--changed-recipe", action="store_true", help="go on with a run although its recipe was another"
     )
