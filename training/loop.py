@@ -166,7 +166,7 @@ def train(
                     journal.write(
                         standing.step, "training", pace_figures | {"pairs_per_second": progress.rate} | figures
                     )
-            if journal and (standing.step % pace.validate_every == 0 or done):
+            if journal and (standing.step % pace.validate_every == 0 or done or late):
                 standing.figures = validate(average, held_out, recipe, fabric.device)
                 journal.write(standing.step, "validation", standing.figures)
                 text = ", ".join(f"{name} {value:.4f}" for name, value in standing.figures.items())

@@ -9,7 +9,8 @@ TREE = [
     "sub-01/anat/sub-01_T1w.json",
     "sub-01/anat/sub-01_T1map.nii.gz",
     "sub-01/anat/sub-01_mod-T1w_defacemask.nii.gz",
-    "sub-01/anat/sub-01_UNIT1.nii.gz",
+    "sub-01/anat/sub-01_MEGRE.nii.gz",
+    "sub-01/anat/sub-01_inv-1_part-mag_MP2RAGE.nii.gz",
     "sub-01/func/sub-01_task-rest_bold.nii.gz",
     "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii",
     "sub-02/ses-a/anat/sub-02_ses-a_part-mag_T2starw.nii.gz",
@@ -41,12 +42,13 @@ def test_weighted_magnitude_images_are_found(tree):
     found = find_images(tree)
     assert relatives(found) == [
         "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_inv-1_part-mag_MP2RAGE.nii.gz",
         "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii",
         "sub-02/ses-a/anat/sub-02_ses-a_part-mag_T2starw.nii.gz",
         "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz",
         "sub-03/anat/sub-03_T1w.nii",
     ]
-    assert found.others == {"UNIT1": 1}
+    assert found.others == {"MEGRE": 1}
     assert found.sources[0].uri == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
 
 
@@ -65,9 +67,9 @@ def test_what_is_passed_over_has_a_reason(tree, file, reason):
 
 
 def test_filters(tree):
-    assert relatives(find_images(tree, participants=["01"])) == TREE[:1]
+    assert relatives(find_images(tree, participants=["01"], suffixes=["T1w"])) == TREE[:1]
     assert relatives(find_images(tree, sessions=["b"])) == ["sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz"]
-    assert relatives(find_images(tree, suffixes=["UNIT1"])) == ["sub-01/anat/sub-01_UNIT1.nii.gz"]
+    assert relatives(find_images(tree, suffixes=["MEGRE"])) == ["sub-01/anat/sub-01_MEGRE.nii.gz"]
     assert find_images(tree, participants=["nobody"]).sources == []
 
 

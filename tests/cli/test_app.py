@@ -257,11 +257,11 @@ def test_labels_from_a_file_and_validation_skipped(dataset, tmp_path):
 
 def test_what_is_not_taken_is_told(dataset, capsys):
     raw, out = dataset
-    for name in ("sub-01_UNIT1", "sub-01_part-phase_T1w", "sub-01_nonsense-1_T1w"):
+    for name in ("sub-01_MEGRE", "sub-01_part-phase_T1w", "sub-01_nonsense-1_T1w"):
         shutil.copy(raw / ONE, raw / "sub-01" / "anat" / f"{name}.nii.gz")
     assert app(raw, out, "participant") == 0
     said = capsys.readouterr().err
-    assert "--modalities: 1 UNIT1" in said
+    assert "--modalities: 1 MEGRE" in said
     assert "part-phase" in said
     assert "nonsense-1" in said
 

@@ -1,0 +1,1 @@
+from tests.interfaces.conftest import folder, mask, scan  # noqa: F401

@@ -1,0 +1,110 @@
+"""Correction by GetNet."""
+
+from __future__ import annotations
+
+import os
+
+from nipype import Node, Workflow
+from nipype.interfaces.utility import IdentityInterface
+from nipype.utils.gpu_count import gpu_count
+
+from getnet_bids.interfaces import GetNetCorrection
+
+MEM_GB = 2.0
+"""Upper estimate of the memory that the correction of one head takes, GB."""
+
+
+def init_getnet_wf(
+    *,
+    refine: bool = True,
+    smoothness: float | None = None,
+    precision: str = "auto",
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    batch_size: int = 32,
+    omp_nthreads: int = 1,
+    name: str = "getnet_wf",
+) -> Workflow:
+    """Build a workflow that corrects the intensity of an image by GetNet.
+
+    Workflow Graph
+        .. workflow::
+            :graph2use: orig
+            :simple_form: yes
+
+            from getnet_bids.workflows import init_getnet_wf
+            wf = init_getnet_wf()
+
+    Parameters
+    ----------
+    refine : bool
+        Sharpen the histogram from where the network's field leaves it.
+    smoothness : float, optional
+        Details of the field finer than this are suppressed, mm; default 70 for a head, and for other objects in
+        proportion to their extent.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the network.
+    weights : str or path, optional
+        Default the package's own.
+    device : str
+        ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto``: CUDA where nvidia-smi shows a GPU, else the CPU. It is
+        settled when the workflow is built, so that the plugin knows whether the node takes one of its GPU slots.
+    batch_size : int
+        Slices at a time.
+    omp_nthreads : int
+        Threads on the CPU.
+    name : str
+        Of the workflow.
+
+    Inputs
+    ------
+    in_file
+        Image in 2-D, 3-D or 4-D.
+    in_mask
+        Optional: the field is fitted where this is above 0.
+
+    Outputs
+    -------
+    out_file
+        Corrected image.
+    bias_image
+        The field that it was divided by, geometric mean 1 over the foreground.
+    seconds
+        Time of the correction, files apart.
+    """
+    workflow = Workflow(name=name)
+    inputnode = Node(IdentityInterface(fields=["in_file", "in_mask"]), name="inputnode")
+    outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", "seconds"]), name="outputnode")
+
+    on_gpu = device.startswith("cuda") or (device == "auto" and gpu_count() > 0)
+    getnet = Node(
+        GetNetCorrection(
+            save_bias=True,
+            refine=refine,
+            precision=precision,
+            device=device,
+            use_gpu=on_gpu,
+            batch_size=batch_size,
+            num_threads=omp_nthreads,
+        ),
+        name="getnet",
+        # A GPU node takes as many GPU slots as it has processes.
+        n_procs=1 if on_gpu else omp_nthreads,
+        mem_gb=MEM_GB,
+    )
+    if smoothness is not None:
+        getnet.inputs.smoothness = smoothness
+    if weights is not None:
+        getnet.inputs.weights = os.path.abspath(weights)
+
+    workflow.connect(
+        [
+            (inputnode, getnet, [("in_file", "input_image"), ("in_mask", "mask_image")]),
+            (
+                getnet,
+                outputnode,
+                [("output_image", "out_file"), ("bias_image", "bias_image"), ("seconds", "seconds")],
+            ),
+        ]
+    )
+    return workflow
