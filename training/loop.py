@@ -17,6 +17,7 @@ from getnet_bids.core.network import GetNet, GetNetConfig
 
 from . import checkpoint, record
 from .batches import batches
+from .checkpoint import Standing
 from .hardware import hardware
 from .journal import Journal
 from .neednet import neednet_loss
@@ -133,8 +134,7 @@ def train(
                 group["lr"] = rate
             losses = neednet_loss(model, pairs, recipe.loss, chunks)
             fabric.backward(losses["loss"])
-            limit = recipe.clip or math.inf
-            norm = fabric.clip_gradients(model, optimiser, max_norm=limit, error_if_nonfinite=False)
+            norm = fabric.clip_gradients(model, optimiser, max_norm=recipe.clip or math.inf, error_if_nonfinite=False)
             healthy = healthy & torch.isfinite(losses["loss"].detach() + norm)
             optimiser.step()
             optimiser.zero_grad()
@@ -158,21 +158,16 @@ def train(
                 )
             if log:
                 means = fabric.all_reduce(sums / summed, reduce_op="mean").tolist()
-                sums, summed = torch.zeros_like(sums), 0
                 figures = dict(zip(names, means, strict=True))
+                sums, summed = torch.zeros_like(sums), 0
                 progress.show(figures)
                 if journal:
-                    pace_figures = {"minutes": standing.minutes, "learning_rate": rate}
-                    journal.write(
-                        standing.step, "training", pace_figures | {"pairs_per_second": progress.rate} | figures
-                    )
+                    figures |= {"minutes": standing.minutes, "learning_rate": rate, "pairs_per_second": progress.rate}
+                    journal.write(standing.step, "training", figures)
             if journal and (standing.step % pace.validate_every == 0 or done or late):
                 standing.figures = validate(average, held_out, recipe, fabric.device)
                 journal.write(standing.step, "validation", standing.figures)
-                text = ", ".join(f"{name} {value:.4f}" for name, value in standing.figures.items())
-                progress.say(f"step {standing.step}, held-out photographs: {text}")
-                if collapsed(standing.figures):
-                    progress.say("warning: the field follows the picture's own brightness (leak): a low-pass filter?")
+                progress.say(in_words(standing))
             if save:
                 checkpoint.save(run, network, average, optimiser, standing, recipe)
                 saved = now
@@ -215,6 +210,15 @@ def agreed(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
         return [False] * len(wishes)
     shared = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="sum")
     return [value > 0 for value in shared.tolist()]
+
+
+def in_words(standing: Standing) -> str:
+    """Tell the last validation's figures, and warn of a collapse."""
+    text = ", ".join(f"{name} {value:.4f}" for name, value in standing.figures.items())
+    text = f"step {standing.step}, held-out photographs: {text}"
+    if collapsed(standing.figures):
+        text += "\nwarning: the field follows the picture's own brightness (leak), as a low-pass filter's would"
+    return text
 
 
 @torch.no_grad()

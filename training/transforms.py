@@ -74,7 +74,7 @@ def contrast(photos: Tensor, strength: float, generator: torch.Generator) -> Ten
     shape = (len(photos), 1, 1, 1)
     power = torch.exp(uniform(len(photos), -strength, strength, generator)).reshape(shape)
     invert = uniform(len(photos), 0, 1, generator).reshape(shape) < 0.5
-    return (photos - invert.float()).abs_().clamp_(0, 1).pow_(power)
+    return (photos - invert.float()).abs_().pow_(power)
 
 
 def posterise(photos: Tensor, classes: tuple[int, int], texture: float, generator: torch.Generator) -> Tensor:
@@ -219,5 +219,5 @@ def rician_noise(slices: Tensor, level: float, generator: torch.Generator) -> Te
     sigma = (uniform(len(slices), 0, level, generator) * mean).reshape(-1, 1, 1, 1)
     real = torch.randn(slices.shape, generator=generator, device=slices.device)
     imaginary = torch.randn(slices.shape, generator=generator, device=slices.device)
-    real.mul_(sigma).add_(slices).square_()
-    return real.addcmul_(imaginary.mul_(sigma), imaginary).sqrt_()
+    squared = torch.addcmul(slices, real, sigma).square_()
+    return squared.addcmul_(imaginary.mul_(sigma), imaginary).sqrt_()

@@ -44,7 +44,7 @@ def validate(
         without known fields neither a direct error nor a collapse could be seen.
     device : torch.device
     count : int
-        At most so many photographs.
+        So many pairs; if there are fewer photographs, they come again, cut and shaded anew.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def validate(
     """
     if recipe.posterised == 0:
         recipe = replace(recipe, posterised=0.5)
-    count = min(count, len(photos))
-    crops = torch.from_numpy(photos.crops(range(count), np.random.default_rng(0))).to(device)
+    which = [i % len(photos) for i in range(count)]
+    crops = torch.from_numpy(photos.crops(which, np.random.default_rng(0))).to(device)
     sums = dict.fromkeys(("need", "direct", "field", "harm"), torch.zeros(2, device=device))
     slope = torch.zeros(2, device=device)
     for start in range(0, count, 16):

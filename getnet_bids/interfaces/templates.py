@@ -62,23 +62,19 @@ def load_template(name: str = BUNDLED) -> Template:
 
 def bundled() -> Template:
     """Load nilearn's MNI152; its CSF prior is what of the brain is neither gray nor white."""
+    import nibabel as nib
     import numpy as np
     from nilearn import datasets
-    from nilearn.image import new_img_like
 
     image = datasets.load_mni152_template(resolution=RESOLUTION)
+    brain = datasets.load_mni152_brain_mask(resolution=RESOLUTION).get_fdata() > 0
     gray, white = (
-        np.clip(load(resolution=RESOLUTION).get_fdata(), 0, 1)
+        np.clip(load(resolution=RESOLUTION).get_fdata(), 0, 1) * brain
         for load in (datasets.load_mni152_gm_template, datasets.load_mni152_wm_template)
     )
-    brain = (image.get_fdata() > 0).astype(np.float32)
-    maps = (np.clip(brain - gray - white, 0, 1), gray * brain, white * brain)
-    return Template(
-        BUNDLED,
-        image,
-        new_img_like(image, brain),
-        tuple(new_img_like(image, tissue.astype(np.float32)) for tissue in maps),
-    )
+    maps = (brain, np.clip(brain - gray - white, 0, 1), gray, white)
+    mask, *priors = (nib.Nifti1Image(tissue.astype(np.float32), image.affine) for tissue in maps)
+    return Template(BUNDLED, image, mask, tuple(priors))
 
 
 def of_templateflow(name: str) -> Template:

@@ -1,0 +1,158 @@
+"""Where the brain is in a head, and where its tissues are likely: a template laid on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from nibabel.spatialimages import SpatialImage
+    from numpy.typing import NDArray
+
+    from .templates import Template
+
+MARGIN = 6.0
+"""mm around the template's brain within which images are compared: what lies beyond is no matter."""
+COARSE, FINE = 4.0, 2.0
+"""mm, at which starts are tried, and the chosen one is worked out."""
+RISE = (0.0, 25.0, 50.0)
+"""mm by which the brain's centre is tried above the centre of what has signal: with neck and shoulders it is high."""
+GROW = 1.5
+"""mm by which the mask carried over is grown: a template's edge is inside of the CSF around the brain."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A template laid on an image.
+
+    Parameters
+    ----------
+    brain : ndarray of bool, shape of the image
+    priors : tuple of ndarray, float32, shape of the image
+        Probabilities of CSF, GM and WM; of CSF outside of the template's brain too, so that the sum is 1.
+    volume : float
+        That of the template's brain after the affine, over that before.
+    information : float
+        Mutual information of image and template in and just around the brain, nats.
+    """
+
+    brain: NDArray[np.bool_]
+    priors: tuple[NDArray[np.float32], ...]
+    volume: float
+    information: float
+
+
+def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, folder: Path) -> Laid:
+    """Register a template's brain with an image, affine and then deformable, and carry its mask and priors over.
+
+    The images are compared in and just around the template's brain alone, so that it matters little whether either
+    has a skull; mutual information makes the contrast no matter. The affine is started from several places.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y, Z)
+        In any orientation; corrected.
+    inside : ndarray of bool, shape (X, Y, Z)
+        What has signal.
+    template : Template
+    folder : Path
+        For temporary files.
+
+    Returns
+    -------
+    Laid
+    """
+    import ants
+    import nibabel as nib
+    import numpy as np
+    from scipy import ndimage
+
+    def as_ants(name: str, data: Any, affine: Any) -> Any:
+        path = folder / f"{name}.nii"
+        nib.Nifti1Image(np.asarray(data, np.float32), affine).to_filename(path)
+        return ants.image_read(str(path))
+
+    moving = as_ants("image", np.asarray(image.dataobj) * inside, image.affine)
+    fixed = as_ants("template", template.image.get_fdata(), template.image.affine)
+    brain = template.brain.get_fdata() > 0.5
+    sizes = nib.affines.voxel_sizes(template.image.affine)
+    near = as_ants("near", ndimage.distance_transform_edt(~brain, sampling=sizes) <= MARGIN, template.image.affine)
+
+    centre = np.array(image.affine @ [*ndimage.center_of_mass(inside), 1])[:3]
+    target = np.array(template.image.affine @ [*ndimage.center_of_mass(brain), 1])[:3]
+    tries = []
+    for i, rise in enumerate(RISE):
+        # antspyx keeps ITK's axes, which point left and back.
+        shift = (centre + np.array([0, 0, rise]) - target) * [-1, -1, 1]
+        start = folder / f"start{i}.mat"
+        ants.write_transform(ants.create_ants_transform("AffineTransform", dimension=3, translation=shift), str(start))
+        coarse = [
+            ants.resample_image(one, (COARSE,) * 3, False, order) for one, order in ((fixed, 0), (near, 1), (moving, 0))
+        ]
+        found = affine(*coarse, str(start), folder / f"try{i}")
+        tries.append((information(coarse[0], found["warpedmovout"], coarse[1]), found["fwdtransforms"]))
+    best = max(tries, key=lambda one: one[0])[1]
+    moving = ants.resample_image(moving, (FINE,) * 3, False, 0)
+    if min(fixed.spacing) < 0.8 * FINE:
+        fixed, near = (ants.resample_image(one, (FINE,) * 3, False, order) for one, order in ((fixed, 0), (near, 1)))
+    found = affine(fixed, near, moving, best, folder / "affine")
+    matrix = np.reshape(ants.read_transform(found["fwdtransforms"][0]).parameters[:9], (3, 3))
+    bent = ants.registration(
+        fixed=fixed,
+        moving=moving,
+        mask=near,
+        mask_all_stages=True,
+        type_of_transform="SyN",
+        initial_transform=found["fwdtransforms"],
+        reg_iterations=(40, 20, 10),
+        outprefix=str(folder / "bent"),
+        random_seed=1,
+    )
+    reference = ants.image_read(str(folder / "image.nii"))
+    back = bent["invtransforms"]
+
+    def carry(name: str, data: Any) -> NDArray[np.float32]:
+        source = as_ants(name, data, template.image.affine)
+        invert = [path.endswith(".mat") for path in back]
+        return ants.apply_transforms(reference, source, back, whichtoinvert=invert, interpolator="linear").numpy()
+
+    mask = carry("mask", brain) > 0.5
+    mask = ndimage.distance_transform_edt(~mask, sampling=nib.affines.voxel_sizes(image.affine)) <= GROW
+    csf, gray, white = (carry(f"prior{i}", prior.get_fdata()) for i, prior in enumerate(template.priors))
+    csf = np.clip(1 - gray - white, 0, 1)
+    return Laid(
+        mask & ndimage.binary_fill_holes(inside),
+        (csf, gray, white),
+        float(abs(np.linalg.det(matrix))),
+        information(fixed, bent["warpedmovout"], near),
+    )
+
+
+def affine(fixed: Any, near: Any, moving: Any, start: Any, prefix: Path) -> dict[str, Any]:
+    """Register affinely, comparing near the brain alone."""
+    import ants
+
+    return ants.registration(
+        fixed=fixed,
+        moving=moving,
+        mask=near,
+        mask_all_stages=True,
+        type_of_transform="Affine",
+        initial_transform=start,
+        outprefix=str(prefix),
+        random_seed=1,
+    )
+
+
+def information(first: Any, second: Any, near: Any, bins: int = 32) -> float:
+    """Mutual information of two images where a third is above 0.5, nats."""
+    import numpy as np
+
+    inside = near.numpy() > 0.5
+    joint, _, _ = np.histogram2d(first.numpy()[inside], second.numpy()[inside], bins)
+    joint /= joint.sum()
+    apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    used = joint > 0
+    return float((joint[used] * np.log(joint[used] / apart[used])).sum())

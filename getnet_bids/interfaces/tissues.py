@@ -1,0 +1,261 @@
+"""Segmentation of an image into tissues, or into classes where it is not a brain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from nipype import logging
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    OutputMultiObject,
+    SimpleInterface,
+    Str,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from .labels import TISSUES, given_maps
+from .templates import BUNDLED
+from .threads import itk_threads
+
+if TYPE_CHECKING:
+    import numpy as np
+    from nibabel.spatialimages import SpatialImage
+    from numpy.typing import NDArray
+
+LOGGER = logging.getLogger("nipype.interface")
+INDEX = {"GM": 1, "WM": 2, "CSF": 3}
+"""Labels in the dseg, as fMRIPrep has them."""
+EXTENT = 100.0
+"""mm that a human head or brain measures at least along each axis but one, which may be a slab's."""
+VOLUME = (0.6, 1.7)
+"""Volume of a human brain over the template's, at least and at most."""
+INFORMATION = 0.25
+"""Mutual information of a brain and the template, nats, at least."""
+ITERATIONS = 4
+"""Of Atropos; the priors are a good start."""
+
+
+class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
+    """Inputs of `TissueSegmentation`."""
+
+    input_image = File(exists=True, mandatory=True, desc="the image before correction")
+    bias_images = InputMultiObject(
+        File(exists=True), desc="fields of the methods to be compared; what is segmented is divided by their mean"
+    )
+    method = traits.Enum(
+        "auto",
+        "derivatives",
+        "atropos",
+        "classes",
+        usedefault=True,
+        desc="derivatives: the segmentation given; atropos: template and Atropos; classes: Atropos without priors in "
+        "what has signal; auto: the first that is possible",
+    )
+    dseg = File(exists=True, desc="labels that there are already")
+    probsegs = InputMultiObject(File(exists=True), desc="tissue probabilities that there are already")
+    template = Str(BUNDLED, usedefault=True, desc="bundled (nilearn's MNI152), or a template of TemplateFlow by name")
+    n_classes = traits.Range(low=2, high=8, value=3, usedefault=True, desc="of what is not a brain")
+    num_threads = traits.Int(1, usedefault=True, nohash=True, desc="of ITK, which fixes it once per process; -1: ITK's")
+
+
+class TissueSegmentationOutputSpec(TraitedSpec):
+    """Outputs of `TissueSegmentation`."""
+
+    dseg = File(exists=True, desc="labels: 1 GM, 2 WM, 3 CSF; or classes from dark to bright")
+    dseg_tsv = File(exists=True, desc="names of the labels")
+    tissue_maps = OutputMultiObject(File(exists=True), desc="probability of each tissue or class")
+    tissue_names = traits.List(Str, desc="CSF, GM, WM; or class 1, class 2 ...")
+    brain_mask = File(exists=True, desc="the brain; undefined where there is none")
+    method = traits.Enum("derivatives", "atropos", "classes", desc="how it was made")
+
+
+class TissueSegmentation(SimpleInterface):
+    """Segment an image once, so that all methods are judged with the same labels.
+
+    What is segmented is the input divided by the geometric mean of the methods' fields, ``v / sqrt(g1 g2)``: it is as
+    near to one method's result as to the other's, so that the labels favour neither. A segmentation that is given
+    goes before.
+
+    A brain is found by a template laid on the image (affine from several starts, then SyN, compared in and just
+    around the template's brain, so that a skull is no matter), and split by Atropos with the template's priors. Where
+    the object is too small, the fit poor or the volume not a human brain's, it is split into classes, which are named
+    as such.
+
+    Examples
+    --------
+    >>> from getnet_bids.interfaces import TissueSegmentation
+    >>> segmentation = TissueSegmentation(input_image="sub-01_T1w.nii.gz")  # doctest: +SKIP
+    """
+
+    input_spec = TissueSegmentationInputSpec
+    output_spec = TissueSegmentationOutputSpec
+
+    def _run_interface(self, runtime: Any) -> Any:
+        import nibabel as nib
+        import numpy as np
+
+        from getnet_bids import images
+
+        from .foreground import foreground_of
+        from .inhomogeneity import volume_like
+
+        inputs = self.inputs
+        source = images.read(inputs.input_image)
+        volume = volume_like(source, inputs.input_image)
+        for path in inputs.bias_images if isdefined(inputs.bias_images) else []:
+            volume = volume / volume_like(source, path) ** (1 / len(inputs.bias_images))
+        image = nib.Nifti1Image(np.nan_to_num(volume.reshape((*volume.shape, 1)[:3])), source.affine)
+        given = isdefined(inputs.dseg) or isdefined(inputs.probsegs)
+        method = "derivatives" if inputs.method == "auto" and given else inputs.method
+        itk_threads(inputs.num_threads)
+
+        maps = None
+        if method == "derivatives":
+            maps = given_maps(
+                image,
+                inputs.dseg if isdefined(inputs.dseg) else None,
+                inputs.probsegs if isdefined(inputs.probsegs) else None,
+            )
+        inside = foreground_of(image, inputs.input_image)
+        if method in ("auto", "atropos"):
+            maps = tissues_of(image, inside, inputs.template, must=method == "atropos")
+            method = "atropos" if maps else "classes"
+        brain = maps is not None
+        if maps is None:
+            maps = classes_of(image, inside, inputs.n_classes)
+        self._results["method"] = method
+        self._write(Path(runtime.cwd), source, maps, brain)
+        return runtime
+
+    def _write(self, folder: Path, source: SpatialImage, maps: dict[str, NDArray[np.float32]], brain: bool) -> None:
+        import numpy as np
+
+        from getnet_bids import images
+        from getnet_bids.files import write_text
+
+        names = list(maps)
+        index = INDEX if brain else {name: i for i, name in enumerate(names, 1)}
+        stack = np.stack([maps[name].reshape(source.shape[:3]) for name in names])
+        labels = np.array([index[name] for name in names])[stack.argmax(0)] * (stack.max(0) > 0)
+        written = {"dseg": labels, **({"brain_mask": stack.sum(0) > 0.5} if brain else {})}
+        for name, data in written.items():
+            path = folder / f"{name}.nii.gz"
+            images.write(integers(images.like(source, data.astype(np.float32))), path)
+            self._results[name] = str(path)
+        self._results["tissue_maps"] = []
+        for name, data in zip(names, stack, strict=True):
+            path = folder / f"label-{name.replace(' ', '')}_probseg.nii.gz"
+            images.write(images.like(source, data), path)
+            self._results["tissue_maps"].append(str(path))
+        table = "".join(f"{i}\t{name}\n" for name, i in sorted(index.items(), key=lambda one: one[1]) if name in names)
+        write_text(folder / "dseg.tsv", "index\tname\n" + table)
+        self._results["dseg_tsv"] = str(folder / "dseg.tsv")
+        self._results["tissue_names"] = names
+
+
+def integers(image: SpatialImage) -> SpatialImage:
+    """Store labels as bytes."""
+    import numpy as np
+
+    image.set_data_dtype(np.uint8)
+    return image
+
+
+def tissues_of(
+    image: SpatialImage, inside: NDArray[np.bool_], template: str, must: bool
+) -> dict[str, NDArray[np.float32]] | None:
+    """Segment a brain; gives None for what is not one, unless it must be."""
+    from .brain import lay
+    from .templates import load_template
+
+    why = not_a_head(image, inside)
+    if why is None or must:
+        with TemporaryDirectory() as folder:
+            laid = lay(image, inside, load_template(template), Path(folder))
+        if not VOLUME[0] < laid.volume < VOLUME[1]:
+            why = f"a brain there would have {laid.volume:.2f} times the template's volume"
+        elif laid.information < INFORMATION:
+            why = f"the template fits poorly (mutual information {laid.information:.2f} nats)"
+        if why is None or must:
+            return dict(zip(TISSUES, atropos(image, laid.brain, laid.priors), strict=True))
+    LOGGER.info("Not taken for a human brain, since %s: classes instead of tissues", why)
+    return None
+
+
+def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
+    """Tell why an image cannot be of a whole human brain, from its size alone."""
+    import numpy as np
+
+    from getnet_bids import images
+
+    spans = []
+    for axis, size in enumerate(images.voxel_size(image)):
+        used = np.flatnonzero(inside.any(tuple(a for a in range(3) if a != axis)))
+        spans.append((used[-1] - used[0] + 1) * size)
+    if sorted(spans)[0] < 0.5 * EXTENT or sorted(spans)[1] < EXTENT:
+        return "it measures " + " x ".join(f"{span:.0f}" for span in spans) + " mm"
+    return None
+
+
+def classes_of(image: SpatialImage, inside: NDArray[np.bool_], count: int) -> dict[str, NDArray[np.float32]]:
+    """Split what has signal into classes, from dark to bright."""
+    maps = atropos(image, inside, count)
+    return {f"class {i}": data for i, data in enumerate(maps, 1)}
+
+
+def atropos(
+    image: SpatialImage, inside: NDArray[np.bool_], start: int | tuple[NDArray[np.float32], ...]
+) -> list[NDArray[np.float32]]:
+    """Run Atropos (Avants et al., Neuroinformatics 2011) in a mask.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y, Z)
+    inside : ndarray of bool, shape (X, Y, Z)
+    start : int or tuple of ndarray
+        Number of classes to find by k-means, or each one's prior probability.
+
+    Returns
+    -------
+    list of ndarray, float32, shape (X, Y, Z)
+        Probabilities: of the priors' tissues in their order, or of classes from dark to bright.
+    """
+    import ants
+    import nibabel as nib
+    import numpy as np
+
+    box = tuple(
+        slice(used[0], used[-1] + 1) for used in (np.flatnonzero(inside.any(a)) for a in ((1, 2), (0, 2), (0, 1)))
+    )
+    spacing = [
+        float(v) for v, s in zip(nib.affines.voxel_sizes(image.affine), box, strict=True) if s.stop - s.start > 1
+    ]
+
+    def as_ants(data: Any) -> Any:
+        return ants.from_numpy(np.ascontiguousarray(data[box].squeeze(), dtype=np.float32), spacing=tuple(spacing))
+
+    if isinstance(start, int):
+        begin, weight = f"KMeans[{start}]", 0.0
+    else:
+        begin, weight = [as_ants(np.clip(prior, 0, 1)) for prior in start], 0.25
+    radius = "x".join("1" * len(spacing))
+    made = ants.atropos(
+        a=as_ants(np.asarray(image.dataobj)),
+        x=as_ants(inside),
+        i=begin,
+        m=f"[0.1,{radius}]",
+        c=f"[{ITERATIONS},0.001]",
+        priorweight=weight,
+    )
+    maps = []
+    for probability in made["probabilityimages"]:
+        data = np.zeros(inside.shape, np.float32)
+        data[box] = probability.numpy().reshape(data[box].shape)
+        maps.append(data * inside)
+    return maps
