@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int
         try:
             return open_cache(cache)
         except ValueError as error:
-            tqdm.write(f"{error}: making it again")
+            tqdm.write(f"{error}: making it again", file=sys.stderr)
             shutil.rmtree(cache)
     build_cache(items, cache, [str(s) for s in sources])
     return open_cache(cache, check=False)
@@ -129,7 +130,7 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
             for item, photo in bar:
                 if isinstance(photo, Exception):
                     skipped += 1
-                    tqdm.write(f"skipped {item.name}: {photo}")
+                    tqdm.write(f"skipped {item.name}: {photo}", file=sys.stderr)
                     continue
                 data = photo.tobytes()
                 digest = hashlib.sha256(data).hexdigest()[:16].encode()
@@ -162,7 +163,8 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    tqdm.write(f"{len(rows)} photographs cached; {skipped} unreadable skipped, {repeated} duplicates left out")
+    text = f"{len(rows)} photographs cached; {skipped} unreadable skipped, {repeated} duplicates left out"
+    tqdm.write(text, file=sys.stderr)
 
 
 def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:

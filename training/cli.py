@@ -14,7 +14,7 @@ code 75, on which a scheduler can requeue the job.
 
 examples:
   getnet-train --data /data/imagenet/train --max-minutes 30
-  getnet-train --recipe simko2019 --data /data/imagenet/train --run runs/paper --devices 4
+  getnet-train --recipe simko2019 --data /data/imagenet/train --run runs/paper --devices 2
   getnet-train --data photos.tar --set steps=20000 batch=64 families='["head-7T"]'
   getnet-train export runs/paper --out paper.safetensors --terms terms.md
 """

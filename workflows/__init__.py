@@ -1,7 +1,9 @@
 """Nipype workflows: GetNet, N4, and the two side by side; and a MultiProc that notices when a worker is killed."""
 
+from .comparison import init_comparison_wf
 from .getnet import init_getnet_wf
 from .n4 import init_n4_wf
 from .plugin import WatchedMultiProcPlugin
+from .tissue import init_tissue_wf
 
-__all__ = ["WatchedMultiProcPlugin", "init_getnet_wf", "init_n4_wf"]
+__all__ = ["WatchedMultiProcPlugin", "init_comparison_wf", "init_getnet_wf", "init_n4_wf", "init_tissue_wf"]

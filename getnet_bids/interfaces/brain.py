@@ -82,22 +82,19 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
 
     centre = np.array(image.affine @ [*ndimage.center_of_mass(inside), 1])[:3]
     target = np.array(template.image.affine @ [*ndimage.center_of_mass(brain), 1])[:3]
+    coarse = [at_resolution(one, COARSE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0))]
     tries = []
     for i, rise in enumerate(RISE):
         # antspyx keeps ITK's axes, which point left and back.
         shift = (centre + np.array([0, 0, rise]) - target) * [-1, -1, 1]
-        start = folder / f"start{i}.mat"
-        ants.write_transform(ants.create_ants_transform("AffineTransform", dimension=3, translation=shift), str(start))
-        coarse = [
-            ants.resample_image(one, (COARSE,) * 3, False, order) for one, order in ((fixed, 0), (near, 1), (moving, 0))
-        ]
-        found = affine(*coarse, str(start), folder / f"try{i}")
+        start = str(folder / f"start{i}.mat")
+        ants.write_transform(ants.create_ants_transform("AffineTransform", dimension=3, translation=shift), start)
+        # Rigid first: with a scale that is free and so few voxels a brain is readily laid on the whole head.
+        found = linear(*coarse, "Rigid", [start], folder / f"try{i}", iterations=(200, 100), shrink=(2, 1))
         tries.append((information(coarse[0], found["warpedmovout"], coarse[1]), found["fwdtransforms"]))
     best = max(tries, key=lambda one: one[0])[1]
-    moving = ants.resample_image(moving, (FINE,) * 3, False, 0)
-    if min(fixed.spacing) < 0.8 * FINE:
-        fixed, near = (ants.resample_image(one, (FINE,) * 3, False, order) for one, order in ((fixed, 0), (near, 1)))
-    found = affine(fixed, near, moving, best, folder / "affine")
+    fixed, near, moving = (at_resolution(one, FINE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
+    found = linear(fixed, near, moving, "Affine", best, folder / "affine", iterations=(500, 250, 50), shrink=(4, 2, 1))
     matrix = np.reshape(ants.read_transform(found["fwdtransforms"][0]).parameters[:9], (3, 3))
     bent = ants.registration(
         fixed=fixed,
@@ -130,8 +127,10 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
     )
 
 
-def affine(fixed: Any, near: Any, moving: Any, start: Any, prefix: Path) -> dict[str, Any]:
-    """Register affinely, comparing near the brain alone."""
+def linear(
+    fixed: Any, near: Any, moving: Any, kind: str, start: list[str], prefix: Path, iterations: Any, shrink: Any
+) -> dict[str, Any]:
+    """Register rigidly or affinely, comparing near the brain alone."""
     import ants
 
     return ants.registration(
@@ -139,11 +138,23 @@ def affine(fixed: Any, near: Any, moving: Any, start: Any, prefix: Path) -> dict
         moving=moving,
         mask=near,
         mask_all_stages=True,
-        type_of_transform="Affine",
+        type_of_transform=kind,
         initial_transform=start,
         outprefix=str(prefix),
+        aff_iterations=iterations,
+        aff_shrink_factors=shrink,
+        aff_smoothing_sigmas=tuple(factor // 2 for factor in shrink),
         random_seed=1,
     )
+
+
+def at_resolution(image: Any, size: float, order: int) -> Any:
+    """Resample an image of antspyx to cubes, mm, unless it is that already; order 1 is for masks."""
+    import ants
+
+    if all(abs(spacing - size) < 0.2 * size for spacing in image.spacing):
+        return image
+    return ants.resample_image(image, (size,) * 3, False, order)
 
 
 def information(first: Any, second: Any, near: Any, bins: int = 32) -> float:

@@ -60,6 +60,13 @@ def command(run: Path, folder: Path, caches: Path, *more: str) -> list[str]:
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
+@pytest.fixture
+def no_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave validation out, which takes longer than the steps here."""
+    monkeypatch.setattr(loop, "validate", lambda *_: {"leak": 0.0})
+
+
+@pytest.mark.usefixtures("no_validation")
 @pytest.mark.parametrize("changes", [(), ("optimiser=nadam", "loss=gain", "clip=0", "ema=0")])
 def test_a_resumed_run_equals_an_uninterrupted_one(
     photos: Photographs, tmp_path: Path, changes: tuple[str, ...]
@@ -101,6 +108,7 @@ def test_killed_in_the_middle_and_started_again(
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.usefixtures("no_validation")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops(
     photos: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -152,6 +160,7 @@ def test_it_learns(photos: Photographs, tmp_path: Path) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.usefixtures("no_validation")
 def test_a_loss_that_is_not_finite_stops_before_it_is_saved(
     photos: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +184,7 @@ def test_too_few_photographs(photos: Photographs, tmp_path: Path) -> None:
         run_tiny(few, tmp_path, tiny())
 
 
+@pytest.mark.usefixtures("no_validation")
 def test_the_average_ends_at_the_weights_without_ema(photos: Photographs, tmp_path: Path) -> None:
     run_tiny(photos, tmp_path, tiny("steps=2", "ema=0"))
     state = checkpoint.read(tmp_path)

@@ -5,11 +5,11 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from getnet_bids.workflows import WatchedMultiProcPlugin, init_getnet_wf, init_n4_wf
 from nipype import Node, Workflow
 from nipype.interfaces.utility import IdentityInterface
 
 import getnet_bids
+from getnet_bids.workflows import WatchedMultiProcPlugin, init_getnet_wf, init_n4_wf
 
 QUICK_N4 = {"shrink_factor": 3, "n_iterations": [5]}
 

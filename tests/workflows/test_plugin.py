@@ -3,10 +3,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from getnet_bids.workflows import WatchedMultiProcPlugin
 from nipype import Node, Workflow
 from nipype.interfaces.utility import Function
 
+from getnet_bids.workflows import WatchedMultiProcPlugin
 from tests.workflows.killed import Killed
 
 

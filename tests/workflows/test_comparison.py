@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import csv
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nipype.interfaces.base import isdefined
+
+from getnet_bids.workflows import init_comparison_wf
+from tests.core import phantom
+
+QUICK_N4 = {"settings": {"shrink_factor": 4, "n_iterations": [20, 20], "bspline_fitting_distance": 100.0}}
+QUICK_GETNET = {"device": "cpu"}
+
+
+@pytest.fixture
+def original(tmp_path):
+    """Give the phantom without gain as a file, and its dseg."""
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    level = phantom.head(noise=0.0)
+    labels = 1 * np.isclose(level, 0.6) + 2 * np.isclose(level, 1.0) + 3 * np.isclose(level, 0.25)
+    image, dseg = tmp_path / "sub-01_T1w.nii.gz", tmp_path / "sub-01_dseg.nii.gz"
+    nib.Nifti1Image(1000 * phantom.head(), affine).to_filename(image)
+    nib.Nifti1Image(labels.astype(np.uint8), affine).to_filename(dseg)
+    return image, dseg
+
+
+def rows_of(path):
+    with open(path) as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def outputs_of(graph, name):
+    return next(node for node in graph.nodes() if node.name == name).result.outputs
+
+
+def test_a_simulated_gain_is_measured_against_the_original(folder, original):
+    image, dseg = original
+    workflow = init_comparison_wf(simulate_gain=30, seed=2, getnet=QUICK_GETNET, n4=QUICK_N4)
+    workflow.base_dir = str(folder)
+    workflow.inputs.inputnode.in_file = str(image)
+    workflow.inputs.inputnode.dseg = str(dseg)
+    graph = workflow.run()
+    metrics = outputs_of(graph, "metrics")
+    table = {row["method"]: row for row in rows_of(metrics.out_table)}
+    assert list(table) == ["Gain", "GetNet", "N4"]
+    assert list(table["Gain"]) == ["method", "entire image", "CSF", "GM", "WM", "seconds"]
+    for region in ("GM", "WM"):
+        assert float(table["GetNet"][region]) < 0.5 * float(table["Gain"][region])
+        assert float(table["N4"][region]) < float(table["Gain"][region])
+    rows = {(row["method"], row["region"]): row for row in rows_of(metrics.out_tsv)}
+    assert {method for method, _ in rows} == {"input", "GetNet", "N4"}
+    assert float(rows["GetNet", "WM"]["disagreement_with_N4"]) > 0
+    assert outputs_of(graph, "tissues").method == "derivatives"
+    assert outputs_of(graph, "figure").out_file.endswith("comparison.png")
+
+
+def test_without_a_gain_nothing_is_simulated(folder, original):
+    image, _ = original
+    workflow = init_comparison_wf(segmentation="classes", getnet=QUICK_GETNET, n4=QUICK_N4)
+    assert workflow.get_node("simulate") is None
+    workflow.base_dir = str(folder)
+    workflow.inputs.inputnode.in_file = str(image)
+    graph = workflow.run()
+    assert not isdefined(outputs_of(graph, "metrics").out_table)
+    assert outputs_of(graph, "tissues").tissue_names == ["class 1", "class 2", "class 3"]
+    regions = {row["region"] for row in rows_of(outputs_of(graph, "metrics").out_tsv)}
+    assert regions == {"entire image", "class 1", "class 2", "class 3"}

@@ -1,0 +1,159 @@
+"""GetNet and N4 on one image, measured by tissue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nipype import Node, Workflow
+from nipype.interfaces.utility import IdentityInterface, Merge
+
+from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics, SimulateGain
+
+from .getnet import init_getnet_wf
+from .n4 import init_n4_wf
+from .tissue import OUTPUTS, init_tissue_wf
+
+METHODS = ["GetNet", "N4"]
+"""In the order of all lists, tables and figures."""
+MADE = ["getnet_file", "getnet_bias", "n4_file", "n4_bias", "simulated_file", "simulated_bias"]
+MEASURED = ["metrics_tsv", "metrics_json", "table1", "figure"]
+
+
+def init_comparison_wf(
+    *,
+    simulate_gain: float | None = None,
+    seed: int = 0,
+    segmentation: str = "auto",
+    template: str = "bundled",
+    getnet: dict[str, Any] | None = None,
+    n4: dict[str, Any] | None = None,
+    omp_nthreads: int = 1,
+    name: str = "comparison_wf",
+) -> Workflow:
+    """Build a workflow that corrects an image by GetNet and by N4 and tells how they compare in each tissue.
+
+    Workflow Graph
+        .. workflow::
+            :graph2use: orig
+            :simple_form: yes
+
+            from getnet_bids.workflows import init_comparison_wf
+            wf = init_comparison_wf(simulate_gain=30)
+
+    The image is segmented once, after division by the geometric mean of both fields, so that the labels favour
+    neither method; all methods are measured in the same voxels.
+
+    Parameters
+    ----------
+    simulate_gain : float, optional
+        Percent p: the image is first multiplied by a random smooth field of 1 - p/100 to 1 + p/100 over what has
+        signal. Both methods are then judged by how near they come back to the image before (Simko et al. 2019). The
+        image's own field counts as part of it: take one that has none, or little.
+    seed : int
+        Of that field.
+    segmentation : {"auto", "derivatives", "atropos", "classes"}
+        See `getnet_bids.interfaces.TissueSegmentation`.
+    template : str
+        ``bundled``, or the name of a template of TemplateFlow.
+    getnet, n4 : dict, optional
+        Arguments of `init_getnet_wf` and `init_n4_wf`.
+    omp_nthreads : int
+        Threads of each node.
+    name : str
+        Of the workflow.
+
+    Inputs
+    ------
+    in_file
+        Image in 2-D, 3-D or 4-D.
+    dseg
+        Optional: labels that there are already.
+    probsegs
+        Optional: tissue probabilities that there are already.
+    title
+        Optional: of the figure; default the name of the image.
+
+    Outputs
+    -------
+    getnet_file, getnet_bias
+        Image corrected by GetNet, and the field.
+    n4_file, n4_bias
+        The same by N4.
+    simulated_file, simulated_bias
+        With `simulate_gain`: the image times the field, and the field.
+    dseg, dseg_tsv, tissue_maps, tissue_names, brain_mask, method
+        As of `init_tissue_wf`.
+    metrics_tsv, metrics_json
+        A row per method and tissue, and what the columns are.
+    table1
+        With `simulate_gain`: relative MAE in the form of the paper's Table 1.
+    figure
+        Slices, histograms, metrics.
+    """
+    workflow = Workflow(name=name)
+    inputnode = Node(IdentityInterface(fields=["in_file", "dseg", "probsegs", "title"]), name="inputnode")
+    outputnode = Node(IdentityInterface(fields=[*MADE, *OUTPUTS, *MEASURED]), name="outputnode")
+
+    getnet_wf = init_getnet_wf(**{"omp_nthreads": omp_nthreads, **(getnet or {})})
+    n4_wf = init_n4_wf(**{"omp_nthreads": omp_nthreads, **(n4 or {})})
+    tissue_wf = init_tissue_wf(method=segmentation, template=template, omp_nthreads=omp_nthreads)
+    merge_files = Node(Merge(2), name="merge_files", run_without_submitting=True)
+    merge_biases = Node(Merge(2), name="merge_biases", run_without_submitting=True)
+    merge_seconds = Node(Merge(2), name="merge_seconds", run_without_submitting=True)
+    metrics = Node(InhomogeneityMetrics(methods=METHODS), name="metrics", mem_gb=2.0)
+    figure = Node(ComparisonFigure(methods=METHODS), name="figure", mem_gb=2.0)
+
+    if simulate_gain is None:
+        source, image = inputnode, "in_file"
+    else:
+        simulate = Node(SimulateGain(percent=float(simulate_gain), seed=seed), name="simulate", mem_gb=2.0)
+        source, image = simulate, "output_image"
+        workflow.connect(
+            [
+                (inputnode, simulate, [("in_file", "input_image")]),
+                (inputnode, metrics, [("in_file", "original_image")]),
+                (simulate, outputnode, [("output_image", "simulated_file"), ("bias_image", "simulated_bias")]),
+                (metrics, outputnode, [("out_table", "table1")]),
+            ]
+        )
+    for method, method_wf, port in (("getnet", getnet_wf, "in1"), ("n4", n4_wf, "in2")):
+        workflow.connect(
+            [
+                (source, method_wf, [(image, "inputnode.in_file")]),
+                (
+                    method_wf,
+                    outputnode,
+                    [("outputnode.out_file", f"{method}_file"), ("outputnode.bias_image", f"{method}_bias")],
+                ),
+                (method_wf, merge_files, [("outputnode.out_file", port)]),
+                (method_wf, merge_biases, [("outputnode.bias_image", port)]),
+                (method_wf, merge_seconds, [("outputnode.seconds", port)]),
+            ]
+        )
+    for node in (metrics, figure):
+        workflow.connect(
+            [
+                (source, node, [(image, "input_image")]),
+                (merge_files, node, [("out", "corrected_images")]),
+                (merge_biases, node, [("out", "bias_images")]),
+                (
+                    tissue_wf,
+                    node,
+                    [("outputnode.tissue_maps", "tissue_maps"), ("outputnode.tissue_names", "tissue_names")],
+                ),
+            ]
+        )
+    workflow.connect(
+        [
+            (inputnode, tissue_wf, [("dseg", "inputnode.dseg"), ("probsegs", "inputnode.probsegs")]),
+            (source, tissue_wf, [(image, "inputnode.in_file")]),
+            (merge_biases, tissue_wf, [("out", "inputnode.bias_images")]),
+            (tissue_wf, outputnode, [(f"outputnode.{output}", output) for output in OUTPUTS]),
+            (merge_seconds, metrics, [("out", "seconds")]),
+            (inputnode, figure, [("title", "title")]),
+            (metrics, figure, [("out_tsv", "metrics_tsv")]),
+            (metrics, outputnode, [("out_tsv", "metrics_tsv"), ("out_json", "metrics_json")]),
+            (figure, outputnode, [("out_file", "figure")]),
+        ]
+    )
+    return workflow
