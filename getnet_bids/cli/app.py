@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -193,6 +194,8 @@ def run(jobs: list[tuple[Source, Outputs, bool]], recipe: Recipe, args: Namespac
 
 def correct_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Namespace, log: RunLog) -> None:
     """Load the network and do some images."""
+    # OpenMP's idle threads sleep rather than spin: the reader and the writer need the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # These take seconds to import: not before it is known that there is something to do.
     import torch
 

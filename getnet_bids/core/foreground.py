@@ -90,8 +90,10 @@ def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) ->
 
 
 def otsu(values: NDArray[np.floating]) -> float:
-    """Split values in two so that the variance between the parts is greatest."""
+    """Split values in two so that the variance between the parts is greatest; 0 if they are all the same."""
     counts, edges = np.histogram(values, 128, (0, values.max()))
+    if np.count_nonzero(counts) < 2:
+        return 0.0
     centre = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below

@@ -169,7 +169,14 @@ def denoised(image: ArrayLike, where: ArrayLike, sigma: float = 1.5) -> NDArray[
     array([[2., 2., 0.]])
     """
     inside = np.asarray(where, bool)
-    values = np.where(inside, np.asarray(image, np.float64), 0)
+    out = np.zeros(inside.shape)
+    if not inside.any():
+        return out
+    # Outside of the tissue all is 0, so that its bounding box is enough.
+    box = ndimage.find_objects(inside.astype(np.int8))[0]
+    tissue = inside[box]
+    values = np.where(tissue, np.asarray(image)[box].astype(np.float64), 0)
     sums = ndimage.gaussian_filter(values, sigma, mode="constant")
-    weights = ndimage.gaussian_filter(inside.astype(np.float64), sigma, mode="constant")
-    return np.where(inside, sums / np.where(inside, weights, 1), 0)
+    weights = ndimage.gaussian_filter(tissue.astype(np.float64), sigma, mode="constant")
+    out[box][tissue] = sums[tissue] / weights[tissue]
+    return out

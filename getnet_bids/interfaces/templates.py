@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from getnet_bids.errors import one_line
@@ -15,6 +16,8 @@ BUNDLED = "bundled"
 RESOLUTION = 2
 """mm; registration at 1 mm takes eight times as long and does not place the priors better."""
 TISSUES = ("CSF", "GM", "WM")
+WANTED = (("T1w", {}), ("mask", {"desc": "brain"}), *(("probseg", {"label": tissue}) for tissue in TISSUES))
+"""Files of a template: suffix and entities."""
 
 
 @dataclass(frozen=True)
@@ -83,23 +86,24 @@ def of_templateflow(name: str) -> Template:
     from templateflow import api, conf
 
     label, _, cohort = name.partition(":cohort-")
-    if label not in api.templates():
-        known = ", ".join(t for t in api.templates() if t.startswith("MNI152"))
+    folder = Path(conf.TF_HOME, f"tpl-{label}")
+    if not folder.is_dir():
+        known = ", ".join(sorted(path.name.removeprefix("tpl-") for path in Path(conf.TF_HOME).glob("tpl-MNI152*")))
         raise ValueError(f"TemplateFlow has no template {label!r}; it has {known} and others, and there is {BUNDLED!r}")
-    wanted: list[dict[str, Any]] = [{"suffix": "T1w", "desc": None}, {"suffix": "mask", "desc": "brain"}]
-    wanted += [{"suffix": "probseg", "label": tissue, "desc": None} for tissue in TISSUES]
-    choice = {"extension": ".nii.gz", "cohort": cohort or None}
     whole = []
     for resolution in (RESOLUTION, 1, None):
-        found = [api.ls(label, resolution=resolution, **choice, **entities) for entities in wanted]
-        if all(len(paths) == 1 for paths in found):
-            # Files that were never fetched are there, but empty.
-            there = all(paths[0].is_file() and paths[0].stat().st_size > 0 for paths in found)
-            whole.append((not there, [{"resolution": resolution, **choice, **entities} for entities in wanted]))
+        fixed = {"tpl": label, **({"cohort": cohort} if cohort else {}), **({"res": resolution} if resolution else {})}
+        found = [find(folder, suffix, fixed | entities) for suffix, entities in WANTED]
+        if all(found):
+            # What was never fetched is there as well, but empty.
+            whole.append((not all(path.stat().st_size for path in found if path), found))
     if not whole:
         raise ValueError(f"template {name} has not one T1w, brain mask and probseg of {', '.join(TISSUES)} on one grid")
+    paths = min(whole, key=lambda one: one[0])[1]
     try:
-        paths = [api.get(label, **entities) for entities in min(whole, key=lambda one: one[0])[1]]
+        for path in paths:
+            if not path.stat().st_size:
+                api.get(label, raise_empty=True, **entities_of(path, for_api=True))
     except Exception as error:
         raise FileNotFoundError(
             f"template {name} is not whole in {conf.TF_HOME} and cannot be downloaded ({one_line(error)[:120]} ...). "
@@ -108,3 +112,32 @@ def of_templateflow(name: str) -> Template:
         ) from None
     image, brain, *priors = (nib.load(path) for path in paths)
     return Template(name, image, brain, tuple(priors))
+
+
+def find(folder: Path, suffix: str, entities: dict[str, Any]) -> Path | None:
+    """Find the file of just these entities; TemplateFlow itself would first index all templates, for many seconds."""
+    for path in sorted(folder.rglob(f"*_{suffix}.nii.gz")):
+        have = entities_of(path)
+        have.pop("suffix")
+        if {**have, "res": int(have.get("res", 0))} == {**entities, "res": entities.get("res", 0)}:
+            return path
+    return None
+
+
+def entities_of(path: Path, for_api: bool = False) -> dict[str, Any]:
+    """Take a file's name apart.
+
+    Examples
+    --------
+    >>> entities_of(Path("tpl-A_res-02_desc-brain_mask.nii.gz"))
+    {'tpl': 'A', 'res': '02', 'desc': 'brain', 'suffix': 'mask'}
+    >>> entities_of(Path("tpl-A_res-02_T1w.nii.gz"), for_api=True)
+    {'desc': None, 'suffix': 'T1w', 'extension': '.nii.gz', 'resolution': 2}
+    """
+    *parts, suffix = path.name.removesuffix(".nii.gz").split("_")
+    entities: dict[str, Any] = dict(part.split("-", 1) for part in parts)
+    if not for_api:
+        return {**entities, "suffix": suffix}
+    del entities["tpl"]
+    resolution = {"resolution": int(entities.pop("res"))} if "res" in entities else {}
+    return {"desc": None, **entities, "suffix": suffix, "extension": ".nii.gz", **resolution}

@@ -146,7 +146,7 @@ class TissueSegmentation(SimpleInterface):
         written = {"dseg": labels, **({"brain_mask": stack.sum(0) > 0.5} if brain else {})}
         for name, data in written.items():
             path = folder / f"{name}.nii.gz"
-            images.write(integers(images.like(source, data.astype(np.float32))), path)
+            images.write(whole_numbers(source, data), path)
             self._results[name] = str(path)
         self._results["tissue_maps"] = []
         for name, data in zip(names, stack, strict=True):
@@ -159,12 +159,15 @@ class TissueSegmentation(SimpleInterface):
         self._results["tissue_names"] = names
 
 
-def integers(image: SpatialImage) -> SpatialImage:
-    """Store labels as bytes."""
+def whole_numbers(image: SpatialImage, data: NDArray[Any]) -> SpatialImage:
+    """Make an image of bytes with another's header; `images.like` is for float32."""
     import numpy as np
 
-    image.set_data_dtype(np.uint8)
-    return image
+    from getnet_bids import images
+
+    header = images.like(image, np.asarray(data, np.float32)).header
+    header.set_data_dtype(np.uint8)
+    return type(image)(data.astype(np.uint8), image.affine, header)
 
 
 def tissues_of(

@@ -95,6 +95,12 @@ def test_a_slab_of_few_slices_works(network, shaded):
     assert field_error(done.field, field(0.25)[slab], BRAIN[slab]) < 0.6 * np.log(field(0.25)[slab][BRAIN[slab]]).std()
 
 
+def test_a_constant_image_stays_as_it_is(network):
+    done = correct_volume(np.full((24, 30, 20), 7.0), (1.0, 1.0, 1.0), network)
+    assert done.foreground.all()
+    assert field_error(done.field, np.ones_like(done.field)) < 0.05
+
+
 def test_mask_chooses_where_the_field_is_fitted_and_normalised(network, shaded):
     done = correct_volume(shaded, VOXEL, network, mask=BRAIN)
     assert (done.foreground <= BRAIN).all()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from nipype.interfaces.base import isdefined
 
+from getnet_bids.core import metrics
 from getnet_bids.interfaces import InhomogeneityMetrics
 from tests.core import phantom
 
@@ -73,6 +74,37 @@ def test_figures_against_a_direct_computation(folder, files):
         float(rows["half", "WM"]["disagreement_with_perfect"])
     )
     assert rows["half", "WM"]["disagreement_with_half"] == "n/a"
+
+
+def test_denoising_is_a_weighted_mean_over_the_tissue():
+    rng = np.random.default_rng(0)
+    image, where = rng.random((9, 8, 7)), rng.random((9, 8, 7)) > 0.4
+    where[:2] = False
+    calm = metrics.denoised(image, where, 1.2)
+    at = np.argwhere(where)
+    for one in at[::40]:
+        distance = at - one
+        near = (np.abs(distance) <= 5).all(1)  # scipy cuts its Gaussian at four standard deviations
+        weight = np.exp(-0.5 * (distance**2).sum(1) / 1.2**2) * near
+        assert calm[tuple(one)] == pytest.approx((weight * image[where]).sum() / weight.sum(), rel=1e-9)
+    assert (calm[~where] == 0).all()
+    assert (metrics.denoised(image, np.zeros_like(where)) == 0).all()
+
+
+def test_white_noise_falls_to_a_twelfth():
+    noise = np.random.default_rng(0).normal(1, 0.1, (40, 40, 40))
+    calm = metrics.denoised(noise, np.ones(noise.shape, bool))[8:-8, 8:-8, 8:-8]
+    assert calm.std() == pytest.approx(0.1 * (4 * np.pi * 1.5**2) ** -0.75, rel=0.1)
+
+
+def test_disagreement_is_symmetric_and_free_of_scale():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(100) + 1, rng.random(100) + 1
+    direct = 2 * np.abs(a / a.mean() - b / b.mean()).sum() / (a / a.mean() + b / b.mean()).sum()
+    assert metrics.disagreement(a, 5 * b) == pytest.approx(direct)
+    assert metrics.disagreement(5 * b, a) == pytest.approx(direct)
+    with pytest.raises(ValueError, match="'mean' or 'none'"):
+        metrics.disagreement(a, b, scale="best")
 
 
 def test_noise_is_controlled(folder, files):

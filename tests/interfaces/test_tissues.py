@@ -172,7 +172,7 @@ except ValueError as error:
     assert "MNI152NLin2009cAsym" in str(error)
 """
     # A proxy that is not there: no network, whatever this machine has.
-    off = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    off = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     environment = {**os.environ, **off, "TEMPLATEFLOW_HOME": str(tmp_path / "templateflow")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-1500:]
