@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py constraints.txt
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/getnet-demo
@@ -19,6 +19,9 @@ lint: $(VENV)/.all
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+docs: $(VENV)/.all
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 
 $(VENV)/.demo $(VENV)/.all: $(VENV)/.%: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "getnet_bids needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
