@@ -6,7 +6,7 @@ SOURCES := pyproject.toml setup.py constraints.txt
 
 .PHONY: demo test check lint docs clean
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.package
 	$(BIN)/getnet-demo
 
 test: check
@@ -23,10 +23,12 @@ lint: $(VENV)/.all
 docs: $(VENV)/.all
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 
-$(VENV)/.demo $(VENV)/.all: $(VENV)/.%: $(SOURCES)
+$(VENV)/.package: EXTRAS =
+$(VENV)/.all: EXTRAS = [all]
+$(VENV)/.package $(VENV)/.all: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "getnet_bids needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.$(EXTRAS)'
 	touch $@
 
 clean:

@@ -102,12 +102,18 @@ class GetNetCorrection(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import Options, correct, images
+        from getnet_bids.errors import ImageError
         from getnet_bids.weights import load_network
 
         inputs = self.inputs
         source = inputs.input_image
         corrected = output_path(inputs.output_image, source, "_corrected", runtime.cwd)
-        images.extension(corrected)
+        bias = None
+        if inputs.save_bias or isdefined(inputs.bias_image):
+            bias = output_path(inputs.bias_image, source, "_bias", runtime.cwd)
+        for path in (corrected, bias):
+            if path is not None:
+                images.extension(path)
         if self.ignored:
             LOGGER.info("GetNet has no use for %s: ignored", ", ".join(self.ignored))
 
@@ -124,10 +130,14 @@ class GetNetCorrection(SimpleInterface):
         load_network(weights, device)
         with torch_threads(inputs.num_threads):
             started = time.perf_counter()
-            result = correct(image, mask=mask, weights=weights, device=device, options=options)
+            try:
+                result = correct(image, mask=mask, weights=weights, device=device, options=options)
+            except ImageError:
+                raise
+            except ValueError as error:
+                raise ImageError(source, str(error)) from error
             self._results["seconds"] = time.perf_counter() - started
-        if inputs.save_bias or isdefined(inputs.bias_image):
-            bias = output_path(inputs.bias_image, source, "_bias", runtime.cwd)
+        if bias is not None:
             images.write(result.field, bias)
             self._results["bias_image"] = str(bias)
         images.write(result.image, corrected)

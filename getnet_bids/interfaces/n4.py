@@ -68,7 +68,12 @@ class N4Correction(SimpleInterface):
 
         inputs = self.inputs
         corrected = output_path(inputs.output_image, inputs.input_image, "_corrected", runtime.cwd)
-        images.extension(corrected)
+        bias = None
+        if inputs.save_bias or isdefined(inputs.bias_image):
+            bias = output_path(inputs.bias_image, inputs.input_image, "_bias", runtime.cwd)
+        for path in (corrected, bias):
+            if path is not None:
+                images.extension(path)
         image = images.read(inputs.input_image)
         voxels = images.magnitudes(image).reshape(image.shape[:4])
         volume = voxels if voxels.ndim < 4 else voxels.mean(3)
@@ -94,8 +99,7 @@ class N4Correction(SimpleInterface):
             result = rescaled(result, voxels, inside)
         # As N4 itself has it: outside the mask the image stays as it was.
         result = np.where(inside if voxels.ndim < 4 else inside[..., None], result, voxels)
-        if inputs.save_bias or isdefined(inputs.bias_image):
-            bias = output_path(inputs.bias_image, inputs.input_image, "_bias", runtime.cwd)
+        if bias is not None:
             images.write(images.like(image, field), bias)
             self._results["bias_image"] = str(bias)
         images.write(images.like(image, result.reshape(image.shape)), corrected)

@@ -35,10 +35,8 @@ EXTENT = 100.0
 """mm that a human head or brain measures at least along each axis but one, which may be a slab's."""
 VOLUME = (0.6, 1.7)
 """Volume of a human brain over the template's, at least and at most."""
-INFORMATION = 0.25
+INFORMATION = 0.35
 """Mutual information of a brain and the template, nats, at least."""
-ITERATIONS = 4
-"""Of Atropos; the priors are a good start."""
 
 
 class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
@@ -174,6 +172,7 @@ def tissues_of(
     image: SpatialImage, inside: NDArray[np.bool_], template: str, must: bool
 ) -> dict[str, NDArray[np.float32]] | None:
     """Segment a brain; gives None for what is not one, unless it must be."""
+    from .atropos import atropos
     from .brain import lay
     from .templates import load_template
 
@@ -208,57 +207,7 @@ def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
 
 def classes_of(image: SpatialImage, inside: NDArray[np.bool_], count: int) -> dict[str, NDArray[np.float32]]:
     """Split what has signal into classes, from dark to bright."""
+    from .atropos import atropos
+
     maps = atropos(image, inside, count)
     return {f"class {i}": data for i, data in enumerate(maps, 1)}
-
-
-def atropos(
-    image: SpatialImage, inside: NDArray[np.bool_], start: int | tuple[NDArray[np.float32], ...]
-) -> list[NDArray[np.float32]]:
-    """Run Atropos (Avants et al., Neuroinformatics 2011) in a mask.
-
-    Parameters
-    ----------
-    image : SpatialImage, shape (X, Y, Z)
-    inside : ndarray of bool, shape (X, Y, Z)
-    start : int or tuple of ndarray
-        Number of classes to find by k-means, or each one's prior probability.
-
-    Returns
-    -------
-    list of ndarray, float32, shape (X, Y, Z)
-        Probabilities: of the priors' tissues in their order, or of classes from dark to bright.
-    """
-    import ants
-    import nibabel as nib
-    import numpy as np
-
-    box = tuple(
-        slice(used[0], used[-1] + 1) for used in (np.flatnonzero(inside.any(a)) for a in ((1, 2), (0, 2), (0, 1)))
-    )
-    spacing = [
-        float(v) for v, s in zip(nib.affines.voxel_sizes(image.affine), box, strict=True) if s.stop - s.start > 1
-    ]
-
-    def as_ants(data: Any) -> Any:
-        return ants.from_numpy(np.ascontiguousarray(data[box].squeeze(), dtype=np.float32), spacing=tuple(spacing))
-
-    if isinstance(start, int):
-        begin, weight = f"KMeans[{start}]", 0.0
-    else:
-        begin, weight = [as_ants(np.clip(prior, 0, 1)) for prior in start], 0.25
-    radius = "x".join("1" * len(spacing))
-    made = ants.atropos(
-        a=as_ants(np.asarray(image.dataobj)),
-        x=as_ants(inside),
-        i=begin,
-        m=f"[0.1,{radius}]",
-        c=f"[{ITERATIONS},0.001]",
-        priorweight=weight,
-    )
-    maps = []
-    for probability in made["probabilityimages"]:
-        data = np.zeros(inside.shape, np.float32)
-        data[box] = probability.numpy().reshape(data[box].shape)
-        maps.append(data * inside)
-    return maps

@@ -175,8 +175,12 @@ def test_errors_name_the_file_and_leave_nothing(folder, scan, tmp_path):
     for name in ("mask_image", "weight_image"):
         with pytest.raises(ImageError, match=r"other\.nii"):
             GetNetCorrection(input_image=str(scan), save_bias=True, **{name: str(tmp_path / "other.nii")}).run()
-    with pytest.raises(ValueError, match="must end in"):
-        GetNetCorrection(input_image=str(scan), output_image="a.img").run()
+    for name in ("output_image", "bias_image"):
+        with pytest.raises(ValueError, match="must end in"):
+            GetNetCorrection(input_image=str(scan), **{name: "a.img"}).run()
+    nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4)).to_filename(tmp_path / "empty.nii")
+    with pytest.raises(ImageError, match=r"empty\.nii: .*signal"):
+        GetNetCorrection(input_image=str(tmp_path / "empty.nii")).run()
     assert list(folder.iterdir()) == []
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 
 import nibabel as nib
 import numpy as np
@@ -72,7 +73,9 @@ def test_a_head_is_segmented_by_template_and_atropos(folder, head, monkeypatch):
         assert file.read() == "index\tname\n1\tGM\n2\tWM\n3\tCSF\n"
 
 
-def test_what_is_no_head_gets_classes(folder, tmp_path):
+def test_what_is_no_head_gets_classes(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     # A tenth of a head's size.
     affine = np.diag([0.3, 0.3, 0.3, 1.0])
     nib.Nifti1Image(phantom.head(), affine).to_filename(tmp_path / "mouse_T2w.nii.gz")
@@ -82,6 +85,7 @@ def test_what_is_no_head_gets_classes(folder, tmp_path):
     assert not isdefined(outputs.brain_mask)
     dark, bright = (phantom.head()[data(path) > 0.9].mean() for path in outputs.tissue_maps)
     assert dark < bright
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("shape", [(60, 72), (60, 72, 1)])
