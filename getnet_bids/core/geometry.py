@@ -21,6 +21,8 @@ FILL = 0.9
 """Share of the slice's side that the object's longest extent fills."""
 SLICES = 32
 """Slices along the object's longest extent; a head gets one about every 7 mm."""
+ROUNDING = 1e-6
+"""Added before a position is rounded down, so that the unit of length does not decide what lies on a border."""
 LEAST = 12
 """A plane is used if the object has so many voxels along both its axes."""
 
@@ -107,7 +109,7 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
             continue
         first, last = box.low[axis] / voxel_size[axis], box.high[axis] / voxel_size[axis]
         count = max(1, min(round(last - first), round((box.high[axis] - box.low[axis]) / box.extent * SLICES)))
-        index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count).astype(np.intp)
+        index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count + ROUNDING).astype(np.intp)
         index = np.clip(index, 0, shape[axis] - 1)
         position = [cell_centres + (box.low[a] + box.high[a]) / 2 for a in others]
         position.insert(axis, (index + 0.5) * np.float64(voxel_size[axis]))

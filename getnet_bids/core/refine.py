@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .fusion import Basis, normal_matrix, project
-from .geometry import Box
+from .geometry import ROUNDING, Box
 
 GRID = 55
 """Points along the object's longest extent; 4 mm apart in a head."""
@@ -104,7 +104,7 @@ def sample(volume: Tensor, voxel: tuple[float, float, float], box: Box) -> tuple
         step = (box.high[axis] - box.low[axis]) / count
         points = box.low[axis] + (np.arange(count) + 0.5) * step
         if step <= size * 1.5:  # thick slices: take them as they are
-            points = (np.unique(np.floor(points / size)) + 0.5) * size
+            points = (np.unique(np.floor(points / size + ROUNDING)) + 0.5) * size
         grid.append(points)
         smooth.append(gaussian(points, volume.shape[axis], size, SMOOTHING * unit, False, volume.device))
         level.append(gaussian(points, volume.shape[axis], size, SCALE * unit, False, volume.device))
@@ -117,17 +117,8 @@ def sample(volume: Tensor, voxel: tuple[float, float, float], box: Box) -> tuple
 
     value = apply(*smooth)
     gradient2 = sum(apply(*[slope[b] if a == b else level[b] for b in range(3)]).square() for a in range(3))
-    inside = (
-        volume[
-            tuple(
-                torch.meshgrid(
-                    *[torch.from_numpy((p / v).astype(int)) for p, v in zip(grid, voxel, strict=True)],
-                    indexing="ij",
-                )
-            )
-        ]
-        > 0
-    )
+    x, y, z = (torch.from_numpy(np.floor(p / v + ROUNDING)).long() for p, v in zip(grid, voxel, strict=True))
+    inside = volume[x.to(volume.device)][:, y.to(volume.device)][:, :, z.to(volume.device)] > 0
     inside &= value > 0
     value = torch.where(inside, value, 1.0)
     weight = inside / (1 + gradient2 * unit**2 / (TAU * value) ** 2)

@@ -160,6 +160,9 @@ def compose(
     reach = max(float(np.percentile(np.abs(field[entire] - 1), 99)) for field in fields.values())
     reach = max(0.05, np.ceil(20 * reach) / 20)
     panels = [(name, volume, (0.0, bright), "gray") for name, volume in volumes.items()]
+    # Where there is nothing, a field is extrapolated and says nothing: left white.
+    hull = ndimage.binary_fill_holes(ndimage.binary_dilation(entire, iterations=2))
+    fields = {name: np.where(hull, field, 1) for name, field in fields.items()}
     panels += [(f"field, {name}", field, (1 - reach, 1 + reach), FIELD_COLOURS) for name, field in fields.items()]
     where = np.any(list(tissues.values()), axis=0) if tissues else entire
     centre = nib.affines.apply_affine(image.affine, (*ndimage.center_of_mass(where), 0.0)[:3])

@@ -55,7 +55,7 @@ class SimulateGain(SimpleInterface):
     >>> from getnet_bids.interfaces import SimulateGain
     >>> simulate = SimulateGain(input_image="sub-01_T1w.nii.gz", percent=30, seed=1)
     >>> simulate.run().outputs.bias_image  # doctest: +SKIP
-    '/work/sub-01_T1w_gain30_bias.nii.gz'
+    '/scratch/sub-01_T1w_gain30_bias.nii.gz'
     """
 
     input_spec = SimulateGainInputSpec

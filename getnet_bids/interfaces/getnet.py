@@ -88,7 +88,7 @@ class GetNetCorrection(SimpleInterface):
     >>> correction = GetNetCorrection(save_bias=True, shrink_factor=4, n_iterations=[50] * 4)
     >>> correction.inputs.input_image = "sub-01_T1w.nii.gz"
     >>> correction.run().outputs.output_image  # doctest: +SKIP
-    '/work/sub-01_T1w_corrected.nii.gz'
+    '/scratch/sub-01_T1w_corrected.nii.gz'
     """
 
     input_spec = GetNetCorrectionInputSpec

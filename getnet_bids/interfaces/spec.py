@@ -54,12 +54,12 @@ def output_path(given: str, source: str, suffix: str, folder: str) -> Path:
     Examples
     --------
     >>> from nipype.interfaces.base import Undefined
-    >>> output_path(Undefined, "/data/sub-01_T1w.nii.gz", "_corrected", "/work").as_posix()
-    '/work/sub-01_T1w_corrected.nii.gz'
-    >>> output_path("n4_%s", "/data/sub-01_T1w.nii.gz", "_corrected", "/work").as_posix()
-    '/work/n4_sub-01_T1w.nii.gz'
-    >>> output_path("out.nii", "/data/sub-01_T1w.nii.gz", "_corrected", "/work").as_posix()
-    '/work/out.nii'
+    >>> output_path(Undefined, "/data/sub-01_T1w.nii.gz", "_corrected", "/scratch").as_posix()
+    '/scratch/sub-01_T1w_corrected.nii.gz'
+    >>> output_path("n4_%s", "/data/sub-01_T1w.nii.gz", "_corrected", "/scratch").as_posix()
+    '/scratch/n4_sub-01_T1w.nii.gz'
+    >>> output_path("out.nii", "/data/sub-01_T1w.nii.gz", "_corrected", "/scratch").as_posix()
+    '/scratch/out.nii'
     """
     _, stem, extension = split_filename(source)
     if not isdefined(given):

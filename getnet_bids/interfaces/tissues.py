@@ -33,7 +33,7 @@ INDEX = {"GM": 1, "WM": 2, "CSF": 3}
 """Labels in the dseg, as fMRIPrep has them."""
 EXTENT = 100.0
 """mm that a human head or brain measures at least along each axis but one, which may be a slab's."""
-VOLUME = (0.6, 1.7)
+VOLUME = (0.5, 1.8)
 """Volume of a human brain over the template's, at least and at most."""
 INFORMATION = 0.35
 """Mutual information of a brain and the template, nats, at least."""
