@@ -89,6 +89,20 @@ def test_same_bytes_as_the_python_call_and_the_command(folder, scan, mask):
     assert corrected == (folder / "cli.nii.gz").read_bytes()
 
 
+def test_same_bytes_as_the_app(folder, scan):
+    anat = folder / "bids" / "sub-01" / "anat"
+    anat.mkdir(parents=True)
+    (folder / "bids" / "dataset_description.json").write_text('{"Name": "one scan", "BIDSVersion": "1.10.0"}')
+    shutil.copy(scan, anat / "sub-01_T1w.nii.gz")
+    command = [sys.executable, "-m", "getnet_bids.cli.app", "bids", "out", "participant", "--device", "cpu"]
+    subprocess.run(command, check=True, cwd=folder)
+    interface = GetNetCorrection(input_image=str(anat / "sub-01_T1w.nii.gz"), save_bias=True, num_threads=-1)
+    outputs = interface.run(cwd=str(folder)).outputs
+    made = folder / "out" / "sub-01" / "anat"
+    assert Path(outputs.output_image).read_bytes() == (made / "sub-01_desc-preproc_T1w.nii.gz").read_bytes()
+    assert Path(outputs.bias_image).read_bytes() == (made / "sub-01_mod-T1w_desc-preproc_biasfield.nii.gz").read_bytes()
+
+
 def test_settings_of_n4_are_ignored_and_said_so_once(folder, scan, caplog):
     with_them = GetNetCorrection(input_image=str(scan), output_image="a.nii", **N4_SETTINGS)
     assert "dimension" not in with_them.ignored
