@@ -16,7 +16,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 SLICE = 256
@@ -182,7 +182,7 @@ def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = Non
         More metadata: where the weights come from.
     """
     state = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, path, {"config": json.dumps(asdict(network.config)), **(notes or {})})
+    path.write_bytes(save(state, {"config": json.dumps(asdict(network.config)), **(notes or {})}))
 
 
 def load_weights(path: Path) -> GetNet:
