@@ -45,15 +45,12 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
     """
     device = length.device
     count = 16
-    order = torch.arange(count, device=device)
-    period = 1 + 2 * MARGIN
-    omega = math.pi * order / period
-    amplitude = torch.exp(-((omega[None] * length[:, None]) ** 2) / 4)
+    omega = math.pi * torch.arange(count, device=device) / (1 + 2 * MARGIN)
+    # The root of the correlation's spectrum, all of mean square 1; that of a cosine is a half.
+    amplitude = torch.exp(-((omega * length[:, None]) ** 2) / 4)
     amplitude[:, 1:] *= math.sqrt(2)
-    amplitude = (
-        amplitude
-        / amplitude.square().sum(1, keepdim=True).sub(amplitude[:, 1:].square().sum(1, keepdim=True) / 2).sqrt()
-    )
+    mean_square = amplitude[:, 0].square() + amplitude[:, 1:].square().sum(1) / 2
+    amplitude = amplitude / mean_square.sqrt()[:, None]
     field = torch.randn(len(length), *[count] * len(shape), generator=generator, device=device)
     longest = max(shape)
     amplitude = amplitude.reshape(len(length), count, *[1] * (len(shape) - 1))
