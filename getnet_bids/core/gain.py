@@ -33,7 +33,7 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
 
     Returns
     -------
-    Tensor, shape (N, *shape), float32
+    Tensor, shape (N, ...), float32, on the grid
         Over the ensemble, each point has mean 0 and a standard deviation of 0.75 to 1.
 
     Examples
@@ -80,7 +80,7 @@ def coil_log_gain(shape: Sequence[int], count: int, generator: torch.Generator, 
 
     Returns
     -------
-    Tensor, shape (N, *shape), float32
+    Tensor, shape (N, ...), float32, on the grid
         Logarithm of the gain, of no particular mean.
     """
     device, ndim = generator.device, len(shape)
