@@ -3,8 +3,9 @@
 The idea is that of N3 (Sled et al., IEEE TMI 1998) and N4 (Tustison et al., IEEE TMI 2010): a field blurs the
 histogram of the log image; deconvolving the histogram tells for each intensity what it should have been, and a
 smooth field is fitted to the difference. Two things are other than there. The start is the network's field, so
-the kernel can be narrow from the beginning and does not fall into a wrong minimum. And voxels count by how flat
-the image is around them: those on the border of two tissues, whose intensity is no tissue's, hardly pull.
+the kernel can be narrow from the beginning, as narrow as the network's error, and tissues that are alike are not
+taken for one. And voxels count by how flat the image is around them: those on the border of two tissues, whose
+intensity is no tissue's, hardly pull.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ SMOOTHING, SCALE = 0.8, 1.0
 """Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm)."""
 TAU = 0.05
 """Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
-STAGES = ((3.0, 0.15, 15), (2.0, 0.10, 20), (1.4, 0.08, 20), (1.0, 0.06, 30))
-"""Smallest half wave (in smoothnesses), kernel's full width at half maximum (log), iterations."""
+STAGES = ((2.0, 0.20, 30), (1.4, 0.15, 20), (1.0, 0.10, 30))
+"""Smallest half wave (in smoothnesses), kernel's full width at half maximum (in standard deviations of the network's
+log field), iterations. The network's error is about a seventh of the field, so that wider kernels would only merge
+tissues whose intensities lie near each other."""
+NARROWEST, WIDEST = (0.05, 0.04, 0.04), 0.10
+"""Least full width at half maximum in each stage, and the greatest (log)."""
 WIENER = 0.01
 """Noise term of the deconvolution."""
 BIN = 0.01
@@ -64,7 +69,10 @@ def refine_field(
         return basis, theta
     field = basis.evaluate(theta, position).double()
     start = basis.length
-    for factor, width, iterations in STAGES:
+    total = weight.sum()
+    spread = float((((field - (field * weight).sum() / total).square() * weight).sum() / total).sqrt())
+    for (factor, share, iterations), least in zip(STAGES, NARROWEST, strict=True):
+        width = min(max(share * spread, least), WIDEST)
         basis = Basis.over(box, start * factor)
         b = [basis.along(a, p, volume.device) for a, p in enumerate(position)]
         matrix = normal_matrix(weight, b) / weight.sum()
