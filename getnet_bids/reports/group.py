@@ -1,0 +1,224 @@
+"""The dataset's table of measures, and a page that shows which images stand out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from getnet_bids import __version__
+from getnet_bids.bids.sidecars import write_json
+from getnet_bids.files import atomic, write_text
+
+from .journal import Journal
+from .outliers import LIMIT, RULE, robust_z
+from .page import as_json, link, render
+from .plots import Dot, Plot, plot
+from .records import Record, anchor, records_of, subjects_of
+from .table import COLUMNS, as_line, image_rows
+
+TABLE = "desc-inu_metrics.tsv"
+PAGE = "group_metrics.html"
+MEASURES = {
+    "range": ("Field range", "99th over 1st percentile of the field"),
+    "field_cv": ("Field CV", "coefficient of variation of the field"),
+    "cv_before": ("CV before", "coefficient of variation of the foreground before correction"),
+    "cv_after": ("CV after", "the same after correction"),
+    "cjv_before": ("CJV before", "coefficient of joint variation of GM and WM before correction"),
+    "cjv_getnet": ("CJV GetNet", "the same after GetNet"),
+    "cjv_n4": ("CJV N4", "the same after N4"),
+    "median": ("Median before", "median intensity of the foreground before correction"),
+    "volume": ("Foreground ml", "volume of what has signal"),
+    "seconds": ("Seconds", "time of computing"),
+}
+SEVERAL = 16
+"""Up to so many pairs of suffix and session have a line each in the plots; else each suffix has one."""
+LISTED = 30
+"""So many images that stand out are listed, the furthest first; the table has all."""
+
+
+@dataclass
+class ImageRow:
+    """An image on the page.
+
+    Parameters
+    ----------
+    source : str
+    subject, session, suffix : str
+    state : str
+        ``done``, ``remarks`` or ``failed``.
+    values : dict of float or None
+        By measure.
+    outlying : dict of float
+        Robust z of the measures in which it is an outlier.
+    """
+
+    source: str
+    subject: str
+    session: str
+    suffix: str
+    state: str
+    values: dict[str, float | None] = field(default_factory=dict)
+    outlying: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def page(self) -> str:
+        """Where its subject's page shows it."""
+        return f"{link(self.subject)}.html#{anchor(self.source)}"
+
+    @property
+    def furthest(self) -> list[tuple[str, float | None, float]]:
+        """The measures in which it stands out, the furthest first, with value and robust z."""
+        ordered = sorted(self.outlying.items(), key=lambda item: -abs(item[1]))
+        return [(MEASURES[measure][0], self.values[measure], z) for measure, z in ordered]
+
+    @property
+    def title(self) -> str:
+        """Its file's name, without extension."""
+        return Path(self.source).name.partition(".")[0]
+
+
+def write_group_report(output_dir: Path) -> list[Path]:
+    """Gather the measures of all images in a derivative dataset.
+
+    Parameters
+    ----------
+    output_dir : Path
+
+    Returns
+    -------
+    list of Path
+        The table, its sidecar and the page.
+    """
+    table, page = output_dir / TABLE, output_dir / PAGE
+    failed = Journal(output_dir).failed()
+    images = []
+    with atomic(table) as file:
+        file.write(("\t".join(COLUMNS) + "\n").encode())
+        for record in all_records(output_dir):
+            rows = list(image_rows(output_dir, record))
+            file.write("".join(map(as_line, rows)).encode())
+            images.append(image_row(record, rows, record.source in failed))
+    known = {image.source for image in images}
+    images += [failed_row(source) for source in sorted(failed) if source not in known]
+    images.sort(key=lambda image: image.source)
+    mark_outliers(images)
+    about = table.with_suffix(".json")
+    write_json(about, COLUMNS)
+    write_text(page, group_page(images, output_dir))
+    return [table, about, page]
+
+
+def all_records(output_dir: Path) -> Iterator[Record]:
+    """Read the records of all subjects."""
+    for subject in subjects_of(output_dir):
+        yield from records_of(output_dir, subject)
+
+
+def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> ImageRow:
+    """Give what the page shows of an image."""
+    measures = record.measures
+    low, high = measures.get("FieldP1"), measures.get("FieldP99")
+    cjv = {row.get("method"): value_of(row["cjv"]) for row in rows if row.get("cjv", "n/a") != "n/a"}
+    return ImageRow(
+        record.source,
+        f"sub-{record.name.entities['sub']}",
+        f"ses-{record.session}" if record.session else "",
+        record.name.suffix,
+        "failed" if failed else "remarks" if record.remarks else "done",
+        {
+            "range": high / low if low and high else None,
+            "field_cv": measures.get("FieldCV"),
+            "cv_before": measures.get("CVBefore"),
+            "cv_after": measures.get("CVAfter"),
+            "cjv_before": cjv.get("input"),
+            "cjv_getnet": cjv.get("GetNet"),
+            "cjv_n4": cjv.get("N4"),
+            "median": measures.get("MedianBefore"),
+            "volume": measures.get("ForegroundVolume"),
+            "seconds": record.seconds,
+        },
+    )
+
+
+def failed_row(source: str) -> ImageRow:
+    """Give what the page shows of an image that has no result."""
+    parts = source.split("/")
+    session = parts[1] if len(parts) > 1 and parts[1].startswith("ses-") else ""
+    suffix = parts[-1].partition(".")[0].rpartition("_")[2]
+    return ImageRow(source, parts[0], session, suffix, "failed", dict.fromkeys(MEASURES))
+
+
+def value_of(text: str | None) -> float | None:
+    """Read a number from a table."""
+    try:
+        return float(text) if text not in (None, "n/a") else None
+    except ValueError:
+        return None
+
+
+def mark_outliers(images: list[ImageRow]) -> None:
+    """Find each image's measures that stand out among the images of its suffix."""
+    suffixes: dict[str, list[ImageRow]] = {}
+    for image in images:
+        suffixes.setdefault(image.suffix, []).append(image)
+    for alike in suffixes.values():
+        for measure in MEASURES:
+            scores = robust_z([image.values[measure] for image in alike])
+            for image, z in zip(alike, scores, strict=True):
+                if z is not None and abs(z) > LIMIT:
+                    image.outlying[measure] = round(z, 1)
+
+
+def group_page(images: list[ImageRow], output_dir: Path) -> str:
+    """Put the page together."""
+    measures = [m for m in MEASURES if any(image.values[m] is not None for image in images)]
+    outliers = [image for image in images if image.outlying]
+    outliers.sort(key=lambda image: (-max(map(abs, image.outlying.values())), image.source))
+    columns = ["Image", "Subject", "Session", "Suffix", "State", *(MEASURES[m][0] for m in measures)]
+    rows = [
+        [image.title, image.subject, image.session, image.suffix, image.state]
+        + [None if (value := image.values[m]) is None else float(f"{value:.5g}") for m in measures]
+        + [anchor(image.source), [measures.index(m) for m in image.outlying]]
+        for image in images
+    ]
+    return render(
+        "group.html.j2",
+        "group.js",
+        version=__version__,
+        images=images,
+        subjects=len({image.subject for image in images}),
+        failed=[image for image in images if image.state == "failed"],
+        outliers=outliers[:LISTED],
+        outlying=len(outliers),
+        plots=draw_plots(images, measures),
+        rule=RULE,
+        suffixes=sorted({image.suffix for image in images}),
+        data=as_json({"columns": columns, "texts": 5, "rows": rows}),
+        name=output_dir.resolve().name,
+        table=TABLE,
+    )
+
+
+def draw_plots(images: list[ImageRow], measures: list[str]) -> list[Plot]:
+    """Draw each measure, by suffix, and by session too where there are not too many."""
+
+    def both(image: ImageRow) -> str:
+        return f"{image.suffix} {image.session}".strip()
+
+    by_session = len({both(image) for image in images}) <= SEVERAL
+    groups: dict[str, list[ImageRow]] = {}
+    for image in sorted(images, key=lambda image: (image.suffix, image.session)):
+        groups.setdefault(both(image) if by_session else image.suffix, []).append(image)
+    plots = []
+    for measure in measures:
+        dots: dict[str, list[Dot]] = {
+            name: [
+                Dot(value, measure in image.outlying, image.title, image.page)
+                for image in members
+                if (value := image.values[measure]) is not None and value > 0
+            ]
+            for name, members in groups.items()
+        }
+        plots.append(plot(*MEASURES[measure], dots))
+    return [drawn for drawn in plots if drawn is not None]

@@ -1,0 +1,178 @@
+"""What is measured of every image, from a sample of its foreground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE = 400_000
+"""At most so many voxels of the grid are looked at."""
+ENOUGH = 5_000
+"""Unless fewer than this are foreground: then more are looked at."""
+BINS = 96
+EXTREME = 4.0
+"""Ratio of the field's 99th to its 1st percentile from which it is remarked on."""
+WORSE = 1.2
+"""Ratio of the coefficients of variation after and before from which it is remarked on."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Values over the sampled foreground.
+
+    Parameters
+    ----------
+    before, after, field : ndarray, one dimension
+        Of the same voxels; a series gives the mean of its volumes.
+    """
+
+    before: NDArray[np.floating]
+    after: NDArray[np.floating]
+    field: NDArray[np.floating]
+
+
+def sample(
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    field: NDArray[np.floating],
+    foreground: NDArray[np.bool_],
+) -> Sample:
+    """Take every voxel of a foreground, or every second, third ... along each axis if there are very many.
+
+    Parameters
+    ----------
+    before, after : ndarray, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    field : ndarray, shape of the space
+    foreground : ndarray of bool, shape of the space
+        At least one voxel.
+
+    Returns
+    -------
+    Sample
+    """
+    step = 1
+    while np.prod([-(-n // step) for n in foreground.shape]) > SAMPLE:
+        step += 1
+    while True:
+        every = (slice(None, None, step),) * foreground.ndim
+        chosen = np.ascontiguousarray(foreground[every])
+        if step == 1 or np.count_nonzero(chosen) >= ENOUGH:
+            break
+        step -= 1
+
+    def values(volume: NDArray[np.floating]) -> NDArray[np.floating]:
+        inside = volume[every][chosen]
+        return inside if inside.ndim == 1 else inside.mean(1)
+
+    return Sample(values(before), values(after), field[every][chosen])
+
+
+def measure(taken: Sample, foreground_ml: float) -> dict[str, Any]:
+    """Measure an image before and after its correction, and the field.
+
+    Parameters
+    ----------
+    taken : Sample
+    foreground_ml : float
+        Volume of the foreground.
+
+    Returns
+    -------
+    dict
+        For the sidecar; `bids.texts` explains each entry.
+    """
+    low, p1, p5, p95, p99, high = np.percentile(taken.field, (0, 1, 5, 95, 99, 100))
+    return {
+        "FieldMinimum": rounded(low),
+        "FieldP1": rounded(p1),
+        "FieldP5": rounded(p5),
+        "FieldP95": rounded(p95),
+        "FieldP99": rounded(p99),
+        "FieldMaximum": rounded(high),
+        "FieldCV": variation(taken.field),
+        "CVBefore": variation(taken.before),
+        "CVAfter": variation(taken.after),
+        "MedianBefore": rounded(np.median(taken.before)),
+        "MedianAfter": rounded(np.median(taken.after)),
+        "ForegroundVolume": rounded(foreground_ml),
+        "Histogram": histogram(taken),
+    }
+
+
+def histogram(taken: Sample) -> dict[str, Any]:
+    """Count the intensities before and after in the same bins, which leave out 0.5 % at either end.
+
+    Examples
+    --------
+    >>> counts = histogram(Sample(np.arange(1000.0), np.arange(1000.0) / 2, np.full(1000, 2.0)))
+    >>> counts["From"], counts["To"], sum(counts["Before"]), sum(counts["After"])
+    (2.4975, 994.005, 992, 995)
+    """
+    ends = [np.percentile(values, (0.5, 99.5)) for values in (taken.before, taken.after)]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    if not high > low:
+        high = low + max(1e-3 * abs(low), 1e-6)
+    counts = [np.histogram(values, BINS, (low, high))[0].tolist() for values in (taken.before, taken.after)]
+    return {"From": rounded(low), "To": rounded(high), "Before": counts[0], "After": counts[1]}
+
+
+def variation(values: NDArray[np.floating]) -> float | None:
+    """Give the coefficient of variation; None if the mean is 0."""
+    mean = values.mean(dtype=np.float64)
+    return rounded(values.std(dtype=np.float64) / abs(mean)) if mean else None
+
+
+def rounded(value: float) -> float:
+    """Round to six significant digits.
+
+    Examples
+    --------
+    >>> rounded(1234.56789), rounded(np.float32(0.1))
+    (1234.57, 0.1)
+    """
+    return float(f"{float(value):.6g}")
+
+
+def remarks(measures: dict[str, Any], metadata: dict[str, Any]) -> list[str]:
+    """Say what a reader should know of a result before using it.
+
+    Parameters
+    ----------
+    measures : dict
+        As `measure` gives them.
+    metadata : dict
+        Of the raw image.
+
+    Returns
+    -------
+    list of str
+        Sentences; mostly none.
+
+    Examples
+    --------
+    >>> flat = {"FieldP1": 0.9, "FieldP99": 1.1, "CVBefore": 0.4, "CVAfter": 0.3}
+    >>> remarks(flat, {"ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM"]})[0][:45]
+    'The scanner has normalised the source already'
+    """
+    found = []
+    kinds = metadata.get("ImageType")
+    if isinstance(kinds, list) and "NORM" in kinds:
+        found.append(
+            "The scanner has normalised the source already (its ImageType has NORM); the field is of what was left."
+        )
+    ratio = measures["FieldP99"] / measures["FieldP1"]
+    if ratio >= EXTREME:
+        found.append(
+            f"The field is extreme: its 99th percentile is {ratio:.1f} times its 1st. Look whether a coil failed, or "
+            "whether the field follows anatomy."
+        )
+    before, after = measures["CVBefore"], measures["CVAfter"]
+    if before and after and after > WORSE * before:
+        found.append(
+            f"The foreground varies much more after the correction (CV {after:.3f}) than before ({before:.3f}). "
+            "Compare the two with care."
+        )
+    return found

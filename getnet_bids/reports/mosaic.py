@@ -1,0 +1,305 @@
+"""Slices of a volume side by side, in anatomical orientation, drawn with numpy and Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+COLUMNS = 5
+CELL = 170
+"""Longest side of a slice, pixels."""
+ALONE = 440
+"""The same where there is one slice only."""
+ENLARGED = 8
+"""No voxel is drawn with more pixels than this along its smallest side."""
+THIN = 16
+"""A plane with fewer voxels than this along one side is not drawn if there is a better one."""
+MARGIN = 0.03
+"""Left around the foreground, as a share of its extent."""
+PLANES = {2: (0, 1), 1: (0, 2), 0: (1, 2)}
+"""Axial, coronal, sagittal: the axis that is cut, and those that go right and up."""
+NAMES = {2: "axial", 1: "coronal", 0: "sagittal"}
+LETTERS = {0: ("L", "R"), 1: ("P", "A"), 2: ("I", "S")}
+"""What lies at either end of an axis."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice and where it is drawn.
+
+    Parameters
+    ----------
+    axis, index : int
+        The anatomical axis that is cut, and where.
+    row, column : int
+        In the mosaic.
+    """
+
+    axis: int
+    index: int
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Which slices are drawn, and how large.
+
+    Parameters
+    ----------
+    slices : tuple of Slice
+    box : tuple of slice
+        What is drawn along each anatomical axis.
+    sizes : dict of tuple of int
+        By axis that is cut: width and height of the slice, pixels.
+    columns : int
+    width : int
+        Of a column, pixels; all are alike.
+    heights : tuple of int
+        Of each row, pixels.
+    texts : tuple of tuple
+        Column, row, place and text of each label.
+    """
+
+    slices: tuple[Slice, ...]
+    box: tuple[slice, slice, slice]
+    sizes: dict[int, tuple[int, int]]
+    columns: int
+    width: int
+    heights: tuple[int, ...]
+    texts: tuple[tuple[Slice, str, str], ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the whole, pixels."""
+        return self.columns * self.width, sum(self.heights)
+
+    @property
+    def planes(self) -> list[str]:
+        """Names of the planes, from the top."""
+        return [NAMES[axis] for axis in dict.fromkeys(s.axis for s in self.slices)]
+
+    def corner(self, s: Slice) -> tuple[int, int]:
+        """Where a slice's left upper corner lies, pixels; it stands in the middle of its cell."""
+        width, height = self.sizes[s.axis]
+        top = sum(self.heights[: s.row])
+        return s.column * self.width + (self.width - width) // 2, top + (self.heights[s.row] - height) // 2
+
+    def cut(self, volume: NDArray, s: Slice) -> NDArray:
+        """Take a slice out of a volume in anatomical orientation, as rows from the top.
+
+        A series gives the mean of its volumes.
+        """
+        right, up = PLANES[s.axis]
+        where: list[slice | int] = list(self.box)
+        where[s.axis] = s.index
+        pixels = volume[tuple(where)]
+        if pixels.ndim == 3:
+            pixels = pixels.mean(2)
+        return pixels.T[::-1] if right < up else pixels[:, ::-1]
+
+    def draw(self, volume: NDArray, to_bytes: Callable[[NDArray], NDArray[np.uint8]]) -> Image.Image:
+        """Draw a volume's slices.
+
+        Parameters
+        ----------
+        volume : ndarray
+            In anatomical orientation.
+        to_bytes : callable
+            Turns values into grey levels.
+
+        Returns
+        -------
+        Image
+            Grey.
+        """
+        canvas = Image.new("L", self.size)
+        for s in self.slices:
+            pixels = Image.fromarray(np.ascontiguousarray(to_bytes(self.cut(volume, s))))
+            canvas.paste(pixels.resize(self.sizes[s.axis], Image.Resampling.BILINEAR), self.corner(s))
+        return canvas
+
+    def outline(self, foreground: NDArray[np.bool_]) -> Image.Image:
+        """Draw the foreground's outer border in each slice, as a picture that is empty elsewhere.
+
+        Parameters
+        ----------
+        foreground : ndarray of bool
+            In anatomical orientation.
+
+        Returns
+        -------
+        Image
+            255 on the border and 0 elsewhere.
+        """
+
+        def border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            inside = ndimage.binary_closing(np.pad(pixels > 127, 2))
+            pieces, _ = ndimage.label(~inside)
+            inside = pieces != pieces[0, 0]
+            return np.where(inside & ~ndimage.binary_erosion(inside), 255, 0).astype(np.uint8)[2:-2, 2:-2]
+
+        canvas = Image.new("L", self.size)
+        for s in self.slices:
+            pixels = Image.fromarray(np.ascontiguousarray(self.cut(foreground, s)).astype(np.uint8) * 255)
+            pixels = pixels.resize(self.sizes[s.axis], Image.Resampling.BILINEAR)
+            canvas.paste(Image.fromarray(border(np.asarray(pixels))), self.corner(s))
+        return canvas
+
+    def write_labels(self, canvas: Image.Image) -> None:
+        """Write the sides and positions into a picture."""
+        draw, font = ImageDraw.Draw(canvas), label_font()
+        white, black = (255, 0) if canvas.mode == "L" else ((255,) * 3, (0,) * 3)
+        for s, place, text in self.texts:
+            top, left = sum(self.heights[: s.row]), s.column * self.width
+            bottom, right = top + self.heights[s.row], left + self.width
+            middle = (top + bottom) // 2
+            x, y = {
+                "left": (left + 3, middle),
+                "right": (right - 3, middle),
+                "bottom": (left + 3, bottom - 3),
+            }[place]
+            anchor = {"left": "lm", "right": "rm", "bottom": "lb"}[place]
+            draw.text((x, y), text, white, font, anchor, stroke_width=1, stroke_fill=black)
+
+
+@lru_cache(maxsize=1)
+def label_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Give the font of the labels."""
+    return ImageFont.load_default(12)
+
+
+def orientation(affine: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Give nibabel's orientation of an affine's axes; that of the array as it lies if the affine leaves it open.
+
+    Examples
+    --------
+    >>> orientation(np.diag([-2.0, 2, 2, 1])).tolist()
+    [[0.0, -1.0], [1.0, 1.0], [2.0, 1.0]]
+    """
+    axes = nib.io_orientation(affine)
+    return axes if np.isfinite(axes).all() else np.array([[0.0, 1], [1, 1], [2, 1]])
+
+
+def anatomical(volume: NDArray, affine: NDArray[np.floating]) -> NDArray:
+    """Give a view of a volume whose axes go to the right, the front and the top, as nearly as whole axes can.
+
+    Parameters
+    ----------
+    volume : ndarray, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    affine : ndarray, shape (4, 4)
+
+    Returns
+    -------
+    ndarray, three or four dimensions
+    """
+    solid = volume[:, :, None] if volume.ndim == 2 else volume
+    return nib.orientations.apply_orientation(solid, orientation(affine))
+
+
+def arrange(
+    foreground: NDArray[np.bool_], voxel_size: tuple[float, ...], affine: NDArray[np.floating], sides_known: bool = True
+) -> Mosaic:
+    """Choose the slices of a volume: each plane that is worth it, at several positions through the foreground.
+
+    Parameters
+    ----------
+    foreground : ndarray of bool, shape (X, Y) or (X, Y, Z)
+        As the file has it; at least one voxel.
+    voxel_size : tuple of float
+        Of the file's axes, mm.
+    affine : ndarray, shape (4, 4)
+        Of the file.
+    sides_known : bool
+        Whether the affine tells left from right.
+
+    Returns
+    -------
+    Mosaic
+    """
+    axes = orientation(affine)
+    order = np.argsort(axes[:, 0])
+    sizes = np.array([*voxel_size, max(voxel_size)][:3])[order]
+    solid = anatomical(foreground, affine)
+    extents = [extent(solid, axis) for axis in range(3)]
+    box = tuple(slice(*widened(low, high, n)) for (low, high), n in zip(extents, solid.shape, strict=True))
+    voxels = np.array([part.stop - part.start for part in box])
+    millimetres = voxels * sizes
+
+    worth = [axis for axis, sides in PLANES.items() if min(voxels[list(sides)]) >= THIN]
+    most = max(PLANES, key=lambda axis: (np.prod(voxels[list(PLANES[axis])]), axis))
+    planes = worth or [most]
+    rows: list[list[tuple[int, int]]] = []
+    for axis in planes:
+        places = positions(*extents[axis], COLUMNS if len(planes) > 1 else 2 * COLUMNS)
+        rows += [[(axis, i) for i in places[k : k + COLUMNS]] for k in range(0, len(places), COLUMNS)]
+    slices = tuple(Slice(*cell, row, column) for row, line in enumerate(rows) for column, cell in enumerate(line))
+
+    side = ALONE if len(slices) == 1 else CELL
+    longest = max(millimetres[list(PLANES[axis])].max() for axis in planes)
+    scale = min(side / longest, ENLARGED / sizes.min())
+    drawn = {
+        axis: (max(1, round(millimetres[right] * scale)), max(1, round(millimetres[up] * scale)))
+        for axis, (right, up) in PLANES.items()
+        if axis in planes
+    }
+    to_world = affine @ nib.orientations.inv_ornt_aff(axes, np.array((*foreground.shape, 1))[:3])
+    middle = np.array([(low + high) / 2 for low, high in extents])
+    texts = []
+    for s in slices:
+        right = PLANES[s.axis][0]
+        if sides_known:
+            texts += [(s, "left", LETTERS[right][0]), (s, "right", LETTERS[right][1])]
+            point = middle.copy()
+            point[s.axis] = s.index
+            texts.append((s, "bottom", f"{'xyz'[s.axis]} {nib.affines.apply_affine(to_world, point)[s.axis]:.0f}"))
+        else:
+            texts.append((s, "bottom", f"slice {s.index + 1}"))
+    return Mosaic(
+        slices,
+        box,
+        drawn,
+        max(len(line) for line in rows),
+        max(width for width, _ in drawn.values()) + 2,
+        tuple(drawn[line[0][0]][1] + 2 for line in rows),
+        tuple(texts),
+    )
+
+
+def extent(foreground: NDArray[np.bool_], axis: int) -> tuple[int, int]:
+    """Give the first and the last index along an axis where anything is set."""
+    others = tuple(a for a in range(3) if a != axis)
+    indices = np.flatnonzero(foreground.any(others))
+    return int(indices[0]), int(indices[-1])
+
+
+def widened(low: int, high: int, n: int) -> tuple[int, int]:
+    """Give the range of a picture from the extent of what is in it.
+
+    Examples
+    --------
+    >>> widened(10, 109, 200), widened(0, 99, 100)
+    ((7, 113), (0, 100))
+    """
+    margin = int(np.ceil(MARGIN * (high - low + 1)))
+    return max(0, low - margin), min(n, high + 1 + margin)
+
+
+def positions(low: int, high: int, most: int) -> list[int]:
+    """Give indices spread over an extent, its ends left out; all of them where there are no more than wanted.
+
+    Examples
+    --------
+    >>> positions(0, 100, 4), positions(3, 5, 4)
+    ([20, 40, 60, 80], [3, 4, 5])
+    """
+    if high - low < most:
+        return list(range(low, high + 1))
+    return [round(low + (high - low) * (i + 1) / (most + 1)) for i in range(most)]

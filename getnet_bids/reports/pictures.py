@@ -1,0 +1,190 @@
+"""The pictures of an image: before, after, field, and the outline of the foreground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Header
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
+from PIL import Image
+
+from getnet_bids.bids.names import Name
+from getnet_bids.files import atomic
+from getnet_bids.images import magnitudes, voxel_size
+
+from .measures import Sample, measure, remarks, rounded, sample
+from .mosaic import anatomical, arrange
+
+QUALITY = 70
+"""Of the JPEG files."""
+LEAST = 1.1
+"""The field's colours span at least a tenth up and down, so that a flat field looks flat."""
+COLOURS = (
+    (68, 1, 84),
+    (71, 45, 123),
+    (59, 82, 139),
+    (44, 114, 142),
+    (33, 145, 140),
+    (40, 174, 128),
+    (94, 201, 98),
+    (173, 220, 48),
+    (253, 231, 37),
+)
+"""Viridis (van der Walt and Smith, 2015; public domain), perceptually uniform: nine colours, straight between."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the pictures of an image lie.
+
+    Parameters
+    ----------
+    before, after, field, outline : Path
+    """
+
+    before: Path
+    after: Path
+    field: Path
+    outline: Path
+
+    @classmethod
+    def of(cls, name: Name, output_dir: Path, desc: str = "preproc") -> Pictures:
+        """Name an image's pictures.
+
+        Parameters
+        ----------
+        name : Name
+            Of the raw image.
+        output_dir : Path
+            The derivative dataset.
+        desc : str
+            Of the corrected image.
+
+        Examples
+        --------
+        >>> [path.name for path in Pictures.of(Name.parse("sub-01_T1w.nii.gz"), Path("out")).all][1:3]
+        ['sub-01_mod-T1w_desc-preproc_after.jpg', 'sub-01_mod-T1w_desc-preproc_field.jpg']
+        """
+        folder = output_dir / f"sub-{name.entities['sub']}" / "figures"
+
+        def path(suffix: str, extension: str = ".jpg") -> Path:
+            return folder / str(name.derived(suffix, extension, mod=name.suffix, desc=desc))
+
+        return cls(path("before"), path("after"), path("field"), path("foreground", ".png"))
+
+    @property
+    def all(self) -> list[Path]:
+        """All of them."""
+        return [self.before, self.after, self.field, self.outline]
+
+
+def portray(
+    image: SpatialImage,
+    after: NDArray[np.floating],
+    field: NDArray[np.floating],
+    foreground: NDArray[np.bool_],
+    pictures: Pictures,
+    metadata: dict[str, Any],
+) -> dict[str, Any]:
+    """Measure an image and draw its pictures.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        Before correction, in memory.
+    after, field : ndarray
+        The corrected image and the field.
+    foreground : ndarray of bool, spatial shape
+    pictures : Pictures
+        Where they go; the folder is made.
+    metadata : dict
+        Of the raw image.
+
+    Returns
+    -------
+    dict
+        For the sidecar: what was measured, how the pictures are laid out and scaled, and remarks on both.
+    """
+    before = magnitudes(image)
+    before = before.reshape(before.shape[:4])
+    after = after.reshape(before.shape)
+    space = before.shape[:3]
+    foreground, field = foreground.reshape(space), field.reshape(space)
+    taken = sample(before, after, field, foreground)
+    size = voxel_size(image)
+    millilitres = float(np.count_nonzero(foreground) * np.prod(size) / 1000)
+    measures = measure(taken, millilitres)
+
+    mosaic = arrange(foreground, size, image.affine, sides_known(image))
+    low, high = window(taken)
+    reach = field_reach(measures)
+    span = 2 * np.log(reach)
+
+    def grey(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+        seen = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+        return (np.clip((seen - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+
+    def colour(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+        return (1 + np.clip(0.5 + np.log(values) / span, 0, 1) * 254).astype(np.uint8)
+
+    drawn = {
+        pictures.before: mosaic.draw(anatomical(before, image.affine), grey),
+        pictures.after: mosaic.draw(anatomical(after, image.affine), grey),
+        pictures.field: coloured(mosaic.draw(anatomical(field, image.affine), colour)),
+    }
+    pictures.before.parent.mkdir(parents=True, exist_ok=True)
+    for path, canvas in drawn.items():
+        mosaic.write_labels(canvas)
+        with atomic(path) as file:
+            canvas.save(file, "JPEG", quality=QUALITY)
+    border = mosaic.outline(anatomical(foreground, image.affine)).convert("1").convert("P")
+    border.putpalette([0, 0, 0] * 255 + [255, 176, 0])
+    with atomic(pictures.outline) as file:
+        border.save(file, "PNG", transparency=0)
+    figures = {
+        "Columns": mosaic.columns,
+        "Planes": mosaic.planes,
+        "Window": [rounded(low), rounded(high)],
+        "FieldColours": [rounded(1 / reach), rounded(reach)],
+    }
+    return {"Measures": measures, "Figures": figures, "Remarks": remarks(measures, metadata)}
+
+
+def window(taken: Sample) -> tuple[float, float]:
+    """Give the intensities of black and white: one window for before and after."""
+    bright = max(float(np.percentile(values, 99)) for values in (taken.before, taken.after))
+    dark = min(0.0, *(float(np.percentile(values, 1)) for values in (taken.before, taken.after)))
+    return dark, 1.05 * bright if bright > dark else dark + 1.0
+
+
+def field_reach(measures: dict[str, Any]) -> float:
+    """Give the largest value that the field's colours show; the smallest is one over it.
+
+    Examples
+    --------
+    >>> field_reach({"FieldP1": 0.8, "FieldP99": 1.2}), field_reach({"FieldP1": 0.99, "FieldP99": 1.01})
+    (1.25, 1.1)
+    """
+    reach = max(measures["FieldP99"], 1 / measures["FieldP1"], LEAST)
+    return float(np.ceil(reach * 20 - 1e-9) / 20)
+
+
+def coloured(indices: Image.Image) -> Image.Image:
+    """Turn the grey levels 1 to 255 into the field's colours; 0, beside the slices, stays black."""
+    stops = np.linspace(1, 255, len(COLOURS))
+    table = np.stack([np.interp(np.arange(1, 256), stops, channel) for channel in zip(*COLOURS, strict=True)], axis=1)
+    canvas = indices.convert("P")
+    canvas.putpalette([0, 0, 0, *np.round(table).astype(np.uint8).ravel().tolist()])
+    return canvas.convert("RGB")
+
+
+def sides_known(image: SpatialImage) -> bool:
+    """Tell whether a header says which side is left."""
+    header = image.header
+    if not isinstance(header, Nifti1Header):
+        return True
+    return bool(int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0)

@@ -1,0 +1,162 @@
+"""What lies on disk about each image of a derivative dataset."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from getnet_bids.bids.discovery import entries
+from getnet_bids.bids.metadata import read_object
+from getnet_bids.bids.names import Name
+from getnet_bids.bids.provenance import KEY
+
+CORRECTED = ("preproc", "simulatedGetNet")
+"""The ``desc`` of images that GetNet corrected; the second if they had been shaded first."""
+RAW = "bids:raw:"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A corrected image, as its sidecar tells.
+
+    Parameters
+    ----------
+    source : str
+        Path of the raw image in its dataset.
+    name : Name
+        Of the raw image.
+    desc : str
+        Of the corrected image.
+    folder : str
+        Where the results lie in the derivative dataset.
+    made : dict
+        The sidecar's entry of provenance; may hold anything.
+    """
+
+    source: str
+    name: Name
+    desc: str
+    folder: str
+    made: dict[str, Any]
+
+    @property
+    def session(self) -> str | None:
+        """Its label."""
+        return self.name.entities.get("ses")
+
+    @property
+    def corrected(self) -> Name:
+        """The corrected image's name."""
+        return self.name.derived(desc=self.desc)
+
+    @property
+    def field(self) -> Name:
+        """The field's name."""
+        return self.name.derived("biasfield", mod=self.name.suffix, desc=self.desc)
+
+    @property
+    def metrics(self) -> Name:
+        """The name of a comparison's table."""
+        return self.name.derived("metrics", ".tsv", mod=self.name.suffix, desc="inu")
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """What was measured, as far as it is a number."""
+        measures = self.made.get("Measures")
+        return {k: float(v) for k, v in measures.items() if is_number(v)} if isinstance(measures, dict) else {}
+
+    @property
+    def seconds(self) -> float | None:
+        """What computing took."""
+        value = self.made.get("Seconds")
+        return float(value) if is_number(value) else None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader should know."""
+        found = self.made.get("Remarks")
+        return [str(remark) for remark in found] if isinstance(found, list) else []
+
+
+def subjects_of(output_dir: Path) -> list[str]:
+    """List the subjects' folders."""
+    return [entry for entry in entries(output_dir) if entry.startswith("sub-") and not entry.endswith(".html")]
+
+
+def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
+    """Read a subject's records, by session and name.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The derivative dataset.
+    subject : str
+        With ``sub-``.
+
+    Yields
+    ------
+    Record
+    """
+    sessions = [entry for entry in entries(output_dir / subject) if entry.startswith("ses-")]
+    for folder in (f"{subject}/anat", *(f"{subject}/{session}/anat" for session in sessions)):
+        for file in entries(output_dir / folder):
+            if file.endswith(".json") and any(f"_desc-{desc}_" in file for desc in CORRECTED):
+                record = read_record(output_dir, folder, file)
+                if record is not None:
+                    yield record
+
+
+def read_record(output_dir: Path, folder: str, file: str) -> Record | None:
+    """Read a corrected image's sidecar; None if it is none."""
+    try:
+        derived = Name.parse(file)
+    except ValueError:
+        return None
+    if derived.suffix == "biasfield":
+        return None
+    content = read_object(output_dir / folder / file)
+    made, sources = content.get(KEY), content.get("Sources")
+    if not isinstance(made, dict):
+        return None
+    raw = {key: value for key, value in derived.entities.items() if key != "desc"}
+    name = Name(raw, derived.suffix, ".nii.gz")
+    listed = [s for s in sources if isinstance(s, str) and s.startswith(RAW)] if isinstance(sources, list) else []
+    source = listed[0].removeprefix(RAW) if listed else f"{folder}/{name}"
+    return Record(source, name, derived.entities["desc"], folder, made)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value from a file is a finite number.
+
+    Examples
+    --------
+    >>> is_number(1.5), is_number(True), is_number("1"), is_number(float("nan"))
+    (True, False, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a TSV file; an empty list if it is not there, or is none."""
+    try:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, csv.Error):
+        return []
+    return [{key: value or "n/a" for key, value in row.items() if key} for row in rows]
+
+
+def anchor(source: str) -> str:
+    """Give the place of an image in its subject's page.
+
+    Examples
+    --------
+    >>> anchor("sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz")
+    'sub-01_ses-a_T1w'
+    """
+    return re.sub("[^A-Za-z0-9_+-]", "-", Path(source).name.partition(".")[0])

@@ -1,0 +1,275 @@
+"""The page of a subject: each image before and after, its field, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+from PIL import Image
+
+from getnet_bids import __version__
+from getnet_bids.bids.texts import CITATION
+from getnet_bids.files import write_text
+
+from .comparison import compared, relative
+from .journal import Entry, Journal
+from .page import data_uri, link, number, render
+from .pictures import COLOURS, Pictures
+from .records import Record, anchor, is_number, records_of
+
+CRASH = 6000
+"""So many characters of a traceback's end are shown."""
+WIDTH, HEIGHT = 640, 180
+"""Of the histogram."""
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """What the page shows of an image.
+
+    Parameters
+    ----------
+    source : str
+        Path in the raw dataset.
+    session : str
+        With ``ses-``; empty if there is none.
+    anchor : str
+        Its place in the page.
+    run : str or None
+        The run that has the last word on it.
+    failure : dict or None
+        Why it failed there.
+    remarks : list of str
+    simulated : bool
+        Whether it had been shaded first.
+    pictures, histogram, comparison : dict or None
+    measures : dict or None
+        None if there is no result.
+    provenance, links : list of tuple of str
+        Names and values; names and addresses.
+    """
+
+    source: str
+    session: str
+    anchor: str
+    run: str | None
+    failure: dict[str, str] | None
+    remarks: list[str] = field(default_factory=list)
+    simulated: bool = False
+    pictures: dict[str, Any] | None = None
+    measures: dict[str, float] | None = None
+    histogram: dict[str, Any] | None = None
+    provenance: list[tuple[str, str]] = field(default_factory=list)
+    comparison: dict[str, Any] | None = None
+    links: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Its file's name."""
+        return Path(self.source).name
+
+
+def write_subject_report(output_dir: Path, subject: str, journal: Journal | None = None) -> Path:
+    """Write a subject's page from what lies on disk.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The derivative dataset.
+    subject : str
+        Label, with or without ``sub-``.
+    journal : Journal, optional
+        Of this dataset, to save reading all logs for each subject.
+
+    Returns
+    -------
+    Path
+        ``sub-<label>.html``.
+    """
+    subject = f"sub-{subject.removeprefix('sub-')}"
+    entries = (journal or Journal(output_dir)).of(subject)
+    records = list(records_of(output_dir, subject))
+    known = {record.source for record in records}
+    images = [corrected_image(output_dir, record, entries.get(record.source)) for record in records]
+    images += [logged_image(output_dir, s, e) for s, e in entries.items() if s not in known and e.status == "failed"]
+    images.sort(key=lambda image: image.source)
+    sessions: dict[str, list[ShownImage]] = {}
+    for image in images:
+        sessions.setdefault(image.session, []).append(image)
+    page = render(
+        "subject.html.j2",
+        "subject.js",
+        subject=subject,
+        version=__version__,
+        sessions=sessions,
+        images=images,
+        failed=[image for image in images if image.failure],
+        remarked=[image for image in images if image.remarks],
+        citation=citation(output_dir),
+        gradient=", ".join(f"rgb{colour}" for colour in COLOURS),
+        group=(output_dir / "group_metrics.html").is_file(),
+    )
+    path = output_dir / f"{subject}.html"
+    write_text(path, page)
+    return path
+
+
+def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> ShownImage:
+    """Collect what the page says of a corrected image."""
+    n4, n4_field = record.name.derived(desc="N4"), record.name.derived("biasfield", mod=record.name.suffix, desc="N4")
+    names = [record.corrected, record.field, record.corrected.derived(extension=".json"), n4, n4_field]
+    present = [str(name) for name in names if (output_dir / record.folder / str(name)).is_file()]
+    return replace(
+        logged_image(output_dir, record.source, entry),
+        remarks=record.remarks + ([entry.reason] if entry and entry.status == "done" and entry.reason else []),
+        simulated=record.desc != "preproc",
+        pictures=pictures_of(output_dir, record),
+        measures=record.measures,
+        histogram=histogram(record.made),
+        provenance=provenance(record.made),
+        comparison=compared(output_dir, record),
+        links=[(name, link(f"{record.folder}/{name}")) for name in present],
+    )
+
+
+def logged_image(output_dir: Path, source: str, entry: Entry | None) -> ShownImage:
+    """Collect what the page says of an image of which the logs alone know."""
+    session = re.search(r"/(ses-[^/]+)/", source)
+    failed = entry is not None and entry.status == "failed"
+    return ShownImage(
+        source,
+        session[1] if session else "",
+        anchor(source),
+        entry.run if entry else None,
+        failure(output_dir, source, entry) if entry and failed else None,
+    )
+
+
+def failure(output_dir: Path, source: str, entry: Entry) -> dict[str, str]:
+    """Tell why an image failed, with the end of the traceback if one was kept."""
+    named = re.search(r"(crash-[^/\s]+\.txt)", entry.reason)
+    file = named[1] if named else f"crash-{Path(source).name.partition('.')[0]}.txt"
+    path = output_dir / "logs" / entry.run / file
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {"reason": entry.reason, "crash": "", "link": ""}
+    return {"reason": entry.reason, "crash": text[-CRASH:], "link": link(relative(path, output_dir))}
+
+
+def pictures_of(output_dir: Path, record: Record) -> dict[str, Any] | None:
+    """Read an image's pictures; None if one is missing."""
+    pictures = Pictures.of(record.name, output_dir, record.desc)
+    figures = record.made.get("Figures")
+    figures = figures if isinstance(figures, dict) else {}
+    try:
+        with Image.open(pictures.before) as image:
+            width, height = image.size
+        content = [path.read_bytes() for path in pictures.all]
+    except OSError:
+        return None
+    columns = figures.get("Columns")
+    planes = figures.get("Planes")
+    kinds = ["image/jpeg"] * 3 + ["image/png"]
+    names = ["before", "after", "field", "outline"]
+    return {
+        **{name: data_uri(data, kind) for name, data, kind in zip(names, content, kinds, strict=True)},
+        "width": width,
+        "height": height,
+        "columns": columns if isinstance(columns, int) and 0 < columns < 100 else 1,
+        "planes": ", ".join(map(str, planes)) if isinstance(planes, list) else "",
+        "window": pair(figures.get("Window")),
+        "colours": pair(figures.get("FieldColours")),
+    }
+
+
+def pair(value: Any) -> list[float] | None:
+    """Give a value from a file if it is two numbers."""
+    return value if isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) else None
+
+
+def histogram(made: dict[str, Any]) -> dict[str, Any] | None:
+    """Turn the histogram's counts into lines; None if there are none."""
+    measures = made.get("Measures")
+    counts = measures.get("Histogram") if isinstance(measures, dict) else None
+    if not isinstance(counts, dict) or not is_number(counts.get("From")) or not is_number(counts.get("To")):
+        return None
+    both = [counts.get("Before"), counts.get("After")]
+    if not all(isinstance(c, list) and len(c) > 1 and all(map(is_number, c)) and max(c) > 0 for c in both):
+        return None
+    both = [smooth(c) for c in both]
+    highest = max(map(max, both))
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "before": outline(both[0], highest),
+        "after": outline(both[1], highest),
+        "ticks": [(WIDTH * i / 4, number(counts["From"] + (counts["To"] - counts["From"]) * i / 4)) for i in range(5)],
+    }
+
+
+def smooth(counts: list[float]) -> list[float]:
+    """Average over five bins, triangularly: whole numbers of a scan and bins beat against each other.
+
+    Examples
+    --------
+    >>> smooth([0, 0, 9, 0, 0])
+    [1.0, 2.0, 3.0, 2.0, 1.0]
+    """
+    padded = [0, 0, *counts, 0, 0]
+    return [sum(w * padded[i + k] for k, w in enumerate((1, 2, 3, 2, 1))) / 9 for i in range(len(counts))]
+
+
+def outline(counts: list[float], highest: float) -> str:
+    """Draw counts as the points of a line.
+
+    Examples
+    --------
+    >>> outline([0, 4, 2], 4)
+    '106.7,180.0 320.0,0.0 533.3,90.0'
+    """
+    step = WIDTH / len(counts)
+    return " ".join(f"{(i + 0.5) * step:.1f},{HEIGHT * (1 - c / highest):.1f}" for i, c in enumerate(counts))
+
+
+def provenance(made: dict[str, Any]) -> list[tuple[str, str]]:
+    """Tell how a result was made, as names and values."""
+    rows = []
+    titles = {
+        "Device": "Device",
+        "Seconds": "Seconds of computing",
+        "Weights": "Weights",
+        "WeightsHash": "Hash of the weights",
+        "InputHash": "Hash of the source",
+        "InputSize": "Bytes of the source",
+        "OptionsHash": "Hash of the options",
+    }
+    for key, title in titles.items():
+        if key in made:
+            rows.append((title, number(made[key]) if key == "Seconds" else str(made[key])))
+    for key, title in (("Options", "Options"), ("Software", "Software")):
+        if isinstance(made.get(key), dict):
+            pairs = (f"{k} {v if isinstance(v, str) else json.dumps(v)}" for k, v in made[key].items())
+            rows.append((title, "; ".join(pairs)))
+    return rows
+
+
+def citation(output_dir: Path) -> Markup:
+    """Read the dataset's ``CITATION.md`` as HTML: its heading left out, its quotations and emphasis kept."""
+    try:
+        text = (output_dir / "logs" / "CITATION.md").read_text(encoding="utf-8")
+    except OSError:
+        text = CITATION.format(version=__version__)
+    blocks = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        if block.startswith("#"):
+            continue
+        quoted = all(line.startswith(">") for line in block.splitlines())
+        plain = " ".join(line.removeprefix(">").strip() for line in block.splitlines())
+        marked = re.sub(r"\*([^*]+)\*", r"<em>\1</em>", str(escape(plain)))
+        blocks.append(f"<blockquote><p>{marked}</p></blockquote>" if quoted else f"<p>{marked}</p>")
+    return Markup("\n".join(blocks))
