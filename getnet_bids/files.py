@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-HIDDEN = ".getnet-"
-"""A file that is being written has a name that starts so, in the folder that it is for."""
+from .locks import open_held, part_of
 
 
 @contextmanager
@@ -40,13 +38,14 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
     ['a.txt']
     """
     path = Path(path)
-    part = path.with_name(f"{HIDDEN}{secrets.token_hex(8)}.part")
+    part = part_of(path)
     try:
-        with open(part, "xb") as file:
+        with open_held(part, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+            # Held until it has its name, or a sweep by another run could take it for left over.
+            os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

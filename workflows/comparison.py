@@ -11,11 +11,14 @@ from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics, Simul
 
 from .getnet import init_getnet_wf
 from .n4 import init_n4_wf
-from .tissue import OUTPUTS, init_tissue_wf
+from .tissue import GIVEN, OUTPUTS, init_tissue_wf
 
 METHODS = ["GetNet", "N4"]
 """In the order of all lists, tables and figures."""
 MADE = ["getnet_file", "getnet_bias", "n4_file", "n4_bias", "simulated_file", "simulated_bias"]
+TIMED = ["getnet_seconds", "n4_seconds"]
+MEM_GB = 2.0
+"""Upper estimate of the memory that measuring or drawing a head takes, GB."""
 MEASURED = ["metrics_tsv", "metrics_json", "table1", "figure"]
 
 
@@ -28,6 +31,7 @@ def init_comparison_wf(
     getnet: dict[str, Any] | None = None,
     n4: dict[str, Any] | None = None,
     omp_nthreads: int = 1,
+    mem_scale: float = 1.0,
     name: str = "comparison_wf",
 ) -> Workflow:
     """Build a workflow that corrects an image by GetNet and by N4 and tells how they compare in each tissue.
@@ -51,14 +55,16 @@ def init_comparison_wf(
         image's own field counts as part of it: take one that has none, or little.
     seed : int
         Of that field.
-    segmentation : {"auto", "derivatives", "atropos", "classes"}
-        See `getnet_bids.interfaces.TissueSegmentation`.
+    segmentation : {"auto", "derivatives", "atropos", "classes", "none"}
+        See `getnet_bids.interfaces.TissueSegmentation`; ``none`` compares over all that has signal, without tissues.
     template : str
         ``bundled``, or the name of a template of TemplateFlow.
     getnet, n4 : dict, optional
         Arguments of `init_getnet_wf` and `init_n4_wf`.
     omp_nthreads : int
         Threads of each node.
+    mem_scale : float
+        Size of the image relative to a head's, for the nodes' estimates of memory.
     name : str
         Of the workflow.
 
@@ -70,6 +76,8 @@ def init_comparison_wf(
         Optional: labels that there are already.
     probsegs
         Optional: tissue probabilities that there are already.
+    brain_mask
+        Optional: a mask of the brain that there is already.
     title
         Optional: of the figure; default the name of the image.
 
@@ -81,8 +89,10 @@ def init_comparison_wf(
         The same by N4.
     simulated_file, simulated_bias
         With `simulate_gain`: the image times the field, and the field.
-    dseg, dseg_tsv, tissue_maps, tissue_names, brain_mask, method
-        As of `init_tissue_wf`.
+    dseg, dseg_tsv, tissue_maps, tissue_names, brain_mask, method, note
+        As of `init_tissue_wf`, unless the segmentation is ``none``.
+    getnet_seconds, n4_seconds
+        Time of each correction, files apart.
     metrics_tsv, metrics_json
         A row per method and tissue, and what the columns are.
     table1
@@ -91,22 +101,23 @@ def init_comparison_wf(
         Slices, histograms, metrics.
     """
     workflow = Workflow(name=name)
-    inputnode = Node(IdentityInterface(fields=["in_file", "dseg", "probsegs", "title"]), name="inputnode")
-    outputnode = Node(IdentityInterface(fields=[*MADE, *OUTPUTS, *MEASURED]), name="outputnode")
+    inputnode = Node(IdentityInterface(fields=["in_file", *GIVEN, "title"]), name="inputnode")
+    outputnode = Node(IdentityInterface(fields=[*MADE, *TIMED, *OUTPUTS, *MEASURED]), name="outputnode")
 
-    getnet_wf = init_getnet_wf(**{"omp_nthreads": omp_nthreads, **(getnet or {})})
-    n4_wf = init_n4_wf(**{"omp_nthreads": omp_nthreads, **(n4 or {})})
-    tissue_wf = init_tissue_wf(method=segmentation, template=template, omp_nthreads=omp_nthreads)
+    size = {"omp_nthreads": omp_nthreads, "mem_scale": mem_scale}
+    getnet_wf = init_getnet_wf(**{**size, **(getnet or {})})
+    n4_wf = init_n4_wf(**{**size, **(n4 or {})})
     merge_files = Node(Merge(2), name="merge_files", run_without_submitting=True)
     merge_biases = Node(Merge(2), name="merge_biases", run_without_submitting=True)
     merge_seconds = Node(Merge(2), name="merge_seconds", run_without_submitting=True)
-    metrics = Node(InhomogeneityMetrics(methods=METHODS), name="metrics", mem_gb=2.0)
-    figure = Node(ComparisonFigure(methods=METHODS), name="figure", mem_gb=2.0)
+    metrics = Node(InhomogeneityMetrics(methods=METHODS), name="metrics", mem_gb=MEM_GB * mem_scale)
+    figure = Node(ComparisonFigure(methods=METHODS), name="figure", mem_gb=MEM_GB * mem_scale)
 
     if simulate_gain is None:
         source, image = inputnode, "in_file"
     else:
-        simulate = Node(SimulateGain(percent=float(simulate_gain), seed=seed), name="simulate", mem_gb=2.0)
+        gain = SimulateGain(percent=float(simulate_gain), seed=seed)
+        simulate = Node(gain, name="simulate", mem_gb=MEM_GB * mem_scale)
         source, image = simulate, "output_image"
         workflow.connect(
             [
@@ -123,7 +134,11 @@ def init_comparison_wf(
                 (
                     method_wf,
                     outputnode,
-                    [("outputnode.out_file", f"{method}_file"), ("outputnode.bias_image", f"{method}_bias")],
+                    [
+                        ("outputnode.out_file", f"{method}_file"),
+                        ("outputnode.bias_image", f"{method}_bias"),
+                        ("outputnode.seconds", f"{method}_seconds"),
+                    ],
                 ),
                 (method_wf, merge_files, [("outputnode.out_file", port)]),
                 (method_wf, merge_biases, [("outputnode.bias_image", port)]),
@@ -136,19 +151,24 @@ def init_comparison_wf(
                 (source, node, [(image, "input_image")]),
                 (merge_files, node, [("out", "corrected_images")]),
                 (merge_biases, node, [("out", "bias_images")]),
-                (
-                    tissue_wf,
-                    node,
-                    [("outputnode.tissue_maps", "tissue_maps"), ("outputnode.tissue_names", "tissue_names")],
-                ),
+            ]
+        )
+    if segmentation != "none":
+        tissue_wf = init_tissue_wf(method=segmentation, template=template, **size)
+        workflow.connect(
+            [
+                (inputnode, tissue_wf, [(name, f"inputnode.{name}") for name in GIVEN]),
+                (source, tissue_wf, [(image, "inputnode.in_file")]),
+                (merge_biases, tissue_wf, [("out", "inputnode.bias_images")]),
+                *[
+                    (tissue_wf, node, [(f"outputnode.{name}", name) for name in ("tissue_maps", "tissue_names")])
+                    for node in (metrics, figure)
+                ],
+                (tissue_wf, outputnode, [(f"outputnode.{output}", output) for output in OUTPUTS]),
             ]
         )
     workflow.connect(
         [
-            (inputnode, tissue_wf, [("dseg", "inputnode.dseg"), ("probsegs", "inputnode.probsegs")]),
-            (source, tissue_wf, [(image, "inputnode.in_file")]),
-            (merge_biases, tissue_wf, [("out", "inputnode.bias_images")]),
-            (tissue_wf, outputnode, [(f"outputnode.{output}", output) for output in OUTPUTS]),
             (merge_seconds, metrics, [("out", "seconds")]),
             (inputnode, figure, [("title", "title")]),
             (metrics, figure, [("out_tsv", "metrics_tsv")]),

@@ -23,6 +23,7 @@ def init_getnet_wf(
     device: str = "auto",
     batch_size: int = 32,
     omp_nthreads: int = 1,
+    mem_scale: float = 1.0,
     name: str = "getnet_wf",
 ) -> Workflow:
     """Build a workflow that corrects the intensity of an image by GetNet.
@@ -53,6 +54,8 @@ def init_getnet_wf(
         Slices at a time.
     omp_nthreads : int
         Threads on the CPU.
+    mem_scale : float
+        Size of the image relative to a head's.
     name : str
         Of the workflow.
 
@@ -90,7 +93,7 @@ def init_getnet_wf(
         name="getnet",
         # A GPU node takes as many GPU slots as it has processes.
         n_procs=1 if on_gpu else omp_nthreads,
-        mem_gb=MEM_GB,
+        mem_gb=MEM_GB * mem_scale,
     )
     if smoothness is not None:
         getnet.inputs.smoothness = smoothness

@@ -18,6 +18,7 @@ def init_n4_wf(
     backend: str = "antspyx",
     settings: dict[str, Any] | None = None,
     omp_nthreads: int = 1,
+    mem_scale: float = 1.0,
     name: str = "n4_wf",
 ) -> Workflow:
     """Build a workflow that corrects the intensity of an image by N4.
@@ -38,6 +39,8 @@ def init_n4_wf(
         Inputs of `getnet_bids.interfaces.N4Correction`, such as ``{"shrink_factor": 3}``; default the backend's.
     omp_nthreads : int
         Threads of ITK.
+    mem_scale : float
+        Size of the image relative to a head's.
     name : str
         Of the workflow.
 
@@ -64,7 +67,7 @@ def init_n4_wf(
         N4Correction(save_bias=True, backend=backend, num_threads=omp_nthreads, **(settings or {})),
         name="n4",
         n_procs=omp_nthreads,
-        mem_gb=MEM_GB,
+        mem_gb=MEM_GB * mem_scale,
     )
     workflow.connect(
         [

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import os
+import signal
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any
 
+from nipype import logging
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
 
 KILLED = (
@@ -21,11 +26,13 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
 
     nipype waits for ever for the result of a worker that was killed, by the kernel's out-of-memory killer say. Here
     the nodes that ran at that moment fail, each with a crash file, nodes that do not depend on them go on in fresh
-    workers, and the run ends with an error.
+    workers, and the run ends with an error. Of the nodes that are ready, those furthest down the graph go first, so
+    that of many images those that have been begun are brought to an end before others are begun.
 
     Workers are started by ``forkserver`` rather than ``fork``, since neither CUDA nor OpenMP survives a fork; another
-    way can be named as ``mp_context``. As with all of multiprocessing, a script that runs a workflow in this way
-    needs its ``if __name__ == "__main__":``.
+    way can be named as ``mp_context``. They log as much as the process that starts them, and whatever ends the run,
+    an interrupt or the end of the process, ends them too. As with all of multiprocessing, a script that runs a
+    workflow in this way needs its ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -42,18 +49,47 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
         super().__init__({"mp_context": "forkserver", **(plugin_args or {})})
         self._names: dict[int, str] = {}
+        self._depths: list[int] = []
+        self.pool = self._workers()
+
+    def _workers(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers=self.processors,
+            initializer=begin_worker,
+            initargs=(self._cwd, logging.getLogger("nipype.workflow").level),
+            mp_context=multiprocessing.get_context(self.plugin_args["mp_context"]),
+        )
+
+    def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
+        """Run a graph; workers that are still busy when an error or an interrupt ends the run are killed."""
+        try:
+            super().run(graph, config, updatehash)
+        except BaseException:
+            workers = list((self.pool._processes or {}).values())
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:
+                worker.kill()
+            raise
+
+    def _generate_dependency_list(self, graph: Any) -> None:
+        super()._generate_dependency_list(graph)
+        depths: dict[Any, int] = {}
+        for node in self.procs:
+            depths[node] = 1 + max((depths[before] for before in graph.predecessors(node)), default=-1)
+        self._depths = list(depths.values())
+
+    def _sort_jobs(self, jobids: Any, scheduler: str | None = None) -> Any:
+        if scheduler is not None:
+            return super()._sort_jobs(jobids, scheduler)
+        # The parts of a map node come after all nodes of the graph, and go first.
+        return sorted(jobids, key=lambda jobid: -self._depths[jobid] if jobid < len(self._depths) else -jobid)
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
         try:
             taskid = super()._submit_job(node, updatehash)
         except BrokenProcessPool:
             self.pool.shutdown(wait=False)
-            self.pool = ProcessPoolExecutor(
-                max_workers=self.processors,
-                initializer=process_initializer,
-                initargs=(self._cwd,),
-                mp_context=multiprocessing.get_context(self.plugin_args["mp_context"]),
-            )
+            self.pool = self._workers()
             taskid = super()._submit_job(node, updatehash)
         self._names[taskid] = node.fullname
         return taskid
@@ -69,3 +105,25 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
             text = KILLED if isinstance(error, BrokenProcessPool) else FAILED
             return {"result": None, "traceback": [text.format(node=self._names[taskid], error=error)], "taskid": taskid}
         return super()._get_result(taskid)
+
+
+def begin_worker(folder: str, level: int) -> None:
+    """Prepare a worker: it logs at some level, ends with the process that it works for, and leaves Ctrl-C to that."""
+    process_initializer(folder)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in logging.loggers:
+        logging.getLogger(name).setLevel(level)
+    if (parent := multiprocessing.parent_process()) is not None:
+        end_with(parent.sentinel)
+
+
+def end_with(sentinel: int) -> None:
+    """Let this process end when another does, whose end closes a pipe, even amid work that Python cannot interrupt.
+
+    Otherwise a worker outlives a process that is killed, and waits for ever.
+    """
+    fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
+    # From now on the system sends SIGIO when the pipe is closed, which ends a process that does not handle it.
+    fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+    if wait([sentinel], 0):
+        os._exit(1)

@@ -9,7 +9,9 @@ from getnet_bids.interfaces import TissueSegmentation
 
 MEM_GB = 4.0
 """Upper estimate of the memory that the segmentation of one head takes, GB."""
-OUTPUTS = ["dseg", "dseg_tsv", "tissue_maps", "tissue_names", "brain_mask", "method"]
+OUTPUTS = ["dseg", "dseg_tsv", "tissue_maps", "tissue_names", "brain_mask", "method", "note"]
+GIVEN = ["dseg", "probsegs", "brain_mask"]
+"""What there may be already."""
 
 
 def init_tissue_wf(
@@ -17,6 +19,7 @@ def init_tissue_wf(
     method: str = "auto",
     template: str = "bundled",
     omp_nthreads: int = 1,
+    mem_scale: float = 1.0,
     name: str = "tissue_wf",
 ) -> Workflow:
     """Build a workflow that segments an image into CSF, GM and WM, or into classes where it is no brain.
@@ -37,6 +40,8 @@ def init_tissue_wf(
         ``bundled``, or the name of a template of TemplateFlow.
     omp_nthreads : int
         Threads of ITK.
+    mem_scale : float
+        Size of the image relative to a head's.
     name : str
         Of the workflow.
 
@@ -50,6 +55,8 @@ def init_tissue_wf(
         Optional: labels that there are already.
     probsegs
         Optional: tissue probabilities that there are already.
+    brain_mask
+        Optional: a mask of the brain that there is already.
 
     Outputs
     -------
@@ -65,27 +72,24 @@ def init_tissue_wf(
         The brain, if there is one.
     method
         How it was made.
+    note
+        What a reader should know of it, if there is something.
     """
     workflow = Workflow(name=name)
-    inputnode = Node(IdentityInterface(fields=["in_file", "bias_images", "dseg", "probsegs"]), name="inputnode")
+    inputnode = Node(IdentityInterface(fields=["in_file", "bias_images", *GIVEN]), name="inputnode")
     outputnode = Node(IdentityInterface(fields=OUTPUTS), name="outputnode")
     tissues = Node(
         TissueSegmentation(method=method, template=template, num_threads=omp_nthreads),
         name="tissues",
         n_procs=omp_nthreads,
-        mem_gb=MEM_GB,
+        mem_gb=MEM_GB * mem_scale,
     )
     workflow.connect(
         [
             (
                 inputnode,
                 tissues,
-                [
-                    ("in_file", "input_image"),
-                    ("bias_images", "bias_images"),
-                    ("dseg", "dseg"),
-                    ("probsegs", "probsegs"),
-                ],
+                [("in_file", "input_image"), ("bias_images", "bias_images"), *[(name, name) for name in GIVEN]],
             ),
             (tissues, outputnode, [(output, output) for output in OUTPUTS]),
         ]

@@ -45,10 +45,17 @@ def check_output(raw: Path, out: Path) -> str | None:
     target = out.resolve()
     if target == inside or (target.is_relative_to(inside) and target.parent != allowed):
         return f"{out} is inside the input; choose a folder outside, or {raw / 'derivatives' / '<name>'}"
-    made_by = read_object(target / DESCRIPTION).get("GeneratedBy")
-    if (target / DESCRIPTION).exists() and not is_ours(made_by):
+    # In this order: another task may write it between the two.
+    if (target / DESCRIPTION).exists() and not is_ours(read_object(target / DESCRIPTION).get("GeneratedBy")):
         return f"{out} holds another dataset; choose a folder that is empty or was written by getnet_bids"
     return None
+
+
+def check_results(out: Path) -> str | None:
+    """Say why a folder holds no results to report on, or None."""
+    if is_ours(read_object(out / DESCRIPTION).get("GeneratedBy")):
+        return None
+    return f"{out} holds no results of getnet_bids; run the participant level first"
 
 
 def is_ours(made_by: Any) -> bool:
@@ -72,8 +79,11 @@ def prepare_output(raw: Path, out: Path) -> None:
         Its folder; made if need be.
     """
     out.mkdir(parents=True, exist_ok=True)
+    before = read_object(out / DESCRIPTION)
     content = description(raw.resolve(), out.resolve())
-    if read_object(out / DESCRIPTION) != content:
+    # What a comparison has added stays.
+    content = {**before, **content, "DatasetLinks": {**before.get("DatasetLinks", {}), **content["DatasetLinks"]}}
+    if before != content:
         write_json(out / DESCRIPTION, content)
     once = {
         ".bidsignore": IGNORED,

@@ -6,13 +6,17 @@ Folders are walked with `os.scandir`; an index of ten thousand subjects takes py
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .ignore import FILE as IGNORE_FILE
+from .ignore import read_ignored
 from .names import DERIVED_ONLY, ON_REQUEST, WEIGHTED, Name
 
 IMAGES = (".nii.gz", ".nii")
+Folder = tuple[str, dict[str, str], list[str]]
+"""Path from the root, the entities that its files must have, and its files' names in order."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Found:
     passed_over : dict of str
         Files that look like images of the kind asked for but are not taken, and why.
     others : dict of int
-        How many there are of each suffix that is taken only when named.
+        How many there are of each suffix that is taken only when named and was not.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -68,6 +72,8 @@ def find_images(
     participants: Collection[str] | None = None,
     sessions: Collection[str] | None = None,
     suffixes: Collection[str] | None = None,
+    listing: Iterable[str] | None = None,
+    chosen: Collection[str] | None = None,
 ) -> Found:
     """Find a dataset's anatomical magnitude images.
 
@@ -79,67 +85,120 @@ def find_images(
         Labels, without ``sub-`` and ``ses-``; default all. With `sessions`, images outside a session are left out.
     suffixes : collection of str, optional
         Default `names.WEIGHTED`.
+    listing : iterable of str, optional
+        Paths of the dataset's files from its root, from an index; default is to look into its folders.
+    chosen : collection of str, optional
+        Paths that a query gave: no others are taken, nor spoken of.
 
     Returns
     -------
     Found
     """
     suffixes = WEIGHTED if suffixes is None else suffixes
+    ignored = read_ignored(root)
     found = Found()
-    taken: set[str] = set()
-    for folder, expected in anat_folders(root, participants, sessions):
-        for entry in entries(root / folder):
-            if not entry.endswith(IMAGES):
+    folders = (
+        walk(root, participants, sessions, found.passed_over)
+        if listing is None
+        else listed(listing, participants, sessions)
+    )
+    for folder, expected, files in folders:
+        taken: set[str] = set()
+        for file in files:
+            relative = f"{folder}/{file}"
+            if not file.endswith(IMAGES) or (chosen is not None and relative not in chosen):
                 continue
-            relative = f"{folder}/{entry}"
-            try:
-                name = Name.parse(entry)
-            except ValueError as error:
-                found.passed_over[relative] = f"not a BIDS name: {error}"
+            suffix = file.partition(".")[0].rpartition("_")[2]
+            if suffix not in suffixes and suffix not in ON_REQUEST:
                 continue
-            if name.suffix not in suffixes:
-                if name.suffix in ON_REQUEST:
-                    found.others[name.suffix] = found.others.get(name.suffix, 0) + 1
+            name, reason = judge(file, expected)
+            if not reason and ignored(relative):
+                reason = f"listed in {IGNORE_FILE}"
+            if suffix not in suffixes:
+                found.others[suffix] = found.others.get(suffix, 0) + (not reason)
                 continue
-            stem = str(name).removesuffix(name.extension)
-            reason = objection(name, expected) or (
-                "another image has this name with another extension" if f"{folder}/{stem}" in taken else None
-            )
-            if reason:
+            stem = file.partition(".")[0]
+            if not reason and stem in taken:
+                reason = "another image has this name with another extension"
+            if name is None or reason:
                 found.passed_over[relative] = reason
             else:
-                taken.add(f"{folder}/{stem}")
+                taken.add(stem)
                 found.sources.append(Source(root, relative, name))
     return found
 
 
-def objection(name: Name, expected: dict[str, str]) -> str | None:
-    """Say why an image in a folder of some subject and session is not taken, or None."""
+def judge(file: str, expected: dict[str, str]) -> tuple[Name | None, str]:
+    """Take a file's name apart, and say why it is no raw magnitude image; nothing if it is one."""
+    try:
+        name = Name.parse(file)
+    except ValueError as error:
+        return None, f"not a BIDS name: {error}"
+    return name, objection(name, expected)
+
+
+def objection(name: Name, expected: dict[str, str]) -> str:
+    """Say why an image in a folder of some subject and session is not taken; nothing if it is."""
     for key in ("sub", "ses"):
         if name.entities.get(key) != expected.get(key):
             return f"its {key}- is not that of its folder"
     if strange := DERIVED_ONLY & name.entities.keys():
         return f"not a raw image: it has {', '.join(sorted(strange))}-"
     part = name.entities.get("part", "mag")
-    return None if part == "mag" else f"part-{part} is no magnitude image"
+    return "" if part == "mag" else f"part-{part} is no magnitude image"
 
 
-def anat_folders(
-    root: Path, participants: Collection[str] | None, sessions: Collection[str] | None
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give each folder of anatomical images, and the entities that its files must have."""
-    for subject in labelled(root, "sub-", participants):
+def walk(
+    root: Path,
+    participants: Collection[str] | None,
+    sessions: Collection[str] | None,
+    unreadable: dict[str, str],
+) -> Iterator[Folder]:
+    """Give each folder of anatomical images; those that cannot be read are added to a table, with the reason."""
+
+    def look(folder: str) -> list[str]:
+        try:
+            return entries(root / folder)
+        except OSError as error:
+            unreadable[folder] = f"cannot be read: {error.strerror}"
+            return []
+
+    for subject in labelled(entries(root), "sub-", participants):
         expected = {"sub": subject.removeprefix("sub-")}
-        if sessions is None:
-            yield f"{subject}/anat", expected
-        for session in labelled(root / subject, "ses-", sessions):
-            yield f"{subject}/{session}/anat", {**expected, "ses": session.removeprefix("ses-")}
+        inside = look(subject)
+        if sessions is None and "anat" in inside:
+            yield f"{subject}/anat", expected, look(f"{subject}/anat")
+        for session in labelled(inside, "ses-", sessions):
+            folder = f"{subject}/{session}/anat"
+            yield folder, {**expected, "ses": session.removeprefix("ses-")}, look(folder)
 
 
-def labelled(folder: Path, prefix: str, labels: Collection[str] | None) -> list[str]:
-    """Give the subject or session folders, all or those of some labels."""
-    names = [name for name in entries(folder) if name.startswith(prefix)]
-    return [name for name in names if labels is None or name.removeprefix(prefix) in labels]
+def listed(
+    listing: Iterable[str], participants: Collection[str] | None, sessions: Collection[str] | None
+) -> Iterator[Folder]:
+    """Give the same from a list of files."""
+    folders: dict[str, list[str]] = {}
+    for relative in listing:
+        folder, _, file = relative.rpartition("/")
+        folders.setdefault(folder, []).append(file)
+    for folder in sorted(folders, key=lambda folder: folder.split("/")[:-1]):
+        *above, kind = folder.split("/")
+        if kind != "anat" or len(above) not in (1, 2):
+            continue
+        subject, *session = above
+        expected = {"sub": subject.removeprefix("sub-")}
+        if session:
+            expected["ses"] = session[0].removeprefix("ses-")
+        elif sessions is not None:
+            continue
+        if labelled([subject], "sub-", participants) and session == labelled(session, "ses-", sessions):
+            yield folder, expected, sorted(folders[folder])
+
+
+def labelled(names: Iterable[str], prefix: str, labels: Collection[str] | None) -> list[str]:
+    """Of the names of folders give those of subjects or sessions, all or those of some labels."""
+    named = [name for name in names if name.startswith(prefix)]
+    return [name for name in named if labels is None or name.removeprefix(prefix) in labels]
 
 
 def entries(folder: Path) -> list[str]:

@@ -21,10 +21,11 @@ ORDER = (
     "mt",
     "part",
     "chunk",
+    "label",
     "desc",
 )
 """Entities in the order that the BIDS schema gives them."""
-DERIVED_ONLY = {"mod", "desc"}
+DERIVED_ONLY = {"mod", "label", "desc"}
 """Entities of derived images; a raw image has none of them."""
 INDEXED = {"run", "echo", "flip", "inv", "chunk"}
 """Entities whose value is a number."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ class Recipe:
     weights_hash: str
     options: dict[str, Any]
 
-    @property
+    @cached_property
     def options_hash(self) -> str:
         """Hash of the options, whatever their order."""
         return hash_bytes(json.dumps(self.options, sort_keys=True).encode())
@@ -129,9 +131,18 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
     sizes = made.get("Outputs")
     if not isinstance(sizes, dict):
         return False
-    if any(not image.is_file() or image.stat().st_size != sizes.get(image.name) for image in outputs.images):
+    if any((size := size_of(image)) is None or size != sizes.get(image.name) for image in outputs.images):
         return False
     now = source.stat()
     if now.st_size != made.get("InputSize"):
         return False
     return now.st_mtime_ns // 1000 == made.get("InputModified") or hash_file(source) == made.get("InputHash")
+
+
+def size_of(path: Path) -> int | None:
+    """Give a file's size, or None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ FIELD = (
     "Intensity gain field (bias field) of the {suffix} image, estimated by GetNet: dimensionless, positive, "
     "1 in geometric mean over the foreground. Corrected image times field is the source image."
 )
+
+NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\":]*\]")
+"""A list of numbers as the json module indents it; inside a string there are no line breaks."""
 
 
 def write_sidecars(source: Source, outputs: Outputs, skull_stripped: tuple[bool, str], made: dict[str, Any]) -> None:
@@ -50,5 +54,9 @@ def write_sidecars(source: Source, outputs: Outputs, skull_stripped: tuple[bool,
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file as people like to read it."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write a JSON file as people like to read it: indented, but lists of numbers on one line."""
+
+    def on_one_line(found: re.Match[str]) -> str:
+        return f"[{' '.join(found[0][1:-1].split())}]"
+
+    write_text(path, NUMBERS.sub(on_one_line, json.dumps(content, indent=2, ensure_ascii=False)) + "\n")

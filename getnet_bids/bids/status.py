@@ -35,8 +35,7 @@ class RunLog:
     """
 
     def __init__(self, logs: Path) -> None:
-        self.folder = logs / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
-        self.folder.mkdir(parents=True)
+        self.folder = new_folder(logs)
         self.status = self.folder / "status.tsv"
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self._line(*COLUMNS)
@@ -63,9 +62,9 @@ class RunLog:
         write_text(path, "".join(traceback.format_exception(error)))
         return path
 
-    def write_options(self, options: dict[str, Any]) -> None:
-        """Keep the options of the run."""
-        write_text(self.folder / "getnet_bids.toml", toml(options))
+    def write_options(self, options: dict[str, Any], run: dict[str, Any]) -> None:
+        """Keep the options of the run, as a file that can be given back, and what else tells of it."""
+        write_text(self.folder / "getnet_bids.toml", f"{toml(options)}\n[run]\n{toml(run)}")
 
     @property
     def exit_code(self) -> int:
@@ -75,6 +74,17 @@ class RunLog:
     def _line(self, *cells: str) -> None:
         with open(self.status, "a", encoding="utf-8") as file:
             file.write("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
+
+
+def new_folder(logs: Path) -> Path:
+    """Make the folder of a run; of hundreds of tasks that start in the same second, each gets its own."""
+    while True:
+        folder = logs / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
 
 
 def toml(values: dict[str, Any]) -> str:

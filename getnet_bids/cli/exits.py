@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import NoReturn
 
+APP = "getnet-bids"
+
 DONE = 0
 SOME_FAILED = 1
 NOT_BIDS = 16

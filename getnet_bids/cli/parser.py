@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
-import re
 from pathlib import Path
 
 from getnet_bids import __version__
 from getnet_bids.bids.names import ON_REQUEST, WEIGHTED
 
 from .exits import Parser
+from .values import device, named_path, percent, positive_float, positive_int, seed
 
 
 def app_parser() -> Parser:
@@ -20,66 +19,22 @@ def app_parser() -> Parser:
         description="Correct the intensity (bias field) of the MR images of a BIDS dataset with GetNet.",
         epilog="Exit codes: 0 all done, 1 some image failed, 16 not a BIDS dataset, 17 unknown analysis level, "
         "18 nothing matched, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 I/O error.",
+        allow_abbrev=False,
     )
     parser.add_argument("bids_dir", type=Path, help="the dataset")
     parser.add_argument("output_dir", type=Path, help="where the derivatives go; made if need be")
-    parser.add_argument("analysis_level", help="participant")
+    parser.add_argument(
+        "analysis_level",
+        metavar="{participant,group}",
+        help="participant: correct the images; group: gather the measures of all that is in output_dir",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-
-    chosen = parser.add_argument_group("selection")
-    chosen.add_argument(
-        "--participant-label",
-        "--participant_label",
-        nargs="+",
-        action="extend",
-        metavar="LABEL",
-        help="these subjects alone, with or without sub-; or a text file of labels",
-    )
-    chosen.add_argument(
-        "--session-label",
-        "--session_label",
-        nargs="+",
-        action="extend",
-        metavar="LABEL",
-        help="these sessions alone, with or without ses-",
-    )
-    chosen.add_argument(
-        "-m",
-        "--modalities",
-        nargs="+",
-        choices=[*WEIGHTED, *ON_REQUEST],
-        default=list(WEIGHTED),
-        metavar="SUFFIX",
-        help=f"images with these suffixes (default: {' '.join(WEIGHTED)}; only when named: {' '.join(ON_REQUEST)})",
-    )
-    chosen.add_argument(
-        "--skip-bids-validation",
-        action="store_true",
-        help="do not look whether the input has a valid dataset_description.json",
-    )
+    add_selection(parser.add_argument_group("selection"))
     add_model_options(parser.add_argument_group("model"))
-
-    speed = parser.add_argument_group("performance")
-    speed.add_argument(
-        "--nprocs",
-        "--nthreads",
-        "--n-cpus",
-        "--n_cpus",
-        dest="threads",
-        type=positive_int,
-        metavar="N",
-        help="threads for computing (default: as torch sees fit)",
-    )
-
-    output = parser.add_argument_group("output")
-    output.add_argument("--no-field", action="store_true", help="do not write the gain fields")
-    output.add_argument("--dry-run", action="store_true", help="print the jobs as a TSV table and do none")
-    output.add_argument("--force", action="store_true", help="do again what is done")
-
-    run = parser.add_argument_group("run")
-    run.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first image that fails")
-    run.add_argument("-v", "--verbose", action="store_true", help="name each file that is passed over, and why")
-    run.add_argument("--notrack", action="store_true", help="accepted for compatibility; nothing is ever tracked")
+    add_comparison(parser.add_argument_group("comparison"))
+    add_performance(parser.add_argument_group("performance"))
+    add_output(parser.add_argument_group("output"))
+    add_run(parser.add_argument_group("run"))
     return parser
 
 
@@ -132,26 +87,144 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def device(text: str) -> str:
-    """Check a device's name; whether it is there is seen later, with torch."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not auto, cpu, cuda, cuda:N or mps")
-    return text
+def add_selection(group: argparse._ActionsContainer) -> None:
+    """Add the options that choose images."""
+    group.add_argument(
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        action="extend",
+        metavar="LABEL",
+        help="these subjects alone, with or without sub-; or a text file of labels",
+    )
+    group.add_argument(
+        "--session-label",
+        "--session_label",
+        nargs="+",
+        action="extend",
+        metavar="LABEL",
+        help="these sessions alone, with or without ses-; or a text file of labels",
+    )
+    group.add_argument(
+        "-m",
+        "--modalities",
+        nargs="+",
+        choices=[*WEIGHTED, *ON_REQUEST],
+        default=list(WEIGHTED),
+        metavar="SUFFIX",
+        help=f"images with these suffixes (default: {' '.join(WEIGHTED)}; only when named: {' '.join(ON_REQUEST)})",
+    )
+    group.add_argument(
+        "--bids-filter-file",
+        type=Path,
+        metavar="FILE",
+        help="JSON of named queries in PyBIDS's language, as for fMRIPrep: those named after a modality in lower case "
+        "(t1w, t2w, flair, ...) are applied to images of that suffix",
+    )
+    group.add_argument(
+        "--bids-database-dir",
+        type=Path,
+        metavar="DIR",
+        help="PyBIDS database to take the files from; made there if there is none. It is not brought up to date",
+    )
+    group.add_argument(
+        "-d",
+        "--derivatives",
+        nargs="+",
+        action="extend",
+        type=named_path,
+        metavar="NAME=PATH",
+        help="derivative datasets whose brain masks and tissue segmentations --compare may use",
+    )
+    group.add_argument(
+        "--skip-bids-validation",
+        action="store_true",
+        help="do not look whether the input has a valid dataset_description.json",
+    )
 
 
-def positive_int(text: str) -> int:
-    """Read a whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+def add_comparison(group: argparse._ActionsContainer) -> None:
+    """Add the options of the comparison with N4."""
+    group.add_argument("--compare", choices=("n4",), help="run N4 on each image too, and measure both corrections")
+    group.add_argument(
+        "--segmentation",
+        choices=("auto", "derivatives", "atropos", "none"),
+        default="auto",
+        help="where the tissues come from that are measured: --derivatives, ANTs Atropos (brains), none; "
+        "auto takes the first of these that can be had (default)",
+    )
+    group.add_argument(
+        "--template",
+        default="bundled",
+        metavar="NAME",
+        help="template with tissue priors for atropos: bundled (default; MNI152), or a name that TemplateFlow knows",
+    )
+    group.add_argument(
+        "--simulate-gain",
+        type=percent,
+        metavar="PERCENT",
+        help="first multiply each image by a known gain field of 1 - P/100 to 1 + P/100, and measure what is left",
+    )
+    group.add_argument(
+        "--random-seed", type=seed, default=0, metavar="N", help="of the simulated gain fields (default: 0)"
+    )
 
 
-def positive_float(text: str) -> float:
-    """Read a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
+def add_performance(group: argparse._ActionsContainer) -> None:
+    """Add the options of speed and size."""
+    group.add_argument(
+        "--nprocs",
+        "--nthreads",
+        "--n-cpus",
+        "--n_cpus",
+        dest="threads",
+        type=positive_int,
+        metavar="N",
+        help="threads that compute, of all steps at once (default: as torch sees fit)",
+    )
+    group.add_argument(
+        "--omp-nthreads",
+        type=positive_int,
+        metavar="N",
+        help="threads that one step may have (default: those of --nprocs; with --compare, whose steps run side by "
+        "side, 1, or more if there are fewer images than processes)",
+    )
+    group.add_argument(
+        "--mem-mb",
+        "--mem_mb",
+        type=positive_int,
+        metavar="MB",
+        help="memory for images: another is not read before it fits beside those in work (default: three images)",
+    )
+    group.add_argument(
+        "--use-plugin", type=Path, metavar="FILE", help="YAML with nipype's plugin and plugin_args, for --compare"
+    )
+
+
+def add_output(group: argparse._ActionsContainer) -> None:
+    """Add the options of what is written."""
+    group.add_argument("--no-field", action="store_true", help="do not write the gain fields")
+    group.add_argument("--reports-only", action="store_true", help="write the reports anew of what is there already")
+    group.add_argument("--dry-run", action="store_true", help="print the jobs as a TSV table and do none")
+    group.add_argument("--force", action="store_true", help="do again what is done")
+
+
+def add_run(group: argparse._ActionsContainer) -> None:
+    """Add the options of the run itself."""
+    group.add_argument(
+        "-w",
+        "--work-dir",
+        type=Path,
+        metavar="DIR",
+        help="for the intermediate files of --compare (default: a temporary folder, removed on success)",
+    )
+    group.add_argument(
+        "--config-file",
+        type=Path,
+        metavar="FILE",
+        help="TOML of options by their long names, such as participant-label = ['01']; the command line wins",
+    )
+    group.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first image that fails")
+    group.add_argument("--write-graph", action="store_true", help="draw the workflow of --compare into logs/<run>")
+    group.add_argument("-v", "--verbose", action="store_true", help="name each file that is passed over, and why")
+    group.add_argument("--notrack", action="store_true", help="accepted for compatibility; nothing is ever tracked")

@@ -24,9 +24,13 @@ from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog, reason_of
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import ImageError, one_line
 from getnet_bids.images import decode, like, magnitudes, voxel_size, write
+from getnet_bids.locks import locked
+from getnet_bids.reports.pages import Pages
+from getnet_bids.reports.pictures import Pictures, portray
 
+from .memory import Room, memory_of
 from .progress import Progress
 from .stream import Outcome, stream
 
@@ -110,7 +114,6 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
     """Write an image's results; the sidecars, which say that they are complete, go first and come last."""
     loaded, volume = computed.loaded, computed.volume
     image, outputs = loaded.image, loaded.job.outputs
-    outputs.corrected.parent.mkdir(parents=True, exist_ok=True)
     for path in (outputs.corrected, outputs.field):
         sidecar(path).unlink(missing_ok=True)
     write(like(image, volume.corrected.reshape(image.shape)), outputs.corrected)
@@ -118,15 +121,38 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
         write(like(image, volume.field), outputs.field)
     else:
         outputs.field.unlink(missing_ok=True)
+    source = loaded.job.source
+    about = metadata.of(source)
     run = {
         "ForegroundVoxels": int(volume.foreground.sum()),
         "Device": device,
         "Seconds": round(computed.seconds, 3),
         "Software": software(),
+        **draw(computed, about),
     }
     made = provenance(recipe, loaded.file, outputs.images, run)
-    source = loaded.job.source
-    write_sidecars(source, outputs, skull_stripped(magnitudes(image), metadata.of(source)), made)
+    write_sidecars(source, outputs, skull_stripped(magnitudes(image), about), made)
+
+
+def draw(computed: Computed, metadata: dict[str, Any], desc: str = "preproc") -> dict[str, Any]:
+    """Draw an image's pictures; gives what the sidecar holds for the pages. What goes wrong is only warned of."""
+    source, outputs = computed.loaded.job.source, computed.loaded.job.outputs
+    volume = computed.volume
+    root = outputs.corrected.parents[len(Path(source.relative).parts) - 1]
+    try:
+        pictures = Pictures.of(source.name, root, desc)
+        return portray(computed.loaded.image, volume.corrected, volume.field, volume.foreground, pictures, metadata)
+    except Exception as error:
+        logging.getLogger(__name__).warning("%s: no pictures: %s", source.relative, one_line(error))
+        return {}
+
+
+def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
+    """Write an image's results while no other run writes them: they might be of other options, and get mixed."""
+    outputs = computed.loaded.job.outputs
+    outputs.corrected.parent.mkdir(parents=True, exist_ok=True)
+    with locked(outputs.corrected):
+        save(computed, recipe, metadata, device)
 
 
 def run_jobs(
@@ -136,6 +162,7 @@ def run_jobs(
     recipe: Recipe,
     log: RunLog,
     stop_on_failure: bool = False,
+    memory: int | None = None,
 ) -> None:
     """Do all jobs and log what becomes of each.
 
@@ -152,17 +179,21 @@ def run_jobs(
     log : RunLog
     stop_on_failure : bool
         Begin no further image after one failed.
+    memory : int, optional
+        Bytes that the images in work may take; one that takes more is done by itself.
     """
     # nibabel's remarks on odd headers would stand between our lines; what is wrong with them an ImageError tells.
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     metadata = Metadata(jobs[0].source.root)
     device = device_text(next(network.parameters()).device)
+    pages = Pages(log.folder.parents[1], [job.source for job in jobs])
     with Progress(len(jobs)) as progress:
 
         def report(outcome: Outcome[Job]) -> bool:
             source = outcome.job.source.relative
             if outcome.error is None:
                 log.add(source, "done", outcome.seconds)
+                pages.ended(outcome.job.source)
                 progress.ended(source, outcome.seconds)
                 return True
             reason = reason_of(outcome.error)
@@ -170,6 +201,7 @@ def run_jobs(
                 stem = Path(source).name.partition(".")[0]
                 reason = f"{type(outcome.error).__name__}: {reason}; see {log.crash(stem, outcome.error)}"
             log.add(source, "failed", outcome.seconds, reason)
+            pages.ended(outcome.job.source)
             progress.ended(source, outcome.seconds, reason)
             return not stop_on_failure
 
@@ -177,8 +209,10 @@ def run_jobs(
             jobs,
             load,
             partial(compute, network=network, options=options),
-            partial(save, recipe=recipe, metadata=metadata, device=device),
+            partial(save_alone, recipe=recipe, metadata=metadata, device=device),
             report,
+            (lambda job: memory_of(job.source.path)) if memory else (lambda job: 0),
+            Room(memory) if memory else None,
         )
 
 

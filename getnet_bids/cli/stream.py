@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar
 
+from .memory import Room
+
 Job = TypeVar("Job")
 Loaded = TypeVar("Loaded")
 Computed = TypeVar("Computed")
@@ -32,12 +34,23 @@ class Outcome(Generic[Job]):
     error: Exception | None = None
 
 
+@dataclass
+class Turn(Generic[Job]):
+    """A job on its way: when its turn came, and what it has taken of the room."""
+
+    job: Job
+    started: float = 0.0
+    taken: int = 0
+
+
 def stream(
     jobs: Iterable[Job],
     read: Callable[[Job], Loaded],
     compute: Callable[[Loaded], Computed],
     write: Callable[[Computed], None],
     report: Callable[[Outcome[Job]], bool],
+    weigh: Callable[[Job], int] = lambda job: 0,
+    room: Room | None = None,
 ) -> None:
     """Take jobs through reading, computing and writing.
 
@@ -52,6 +65,10 @@ def stream(
         The stages; each is given what the one before returned.
     report : callable
         Told of each job as it ends, one at a time but from either thread; no further job is begun once it is false.
+    weigh : callable
+        What a job takes of `room`, from its reading to its end; called on the reading thread.
+    room : Room, optional
+        A job is not read before there is room for it. Default: as much as wanted.
 
     Examples
     --------
@@ -65,42 +82,54 @@ def stream(
     """
     lock = Lock()
     going = True
+    room = room or Room()
+    queue = iter(jobs)
 
-    def tell(job: Job, started: float, error: Exception | None = None) -> None:
+    def end(turn: Turn[Job], error: Exception | None = None) -> None:
         nonlocal going
+        room.give(turn.taken)
         with lock:
-            going = report(Outcome(job, time.monotonic() - started, error)) and going
+            going = report(Outcome(turn.job, time.monotonic() - turn.started, error)) and going
 
-    def write_and_tell(job: Job, started: float, computed: Computed) -> None:
+    def read_in(turn: Turn[Job]) -> Loaded:
+        wanted = weigh(turn.job)
+        room.take(wanted)
+        turn.taken = wanted
+        return read(turn.job)
+
+    def write_out(turn: Turn[Job], computed: Computed) -> None:
         try:
             write(computed)
         except Exception as error:
-            tell(job, started, error)
+            end(turn, error)
         else:
-            tell(job, started)
+            end(turn)
 
-    queue = iter(jobs)
     with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
 
-        def begin_next() -> tuple[Job, Future[Loaded]] | None:
+        def begin_next() -> tuple[Turn[Job], Future[Loaded]] | None:
             for job in queue:
-                return job, reader.submit(read, job)
+                turn = Turn(job)
+                return turn, reader.submit(read_in, turn)
             return None
 
-        ahead = begin_next()
-        writing: Future[None] | None = None
-        while ahead is not None and going:
-            job, loading = ahead
-            started = time.monotonic()
+        try:
             ahead = begin_next()
-            try:
-                computed = compute(loading.result())
-            except Exception as error:
-                tell(job, started, error)
-                continue
+            writing: Future[None] | None = None
+            while ahead is not None and going:
+                turn, loading = ahead
+                turn.started = time.monotonic()
+                ahead = begin_next()
+                try:
+                    computed = compute(loading.result())
+                except Exception as error:
+                    end(turn, error)
+                    continue
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(write_out, turn, computed)
+                del computed  # or it would stay in memory until the next is computed
             if writing is not None:
                 writing.result()
-            writing = writer.submit(write_and_tell, job, started, computed)
-            del computed  # or it would stay in memory until the next is computed
-        if writing is not None:
-            writing.result()
+        finally:
+            room.close()  # the reader may be waiting for room that an interrupted job has

@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from .labels import TISSUES, given_maps
+from .labels import TISSUES, given_maps, on_grid
 from .templates import BUNDLED
 from .threads import itk_threads
 
@@ -37,6 +37,8 @@ VOLUME = (0.5, 1.8)
 """Volume of a human brain over the template's, at least and at most."""
 INFORMATION = 0.35
 """Mutual information of a brain and the template, nats, at least."""
+NO_BRAIN = "not taken for a human brain, since {}: intensity classes in the place of tissues"
+UNLIKELY = "segmented as a human brain as asked, though {}"
 
 
 class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
@@ -57,6 +59,7 @@ class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
     )
     dseg = File(exists=True, desc="labels that there are already")
     probsegs = InputMultiObject(File(exists=True), desc="tissue probabilities that there are already")
+    brain_mask = File(exists=True, desc="a mask of the brain that there is already, for the template's in atropos")
     template = Str(BUNDLED, usedefault=True, desc="bundled (nilearn's MNI152), or a template of TemplateFlow by name")
     n_classes = traits.Range(low=2, high=8, value=3, usedefault=True, desc="of what is not a brain")
     num_threads = traits.Int(1, usedefault=True, nohash=True, desc="of ITK, which fixes it once per process; -1: ITK's")
@@ -71,6 +74,7 @@ class TissueSegmentationOutputSpec(TraitedSpec):
     tissue_names = traits.List(Str, desc="CSF, GM, WM; or class 1, class 2 ...")
     brain_mask = File(exists=True, desc="the brain; undefined where there is none")
     method = traits.Enum("derivatives", "atropos", "classes", desc="how it was made")
+    note = Str(desc="what a reader should know of it; undefined if nothing")
 
 
 class TissueSegmentation(SimpleInterface):
@@ -122,8 +126,12 @@ class TissueSegmentation(SimpleInterface):
             )
         inside = foreground_of(image, inputs.input_image)
         if method in ("auto", "atropos"):
-            maps = tissues_of(image, inside, inputs.template, must=method == "atropos")
+            mask = inside_of(inputs.brain_mask, image) if isdefined(inputs.brain_mask) else None
+            maps, why = tissues_of(image, inside, inputs.template, must=method == "atropos", mask=mask)
             method = "atropos" if maps else "classes"
+            if why is not None:
+                self._results["note"] = (UNLIKELY if maps else NO_BRAIN).format(why)
+                LOGGER.info("%s: %s", Path(inputs.input_image).name, self._results["note"])
         brain = maps is not None
         if maps is None:
             maps = classes_of(image, inside, inputs.n_classes)
@@ -168,15 +176,32 @@ def whole_numbers(image: SpatialImage, data: NDArray[Any]) -> SpatialImage:
     return type(image)(data.astype(np.uint8), image.affine, header)
 
 
+def inside_of(mask: str, image: SpatialImage) -> NDArray[np.bool_]:
+    """Read a mask onto an image's grid; it may lie on another one in the same scanner space."""
+    from getnet_bids import images
+    from getnet_bids.errors import ImageError
+
+    inside = on_grid(images.read(mask), image, 0) > 0.5
+    if not inside.any():
+        raise ImageError(mask, "is empty where the image is; give the brain mask of this image")
+    return inside
+
+
 def tissues_of(
-    image: SpatialImage, inside: NDArray[np.bool_], template: str, must: bool
-) -> dict[str, NDArray[np.float32]] | None:
-    """Segment a brain; gives None for what is not one, unless it must be."""
+    image: SpatialImage,
+    inside: NDArray[np.bool_],
+    template: str,
+    must: bool,
+    mask: NDArray[np.bool_] | None = None,
+) -> tuple[dict[str, NDArray[np.float32]] | None, str | None]:
+    """Segment a brain, in a mask if there is one; gives no maps for what is not one, unless it must be, and why."""
     from .atropos import atropos
     from .brain import lay
     from .templates import load_template
 
     why = not_a_head(image, inside)
+    if must and min(image.shape) == 1:
+        raise ValueError("a template cannot be laid on a single slice; let the segmentation be auto")
     if why is None or must:
         with TemporaryDirectory() as folder:
             laid = lay(image, inside, load_template(template), Path(folder))
@@ -185,9 +210,9 @@ def tissues_of(
         elif laid.information < INFORMATION:
             why = f"the template fits poorly (mutual information {laid.information:.2f} nats)"
         if why is None or must:
-            return dict(zip(TISSUES, atropos(image, laid.brain, laid.priors), strict=True))
-    LOGGER.info("Not taken for a human brain, since %s: classes instead of tissues", why)
-    return None
+            brain = laid.brain if mask is None else mask
+            return dict(zip(TISSUES, atropos(image, brain, laid.priors), strict=True)), why
+    return None, why
 
 
 def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:

@@ -78,3 +78,43 @@ def test_links(tmp_path):
     (tmp_path / "good").symlink_to("target")
     (tmp_path / "dangling").symlink_to("nowhere")
     assert [not_fetched(tmp_path / name) for name in ("target", "good", "dangling")] == [False, False, True]
+
+
+def test_a_list_of_files_is_as_good_as_the_folders(tree):
+    listing = [*reversed(TREE), "sub-01/ses-a/x/anat/sub-01_T1w.nii.gz", "anat/sub-01_T1w.nii.gz", "T1w.nii.gz"]
+    for filters in ({}, {"participants": ["01", "03"]}, {"sessions": ["a"]}, {"suffixes": ["FLAIR", "MEGRE"]}):
+        walked, listed = find_images(tree, **filters), find_images(tree, **filters, listing=listing)
+        assert listed.sources == walked.sources
+        assert listed.passed_over == walked.passed_over
+        assert listed.others == walked.others
+
+
+def test_chosen_images_alone_are_taken_and_spoken_of(tree):
+    chosen = {
+        TREE[0],
+        "sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz",
+        TREE[2],
+        "sub-09/anat/sub-09_T1w.nii",
+    }
+    found = find_images(tree, chosen=chosen)
+    assert relatives(found) == [TREE[0]]
+    assert list(found.passed_over) == ["sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz"]
+
+
+def test_a_folder_that_cannot_be_read_does_not_hide_the_others(tree):
+    (tree / "sub-00").symlink_to("sub-00")  # leads nowhere but to itself
+    (tree / "sub-06" / "ses-x").mkdir(parents=True)
+    (tree / "sub-06" / "ses-x" / "anat").symlink_to("anat")
+    found = find_images(tree)
+    assert len(found.sources) == 6
+    assert {"sub-00", "sub-06/ses-x/anat"} <= found.passed_over.keys()
+    assert "cannot be read: Too many levels" in found.passed_over["sub-00"]
+
+
+def test_linked_folders_are_followed_and_files_in_their_place_are_not(tree, tmp_path):
+    (tree / "sub-07").symlink_to(tree / "sub-02")
+    (tree / "sub-08").mkdir()
+    (tree / "sub-08" / "anat").touch()
+    found = find_images(tree, participants=["07", "08"])
+    assert found.sources == []
+    assert "its sub- is not that of its folder" in set(found.passed_over.values())

@@ -95,9 +95,37 @@ def test_logs(finished):
     _, out = finished
     assert {row["status"] for row in status(out).values()} == {"done"}
     assert list(status(out)) == [ONE, TWO]
-    options = tomllib.loads(next((out / "logs").glob("*/getnet_bids.toml")).read_text())
+    kept = next((out / "logs").glob("*/getnet_bids.toml"))
+    options = tomllib.loads(kept.read_text())
     assert options["refine"] is True
     assert options["weights"].endswith("getnet.safetensors")
+    assert options["run"]["analysis_level"] == "participant"
+
+
+def test_the_kept_options_given_back_find_all_done(dataset):
+    raw, out = dataset
+    given = ["--no-refine", "--smoothness", "50.5", "--participant-label", "sub-01", "--device", "cpu", "--mem-mb", "1"]
+    assert app(raw, out, "participant", *given) == 0
+    assert {source: row["status"] for source, row in status(out).items()} == {ONE: "done"}
+    before = snapshot(out)
+    for _ in range(2):  # what is kept of the second run is as good
+        kept = max((out / "logs").glob("*/getnet_bids.toml"), key=os.path.getmtime)
+        assert app(raw, out, "participant", "--config-file", kept) == 0
+        assert {source: row["status"] for source, row in status(out).items()} == {ONE: "skipped"}
+    assert snapshot(out) == before
+
+
+def test_filter_file_and_database(dataset, tmp_path, capsys):
+    raw, out = dataset
+    (tmp_path / "filter.json").write_text('{"t1w": {"subject": "02"}, "bold": {"task": "rest"}}')
+    with_database = ["--bids-database-dir", tmp_path / "db"]
+    for more in ([], with_database, with_database):
+        assert app(raw, out, "participant", "--dry-run", "--bids-filter-file", tmp_path / "filter.json", *more) == 0
+        printed = capsys.readouterr()
+        assert [line.split("\t")[0] for line in printed.out.splitlines()[1:]] == [TWO]
+        assert "unused: bold" in printed.err
+    assert app(raw, out, "participant", "--dry-run", *with_database) == 0
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]] == [ONE, TWO]
 
 
 def test_the_validator_has_nothing_to_say(finished):
@@ -132,7 +160,7 @@ def redone(raw, out, *options):
     again = {source for source, row in status(out).items() if row["status"] == "done"}
     after = snapshot(out)
     changed = {path for path in after if after[path] != before.get(path)}
-    assert len(changed) == 4 * len(again)
+    assert len(changed) == 8 * len(again)  # two images, two sidecars, four pictures
     return again
 
 
@@ -213,12 +241,17 @@ def test_a_dry_run_prints_the_jobs_and_writes_nothing(dataset, tmp_path, capsys)
     ("code", "said", "arguments"),
     [
         (16, "dataset_description", ["sub", "out", "participant"]),
-        (17, "use participant", ["raw", "out", "group"]),
         (17, "use participant", ["raw", "out", "cohort"]),
         (18, "sub-99", ["raw", "out", "participant", "--participant-label", "01", "99"]),
         (18, "no image matches", ["raw", "out", "participant", "--session-label", "z"]),
         (18, "no image matches", ["raw", "out", "participant", "-m", "PDw"]),
-        (64, "analysis_level", ["raw", "out"]),
+        (64, "{participant,group}", ["raw", "out"]),
+        (64, "only with --compare", ["raw", "out", "participant", "--simulate-gain", "30"]),
+        (64, "not JSON", ["raw", "out", "participant", "--bids-filter-file", "text"]),
+        (64, "query 't1w': 'foo' is not", ["raw", "out", "participant", "--bids-filter-file", "foo.json"]),
+        (64, "did you mean refine?", ["raw", "out", "participant", "--config-file", "text"]),
+        (66, "no such file", ["raw", "out", "participant", "--config-file", "absent"]),
+        (66, "run the participant level first", ["raw", "new", "group"]),
         (64, "T1map", ["raw", "out", "participant", "-m", "T1map"]),
         (64, "no label", ["raw", "out", "participant", "--participant-label", "a/b"]),
         (64, "not available", ["raw", "new", "participant", "--device", "cuda:77"]),
@@ -238,6 +271,8 @@ def test_exit_codes(dataset, tmp_path, capsys, monkeypatch, code, said, argument
             old.rename(new)
     (tmp_path / "sub" / "other").mkdir(parents=True)
     (tmp_path / "file").touch()
+    (tmp_path / "text").write_text("refin = true")
+    (tmp_path / "foo.json").write_text('{"t1w": {"foo": 1}}')
     shutil.copy("raw/dataset_description.json", "sub/other")
     assert app(*arguments) == code
     text = capsys.readouterr().err

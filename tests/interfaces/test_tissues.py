@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,7 @@ def test_a_head_is_segmented_by_template_and_atropos(folder, head, monkeypatch):
         .outputs
     )
     assert outputs.method == "atropos"
+    assert not isdefined(outputs.note)
     assert outputs.tissue_names == ["CSF", "GM", "WM"]
     assert dice(data(outputs.brain_mask) > 0, inside) > 0.93
     labels = data(outputs.dseg)
@@ -82,10 +84,37 @@ def test_what_is_no_head_gets_classes(folder, tmp_path, monkeypatch):
     outputs = TissueSegmentation(input_image=str(tmp_path / "mouse_T2w.nii.gz"), n_classes=2).run().outputs
     assert outputs.method == "classes"
     assert outputs.tissue_names == ["class 1", "class 2"]
+    assert re.search(r"no.* human brain, since it measures 1\d x 2\d x 1\d mm", outputs.note)
     assert not isdefined(outputs.brain_mask)
     dark, bright = (phantom.head()[data(path) > 0.9].mean() for path in outputs.tissue_maps)
     assert dark < bright
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_brain_mask_that_is_there_goes_before_the_templates(folder, head, monkeypatch):
+    source, inside, truth = head
+    # Where the template is laid is tested above, and takes long: here it is laid rightly, but poorly fitting.
+    priors = tuple(np.where(inside, prior, tissue == 0).astype(np.float32) for tissue, prior in enumerate(truth))
+    monkeypatch.setattr(brain, "lay", lambda *_: brain.Laid(inside, priors, 1.0, 0.2))
+    image = nib.load(source / "T1w.nii.gz")
+    smaller = ndimage.binary_erosion(inside, iterations=2)
+    given = nib.Nifti1Image(smaller.astype(np.uint8), image.affine).as_reoriented(nib.orientations.axcodes2ornt("PIR"))
+    given.to_filename(folder / "mask.nii.gz")
+    segmentation = TissueSegmentation(
+        input_image=str(source / "T1w.nii.gz"), method="atropos", brain_mask=str(folder / "mask.nii.gz")
+    )
+    outputs = segmentation.run().outputs
+    np.testing.assert_array_equal(data(outputs.brain_mask) > 0, smaller)
+    assert outputs.note.startswith("segmented as a human brain as asked, though the template fits poorly")
+    nib.Nifti1Image(np.zeros(inside.shape, np.uint8), image.affine).to_filename(folder / "mask.nii.gz")
+    with pytest.raises(ImageError, match="is empty where the image is"):
+        segmentation.run()
+
+
+def test_a_slice_is_no_brain_even_if_asked(folder, tmp_path):
+    nib.Nifti1Image(phantom.head()[:, :, 28:29], np.diag([3.0, 3, 3, 1])).to_filename(tmp_path / "a.nii")
+    with pytest.raises(ValueError, match="cannot be laid on a single slice"):
+        TissueSegmentation(input_image=str(tmp_path / "a.nii"), method="atropos").run()
 
 
 @pytest.mark.parametrize("shape", [(60, 72), (60, 72, 1)])

@@ -12,6 +12,7 @@ from tests.core import phantom
 
 QUICK_N4 = {"settings": {"shrink_factor": 4, "n_iterations": [20, 20], "bspline_fitting_distance": 100.0}}
 QUICK_GETNET = {"device": "cpu"}
+NODES = ("getnet_wf.getnet", "n4_wf.n4", "tissue_wf.tissues", "metrics", "figure")
 
 
 @pytest.fixture
@@ -54,6 +55,30 @@ def test_a_simulated_gain_is_measured_against_the_original(folder, original):
     assert float(rows["GetNet", "WM"]["disagreement_with_N4"]) > 0
     assert outputs_of(graph, "tissues").method == "derivatives"
     assert outputs_of(graph, "figure").out_file.endswith("comparison.png")
+
+
+def test_both_the_table_and_the_figure_are_of_the_tissues():
+    graph = init_comparison_wf()._create_flat_graph()
+    fed = {
+        node.name for source, node, data in graph.edges(data=True) for _, port in data["connect"] if "tissue" in port
+    }
+    assert {"metrics", "figure"} <= fed
+
+
+def test_without_a_segmentation_all_that_has_signal_is_compared(folder, original):
+    image, _ = original
+    workflow = init_comparison_wf(segmentation="none", getnet=QUICK_GETNET, n4=QUICK_N4)
+    assert not [name for name in workflow.list_node_names() if "tissue" in name]
+    workflow.base_dir = str(folder)
+    workflow.inputs.inputnode.in_file = str(image)
+    graph = workflow.run()
+    assert {row["region"] for row in rows_of(outputs_of(graph, "metrics").out_tsv)} == {"entire image"}
+    assert outputs_of(graph, "figure").out_file.endswith("comparison.png")
+
+
+def test_estimates_of_memory_grow_with_the_image():
+    one, three = ({n: init_comparison_wf(mem_scale=s).get_node(n).mem_gb for n in NODES} for s in (1.0, 3.0))
+    assert three == {name: 3 * size for name, size in one.items()}
 
 
 def test_without_a_gain_nothing_is_simulated(folder, original):

@@ -1,0 +1,196 @@
+"""PyBIDS, where its language or its database is asked for: anatomical files alone, without their metadata."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .discovery import IMAGES
+from .names import ON_REQUEST, WEIGHTED
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSLayout
+
+DATABASE = "layout_index.sqlite"
+KNOWN = {suffix.lower(): suffix for suffix in (*WEIGHTED, *ON_REQUEST)}
+"""Suffixes by the names of their queries."""
+
+
+def read_queries(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Read a filter file of fMRIPrep's form.
+
+    Parameters
+    ----------
+    path : Path
+        JSON: an object of named queries, each an object of entities.
+
+    Returns
+    -------
+    queries : dict of dict
+        By suffix, those that are named after one in lower case.
+    others : list of str
+        Names of queries for images of other kinds.
+
+    Raises
+    ------
+    ValueError
+        It is not such a file; the message says why.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict) or not all(isinstance(query, dict) for query in content.values()):
+        raise ValueError(f'{path}: must be an object of objects, such as {{"t1w": {{"session": "02"}}}}')
+    queries = {KNOWN[name.lower()]: query for name, query in content.items() if name.lower() in KNOWN}
+    return queries, [name for name in content if name.lower() not in KNOWN]
+
+
+def suffixes_of(queries: dict[str, dict[str, Any]], suffixes: Collection[str]) -> set[str]:
+    """Give the suffixes that queries may bring: a query can name another than the one it is called after."""
+    wanted: set[str] = set()
+    for suffix in suffixes:
+        own = queries.get(suffix, {}).get("suffix", suffix)
+        wanted |= {text for text in (own if isinstance(own, list) else [own]) if text in KNOWN.values()}
+    return wanted
+
+
+def open_layout(root: Path, database: Path | None, participants: Collection[str] | None) -> BIDSLayout:
+    """Index a dataset's anatomical files, or take an index that is there.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset.
+    database : Path, optional
+        Folder of a PyBIDS database. If there is none yet it is made, of all subjects. One that is there is used as
+        it is.
+    participants : collection of str, optional
+        Without `database`, no other subjects are indexed.
+
+    Returns
+    -------
+    BIDSLayout
+
+    Raises
+    ------
+    ValueError
+        The database cannot be used; the message says why.
+    OSError
+        It cannot be made.
+    """
+    from bids.layout import BIDSLayout, BIDSLayoutIndexer
+
+    def index(into: Path | None, subjects: Collection[str] | None) -> BIDSLayout:
+        indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[outside(subjects)])
+        return BIDSLayout(root.resolve(), validate=False, database_path=into, indexer=indexer)
+
+    if database is None:
+        return index(None, participants)
+    if not (database / DATABASE).exists():
+        database.mkdir(parents=True, exist_ok=True)
+        # A run that is killed must not leave half an index, which would look like a smaller dataset.
+        with tempfile.TemporaryDirectory(prefix=".getnet-", dir=database) as folder:
+            index(Path(folder), None).connection_manager.session.close()
+            (Path(folder) / DATABASE).replace(database / DATABASE)
+    try:
+        layout = BIDSLayout(database_path=database, validate=False)
+        found = Path(layout.root)
+    except Exception as error:
+        # PyBIDS and its database library raise errors of a dozen unrelated types for a file that is no database.
+        raise ValueError(f"{database}: not a PyBIDS database ({type(error).__name__}); name another folder") from error
+    if found != root.resolve():
+        raise ValueError(f"{database}: is the database of {found}; name another folder for {root}")
+    return layout
+
+
+def outside(participants: Collection[str] | None) -> re.Pattern[str]:
+    """Give the pattern of paths, from the dataset's root, that need not be indexed.
+
+    Examples
+    --------
+    >>> pattern = outside(["01"])
+    >>> paths = ["/sub-01", "/sub-01/ses-a", "/sub-01/ses-a/anat/x.nii", "/sub-01/func", "/sub-010", "/T1w.json"]
+    >>> [path for path in paths if not pattern.search(path)]
+    ['/sub-01', '/sub-01/ses-a', '/sub-01/ses-a/anat/x.nii']
+    """
+    label = "[0-9a-zA-Z+]+" if participants is None else "(?:" + "|".join(map(re.escape, participants)) + ")"
+    return re.compile(rf"^/(?!sub-{label}(?:/ses-[0-9a-zA-Z+]+)?(?:/anat(?:/.*)?)?$)")
+
+
+def anatomical_files(layout: BIDSLayout) -> list[str]:
+    """List a layout's anatomical images: paths from its root."""
+    found = layout.get(datatype="anat", extension=list(IMAGES), return_type="filename")
+    return relative_paths(layout, found)
+
+
+def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Collection[str]) -> set[str]:
+    """Apply queries to a layout.
+
+    Parameters
+    ----------
+    layout : BIDSLayout
+    queries : dict of dict
+        By suffix; a suffix without one brings all its images.
+    suffixes : collection of str
+        Those that are wanted.
+
+    Returns
+    -------
+    set of str
+        Paths from the dataset's root.
+
+    Raises
+    ------
+    ValueError
+        A query asks for what PyBIDS does not know.
+    """
+    chosen: set[str] = set()
+    for suffix in suffixes:
+        asked = {"datatype": "anat", "suffix": suffix, "extension": list(IMAGES)}
+        try:
+            query = {key: value_of(value) for key, value in queries.get(suffix, {}).items()}
+            found = layout.get(**{**asked, **query, "return_type": "filename"})
+        except Exception as error:
+            # PyBIDS says at length that an entity is not known; its database library speaks in whole statements.
+            reason = str(error).splitlines()[0].partition(" If you're sure")[0]
+            raise ValueError(f"--bids-filter-file: query {suffix.lower()!r}: {reason}") from None
+        chosen.update(relative_paths(layout, found))
+    return chosen
+
+
+def relative_paths(layout: BIDSLayout, paths: list[str]) -> list[str]:
+    """Give paths from the dataset's root, with forward slashes."""
+    return [Path(path).relative_to(Path(layout.root)).as_posix() for path in paths]
+
+
+def value_of(value: Any) -> Any:
+    """Read a value of a query as fMRIPrep does: null is absent, "*" present, and PyBIDS's own words stand.
+
+    Examples
+    --------
+    >>> value_of([None, "mag"]), value_of("*"), value_of("Query.OPTIONAL"), value_of("02")
+    ([<Query.NONE: 1>, 'mag'], <Query.REQUIRED: 2>, <Query.OPTIONAL: 3>, '02')
+    """
+    if isinstance(value, list):
+        return [value_of(item) for item in value]
+    if value is None:
+        return word("NONE")
+    if value == "*":
+        return word("ANY")
+    if isinstance(value, str) and (named := re.fullmatch(r"<?(?:bids\.layout\.)?Query\.(\w+)(?:: \d>)?", value)):
+        return word(named[1])
+    return value
+
+
+def word(name: str) -> Any:
+    """Give PyBIDS's value of that name."""
+    from bids.layout import Query
+
+    if name not in Query.__members__:
+        raise ValueError(f"Query.{name} is not one of Query.ANY, Query.NONE, Query.OPTIONAL")
+    return Query[name]

@@ -1,0 +1,84 @@
+"""The nipype workflow of one image: the comparison, and its results written at the end."""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+from nipype import Node
+
+from getnet_bids.workflows import comparison, tissue
+
+from . import exits
+from .sink import ComparisonSink
+
+if TYPE_CHECKING:
+    from nipype import Workflow
+
+    from getnet_bids.bids.discovery import Source
+
+    from .jobs import CompareJob
+
+HEAD = 256 * 256 * 192
+"""Voxels of the head that the nodes' estimates of memory are for."""
+
+
+def workflow_name(source: Source) -> str:
+    """Name an image's workflow, which takes no plus sign; the same in every run, so that a kept folder is of use."""
+    return str(source.name).removesuffix(source.name.extension).replace("+", "--")
+
+
+def image_workflow(name: str, job: CompareJob, args: Namespace) -> Workflow:
+    """Build the workflow of an image, its results written at the end."""
+    options = job.recipe.options
+    scale = memory_scale(job.source.path)
+    tissues = [name for name in job.given if name not in ("dseg", "brain_mask")]
+    method = args.segmentation
+    if method == "auto" and (tissues or "dseg" in job.given):
+        method = "derivatives"
+    workflow = comparison.init_comparison_wf(
+        simulate_gain=options.get("simulate_gain"),
+        seed=options.get("gain_seed", 0),
+        segmentation=method,
+        template=args.template,
+        getnet={**job.correction.options, "weights": job.correction.weights, "device": job.device}
+        | {"batch_size": args.batch_size},
+        omp_nthreads=job.threads,
+        mem_scale=scale,
+        name=name,
+    )
+    inputs = workflow.inputs.inputnode
+    inputs.in_file = str(job.source.path)
+    inputs.title = Path(job.source.relative).name
+    for key in ("dseg", "brain_mask"):
+        if key in job.given:
+            setattr(inputs, key, str(job.given[key]))
+    if tissues:
+        inputs.probsegs = [str(job.given[tissue]) for tissue in tissues]
+    sink = Node(ComparisonSink(job=job), name="sink", mem_gb=comparison.MEM_GB * scale)
+    fields = [*comparison.MADE, *comparison.TIMED, *comparison.MEASURED]
+    if args.simulate_gain is None:
+        fields = [field for field in fields if field not in ("simulated_file", "simulated_bias", "table1")]
+    if method != "none":
+        fields += tissue.OUTPUTS
+    workflow.connect([(workflow.get_node("outputnode"), sink, [(field, field) for field in fields])])
+    return workflow
+
+
+def memory_scale(path: Path) -> float:
+    """Give an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
+    try:
+        return 0.25 + 0.75 * math.prod(nib.load(path).shape) / HEAD
+    except Exception:  # nibabel has many; the nodes that read it will tell
+        return 1.0
+
+
+def draw(workflow: Workflow, path: Path) -> None:
+    """Draw a workflow's graph; without Graphviz there is its description alone."""
+    try:
+        workflow.write_graph(str(path), graph2use="colored", format="svg", simple_form=True)
+    except OSError:
+        exits.say(exits.APP, f"{path}: not drawn, since Graphviz's dot is not installed")

@@ -1,0 +1,78 @@
+"""How much memory the images in work may take."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from threading import Condition
+
+BYTES_A_VOXEL = 40
+"""At the peak, of an image that is read, corrected and written; measured."""
+
+
+class ClosedError(Exception):
+    """Nobody will make room any more."""
+
+
+class Room:
+    """Memory that is shared out; one that wants more than there is waits for those before it.
+
+    Parameters
+    ----------
+    size : float
+        Bytes. One that wants more than all of it gets it when nobody else has any.
+
+    Examples
+    --------
+    >>> room = Room(100)
+    >>> room.take(70)
+    >>> room.give(70)
+    >>> room.take(1000)
+    """
+
+    def __init__(self, size: float = math.inf) -> None:
+        self.size = size
+        self.taken = 0
+        self.closed = False
+        self.changed = Condition()
+
+    def take(self, wanted: int) -> None:
+        """Wait until there is room, and take it; raises `ClosedError` if there will be none."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed or not self.taken or self.taken + wanted <= self.size)
+            if self.closed:
+                raise ClosedError
+            self.taken += wanted
+
+    def give(self, taken: int) -> None:
+        """Give back what was taken."""
+        with self.changed:
+            self.taken -= taken
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+
+def memory_of(path: Path) -> int:
+    """Estimate what an image takes at the peak, from its header.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    int
+        Bytes; 0 for what cannot be read, since that ends at once.
+    """
+    import nibabel as nib
+
+    try:
+        return BYTES_A_VOXEL * math.prod(nib.load(path).shape)  # type: ignore[attr-defined]
+    except Exception:
+        # nibabel raises errors of many types for a broken file; reading it properly tells what is wrong.
+        return 0

@@ -1,0 +1,103 @@
+"""The nipype plugin that a comparison runs under."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import exits
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin of nipype and its arguments.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``MultiProc`` or ``SLURM``.
+    args : dict
+        For MultiProc, ``n_procs`` is among them.
+    """
+
+    name: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def processes(self) -> int:
+        """How many nodes run at a time, as far as that can be known; 1 or more."""
+        return max(1, int(self.args.get("n_procs") or self.args.get("max_jobs") or 1))
+
+    def runner(self, callback: Callable[[Any, str], None]) -> Any:
+        """Make the plugin anew; it calls back when a node starts, ends or fails."""
+        from nipype.pipeline import plugins
+
+        from getnet_bids.workflows import WatchedMultiProcPlugin
+
+        args = {**self.args, "status_callback": callback}
+        if self.name == "MultiProc":
+            return WatchedMultiProcPlugin(args)
+        return getattr(plugins, f"{self.name}Plugin")(plugin_args=args)
+
+
+def plugin_of(args: Namespace) -> Plugin:
+    """Tell which plugin to run under.
+
+    Parameters
+    ----------
+    args : Namespace
+        Its ``use_plugin``, ``threads`` and ``mem_mb`` count. What the file says goes before the latter two.
+
+    Returns
+    -------
+    Plugin
+
+    Raises
+    ------
+    CommandError
+        The file is not what it should be.
+    """
+    name, given = ("MultiProc", {}) if args.use_plugin is None else read_plugin(args.use_plugin)
+    if name != "MultiProc":
+        return Plugin(name, given)
+    settings: dict[str, Any] = {"n_procs": args.threads or len(os.sched_getaffinity(0)), "raise_insufficient": False}
+    if args.mem_mb:
+        settings["memory_gb"] = args.mem_mb / 1000
+    return Plugin(name, {**settings, **given})
+
+
+def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
+    """Read a plugin's name and arguments from a file of fMRIPrep's form."""
+    import yaml
+
+    def refuse(why: str) -> exits.CommandError:
+        return exits.CommandError(exits.USAGE, f"{path}: {why}; write plugin: NAME and plugin_args: {{...}}")
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise refuse(f"not valid YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("plugin"), str):
+        raise refuse("names no plugin")
+    name, args = content["plugin"].removesuffix("Plugin"), content.get("plugin_args") or {}
+    if not isinstance(args, dict):
+        raise refuse("its plugin_args are no table")
+    check_name(name, refuse)
+    return name, args
+
+
+def check_name(name: str, refuse: Callable[[str], exits.CommandError]) -> None:
+    """Refuse what is no plugin, and those that hand over the nodes and do not wait for them."""
+    from nipype.pipeline import plugins
+    from nipype.pipeline.plugins.base import DistributedPluginBase
+
+    known = [kind for kind in dir(plugins) if kind.endswith("Plugin")]
+    kind = getattr(plugins, f"{name}Plugin", None)
+    if kind is None:
+        raise refuse(f"nipype has no plugin {name!r}; it has {', '.join(k.removesuffix('Plugin') for k in known)}")
+    if not issubclass(kind, DistributedPluginBase) and name != "Linear":
+        raise refuse(f"{name} does not wait for what it runs, so that nothing could be said of the end; take another")

@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from getnet_bids.cli.app import main
+
+ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T2w.nii"
+CUT, ABSENT = "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii.gz", "sub-03/anat/sub-03_T1w.nii.gz"
+AFFINE = np.diag([-6.0, 6.0, 6.0, 1.0])
+COMMON = ("participant", "--compare", "n4", "--device", "cpu", "--nprocs", "1")
+
+
+def app(*arguments):
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return end.code
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def status(out):
+    """Give the rows of the last run."""
+    return {row["source"]: row for row in rows(max((out / "logs").glob("*/status.tsv"), key=os.path.getmtime))}
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def issues(folder):
+    validator = shutil.which(
+        "bids-validator-deno", path=os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+    )
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    done = subprocess.run([validator, "--format", "json", folder], capture_output=True, text=True)
+    found = json.loads(done.stdout)["issues"]["issues"]
+    return [issue for issue in found if issue["severity"] in ("error", "warning")]
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory, head):
+    """Give a dataset of two contrasts of one head, a damaged image, and one that was not fetched."""
+    raw = tmp_path_factory.mktemp("compared") / "raw"
+    for relative in (ONE, TWO, CUT, ABSENT):
+        (raw / relative).parent.mkdir(parents=True, exist_ok=True)
+    for relative in (ONE, TWO):
+        nib.Nifti1Image(head.astype(np.int16), AFFINE).to_filename(raw / relative)
+    (raw / CUT).write_bytes((raw / ONE).read_bytes()[:-3000])
+    (raw / ABSENT).symlink_to("nowhere")
+    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+    (raw / "dataset_description.json").write_text(json.dumps(about))
+    return raw
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory, head):
+    """Give a derivative dataset with the labels of that head."""
+    root = tmp_path_factory.mktemp("segmented") / "fmriprep"
+    (root / "sub-01" / "anat").mkdir(parents=True)
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in head.shape], indexing="ij")
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    labels = np.where(radius < 0.5, 2, np.where(radius < 0.85, 1, 0))
+    nib.Nifti1Image(labels.astype(np.uint8), AFFINE).to_filename(root / "sub-01" / "anat" / "sub-01_dseg.nii.gz")
+    (root / "dataset_description.json").write_text('{"Name": "S", "BIDSVersion": "1.10.0"}')
+    return root
+
+
+@pytest.fixture(scope="module")
+def compared(raw, segmented, tmp_path_factory):
+    """Give the results of a run under the default plugin, and its folder of intermediate files."""
+    folder = tmp_path_factory.mktemp("results")
+    out, work = folder / "out", folder / "work"
+    assert app(raw, out, *COMMON, "--derivatives", f"fmriprep={segmented}", "-w", work) == 1
+    return out, work
+
+
+def test_each_image_has_its_own_files(compared):
+    out, _ = compared
+    segmentation = {"desc-{c}_dseg", "desc-{c}_mask", "label-GM_desc-{c}_probseg", "label-WM_desc-{c}_probseg"}
+    images = {"desc-preproc_{c}", "desc-N4_{c}", "mod-{c}_desc-preproc_biasfield", "mod-{c}_desc-N4_biasfield"}
+    stems = {stem.format(c=contrast) for contrast in ("T1w", "T2w") for stem in segmentation | images}
+    expected = {f"sub-01_{stem}{extension}" for stem in stems for extension in (".nii.gz", ".json")}
+    expected |= {f"sub-01_desc-{contrast}_dseg.tsv" for contrast in ("T1w", "T2w")}
+    expected |= {f"sub-01_mod-{c}_desc-inu_metrics.{kind}" for c in ("T1w", "T2w") for kind in ("tsv", "json")}
+    assert set(files(out / "sub-01" / "anat")) == expected
+    assert {f"sub-01_mod-{c}_desc-inu_comparison.png" for c in ("T1w", "T2w")} <= set(files(out / "sub-01" / "figures"))
+
+
+def test_the_figures_are_of_all_methods_and_tissues(compared):
+    out, _ = compared
+    table = rows(out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.tsv")
+    pairs = [(row["method"], row["region"]) for row in table]
+    assert pairs == [(m, r) for m in ("input", "GetNet", "N4") for r in ("entire image", "GM", "WM", "GM+WM")]
+    assert all(float(row["seconds"]) > 0 for row in table if row["method"] != "input")
+    described = json.loads((out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.json").read_text())
+    assert list(described) == list(table[0])
+    with open(out / "sub-01/figures/sub-01_mod-T1w_desc-inu_comparison.png", "rb") as file:
+        assert file.read(4) == b"\x89PNG"
+
+
+def test_both_corrections_times_their_fields_are_the_image(compared, raw):
+    out, _ = compared
+    given = nib.load(raw / TWO).get_fdata()
+    for desc in ("preproc", "N4"):
+        corrected = nib.load(out / f"sub-01/anat/sub-01_desc-{desc}_T2w.nii.gz")
+        field = nib.load(out / f"sub-01/anat/sub-01_mod-T2w_desc-{desc}_biasfield.nii.gz")
+        np.testing.assert_allclose(corrected.get_fdata() * field.get_fdata(), given, rtol=1e-5, atol=1e-4)
+
+
+def test_the_correction_is_that_of_a_run_without_comparison(compared, raw, tmp_path):
+    out, _ = compared
+    plain = ("participant", "--participant-label", "01", "--device", "cpu", "--nprocs", "1")
+    assert app(raw, tmp_path / "plain", *plain) == 0
+    for path in (tmp_path / "plain" / "sub-01" / "anat").iterdir():
+        other = out / "sub-01" / "anat" / path.name
+        if path.name.endswith(".nii.gz"):
+            assert path.read_bytes() == other.read_bytes()
+        else:
+            one, two = (json.loads(file.read_text()) for file in (path, other))
+            for said in (one["GetNet"], two["GetNet"]):
+                del said["Seconds"]
+            assert one == two
+    # and so a run without finds nothing to do
+    assert app(raw, out, *plain) == 0
+    assert {row["status"] for row in status(out).values()} == {"skipped"}
+
+
+def test_sidecars_say_where_the_labels_come_from(compared):
+    out, _ = compared
+    said = json.loads((out / "sub-01/anat/sub-01_desc-T2w_dseg.json").read_text())
+    assert said["Sources"] == ["bids:fmriprep:sub-01/anat/sub-01_dseg.nii.gz"]
+    assert said["SpatialReference"] == f"bids:raw:{TWO}"
+    assert said["Manual"] is False
+    assert json.loads((out / "sub-01/anat/sub-01_desc-T2w_mask.json").read_text())["Type"] == "Brain"
+    made = json.loads((out / "sub-01/anat/sub-01_desc-N4_T2w.json").read_text())["GetNet"]
+    assert made["Segmentation"] == "derivatives"
+    assert "antspyx" in made["Software"]
+
+
+def test_the_validator_has_nothing_to_say(compared):
+    assert issues(compared[0]) == []
+
+
+def test_images_fail_alone_with_a_reason_and_a_crash_file(compared):
+    out, work = compared
+    run = min(path for path in (out / "logs").iterdir() if path.is_dir())
+    table = {row["source"]: row for row in rows(run / "status.tsv")}
+    assert {source: row["status"] for source, row in table.items()} == {
+        ONE: "done",
+        TWO: "done",
+        CUT: "failed",
+        ABSENT: "failed",
+    }
+    assert "datalad get" in table[ABSENT]["reason"]
+    assert float(table[ONE]["seconds"]) > 0
+    reason, _, crash = table[CUT]["reason"].partition("; see ")
+    assert reason in {
+        f"{node}: truncated: its gzip data end early; copy or fetch it again" for node in ("getnet", "n4")
+    }
+    assert "Traceback" in (run / crash).read_text()
+    assert sorted(path.name for path in run.glob("crash-*")) == [
+        f"crash-sub-02_ses-a_run-1_T1w_{node}.txt" for node in ("getnet", "n4")
+    ]
+    assert not list((out / "sub-02").rglob("*.nii.gz"))
+    assert any(work.iterdir())  # the user's own folder stays
+
+
+def test_done_is_skipped_and_unfinished_goes_on_from_the_work_folder(compared, raw, segmented, capsys):
+    out, work = compared
+    again = (raw, out, *COMMON, "--participant-label", "01", "--derivatives", f"fmriprep={segmented}", "-w", work)
+    assert app(*again) == 0
+    assert {row["status"] for row in status(out).values()} == {"skipped"}
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*_corrected.nii*")}
+    table = out / "sub-01/anat/sub-01_desc-T1w_dseg.tsv"
+    text = table.read_text()
+    table.unlink()
+    assert app(*again) == 0
+    assert {source: row["status"] for source, row in status(out).items()} == {ONE: "done", TWO: "skipped"}
+    assert table.read_text() == text
+    assert before == {path: path.stat().st_mtime_ns for path in work.rglob("*_corrected.nii*")}
+    assert len(before) == 4
+
+
+def test_a_comparison_without_tissues_under_another_plugin(raw, tmp_path, capsys):
+    plugin, out = tmp_path / "linear.yml", tmp_path / "out"
+    plugin.write_text("plugin: Linear\n")
+    options = ("--segmentation", "none", "--use-plugin", plugin, "--no-field", "--write-graph")
+    assert app(raw, out, *COMMON, *options, "-m", "T1w") == 1
+    assert {source: row["status"] for source, row in status(out).items()} == {
+        ONE: "done",
+        CUT: "failed",
+        ABSENT: "failed",
+    }
+    assert files(out / "sub-01" / "anat") == [
+        "sub-01_desc-N4_T1w.json",
+        "sub-01_desc-N4_T1w.nii.gz",
+        "sub-01_desc-preproc_T1w.json",
+        "sub-01_desc-preproc_T1w.nii.gz",
+        "sub-01_mod-T1w_desc-inu_metrics.json",
+        "sub-01_mod-T1w_desc-inu_metrics.tsv",
+    ]
+    regions = {row["region"] for row in rows(out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.tsv")}
+    assert regions == {"entire image"}
+    assert list((out / "logs").glob("*/comparison.*"))
+    kept = next(line for line in capsys.readouterr().err.splitlines() if "are kept in" in line)
+    folder = Path(kept.partition("are kept in ")[2].partition(";")[0])
+    assert [path.name for path in folder.glob("*/*")] == ["sub-02_ses-a_run-1_T1w"]  # what is done is gone
+    shutil.rmtree(folder)
+
+
+def test_a_simulated_gain(raw, tmp_path, capsys):
+    plugin, out, temporary = tmp_path / "linear.yml", tmp_path / "out", tmp_path / "temporary"
+    plugin.write_text("plugin: Linear\n")
+    temporary.mkdir()
+    options = (*COMMON, "--segmentation", "none", "--use-plugin", plugin, "-m", "T2w")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(temporary))
+        assert app(raw, out, *options, "--simulate-gain", "30") == 0
+    assert not any(temporary.iterdir())
+    names = files(out / "sub-01" / "anat")
+    assert not any("desc-preproc" in name or "desc-N4" in name for name in names)
+    given = nib.load(raw / TWO).get_fdata()
+    shaded, gain = (
+        nib.load(out / f"sub-01/anat/sub-01_{stem}.nii.gz").get_fdata()
+        for stem in ("desc-simulated_T2w", "mod-T2w_desc-simulated_biasfield")
+    )
+    np.testing.assert_allclose(shaded, given * gain, rtol=1e-5, atol=1e-4)
+    assert (gain.min(), gain.max()) == pytest.approx((0.7, 1.3), abs=1e-3)
+    said = json.loads((out / "sub-01/anat/sub-01_desc-simulatedGetNet_T2w.json").read_text())
+    assert "no correction of the image that was scanned" in said["Description"]
+    table = rows(out / "sub-01/anat/sub-01_mod-T2w_desc-table1_metrics.tsv")
+    assert [row["method"] for row in table] == ["Gain", "GetNet", "N4"]
+    error = np.abs(shaded * (given * shaded).sum() / (shaded**2).sum() - given).sum() / given.sum()
+    assert float(table[0]["entire image"]) == pytest.approx(error, rel=0.05)  # there over what has signal
+    assert issues(out) == []
+
+    assert app(raw, out, *options, "--simulate-gain", "30") == 0
+    assert {row["status"] for row in status(out).values()} == {"skipped"}
+    assert app(raw, out, *options) == 73
+    assert app(raw, out, *options, "--simulate-gain", "20") == 73
+    assert "choose another folder" in capsys.readouterr().err
+
+
+def test_results_of_real_images_are_not_mixed_with_simulated_ones(compared, raw):
+    assert app(raw, compared[0], *COMMON, "--simulate-gain", "30") == 73
+
+
+def test_without_derivatives_of_an_image_it_fails_if_they_must_be(raw, segmented, tmp_path):
+    options = ("--segmentation", "derivatives", "--derivatives", f"fmriprep={segmented}", "--participant-label", "02")
+    assert app(raw, tmp_path / "out", *COMMON, *options) == 1
+    assert "have no dseg or probseg of it" in status(tmp_path / "out")[CUT]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "options"),
+    [
+        (64, "nipype has no plugin", ["--use-plugin", "nonsense.yml"]),
+        (64, "TemplateFlow has no template", ["--template", "Nonsense"]),
+        (64, "not available", ["--device", "cuda:77"]),
+        (65, "not the weights", ["--weights", "nonsense.yml"]),
+        (73, "nonsense.yml", ["-w", "nonsense.yml/work"]),
+    ],
+)
+def test_options_that_cannot_work(raw, tmp_path, monkeypatch, capsys, code, said, options):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nonsense.yml").write_text("plugin: Nonsense\n")
+    assert app(raw, "out", *COMMON, "--participant-label", "01", *options) == code
+    text = capsys.readouterr().err
+    assert said in text
+    assert text.count("\n") == 1
+
+
+def children(pid):
+    """Give all processes below one."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        own = [int(child) for child in file.read().split()]
+    return own + [below for child in own for below in children(child)]
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def running(raw, tmp_path):
+    """Start a run whose worker is at work; gives it and all its processes."""
+    if not os.path.exists("/proc/self/task"):
+        pytest.skip("needs Linux's /proc")
+    command = [sys.executable, "-m", "getnet_bids.cli.app", raw, tmp_path / "out", *COMMON, "-w", tmp_path / "work"]
+    command += ["--participant-label", "01", "-m", "T1w", "--segmentation", "none"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 120
+    while not list((tmp_path / "work").glob("*/*/*/*/_inputs.pklz")) and time.monotonic() < limit:
+        time.sleep(0.05)
+    below = children(process.pid)
+    yield process, below
+    for pid in [process.pid, *below]:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def all_end(pids, seconds=60):
+    limit = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids) and time.monotonic() < limit:
+        time.sleep(0.1)
+    return not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_leaves_no_process(running, number):
+    process, below = running
+    assert len(below) >= 2
+    process.send_signal(number)
+    assert all_end([process.pid, *below])
+    if number == signal.SIGTERM:
+        assert process.wait() == 128 + number
+        assert process.stderr.read().splitlines()[-1].startswith("getnet-bids: SIGTERM: stopped")
+
+
+def test_a_worker_that_is_killed_is_an_error_not_a_hang(running, tmp_path):
+    process, below = running
+    os.kill(below[-1], signal.SIGKILL)
+    assert process.wait(timeout=300) == 1
+    assert "a worker process was killed" in status(tmp_path / "out")[ONE]["reason"]
