@@ -24,6 +24,8 @@ STIFFNESS = 1e-4
 """Weight of the roughness penalty in the fusion."""
 LEAST = 64
 """A field is estimated from at least so many voxels."""
+SLAB = 2**18
+"""Voxels of the field that are computed at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -110,33 +112,29 @@ def correct_volume(
     image = checked(image)
     spatial = image.shape[:3]
     device = next(network.parameters()).device
-    volume = torch.from_numpy(np.ascontiguousarray(image if image.ndim < 4 else image.mean(3))).to(device)
-    volume = volume[:, :, None] if volume.ndim == 2 else volume
     sizes = [float(v) for v in voxel_size]
     if len(sizes) != len(spatial) or not all(np.isfinite(v) and v > 0 for v in sizes):
         raise ValueError(f"voxel_size must be {len(spatial)} sizes above 0 mm, not {voxel_size}")
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
 
-    seen = torch.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
-    seen = seen / seen.amax().clamp_min(torch.finfo(torch.float32).tiny)
+    seen = torch.from_numpy(scaled(image if image.ndim < 4 else image.mean(3))).to(device)
+    seen = seen[:, :, None] if seen.ndim == 2 else seen
     foreground = find_foreground(seen, voxel)
     inside = None if mask is None else usable_mask(mask, spatial, device).reshape(seen.shape)
     chosen = foreground if inside is None else foreground & inside
-    if int(chosen.sum()) < LEAST:
+    if int(torch.count_nonzero(chosen)) < LEAST:
         where = "" if mask is None else " inside the mask; leave the mask out, or give the right one"
         raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{where}")
-    log_field = estimate_log_field(seen * foreground, voxel, network, inside, options)
-    fitted = log_field[chosen]
-    # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
-    log_field = log_field.clamp(fitted.min(), fitted.max()) - fitted.double().mean().float()
-    field = log_field.exp_().reshape(spatial).cpu().numpy()
+    basis, theta = estimate_log_field(seen.mul_(foreground), voxel, network, inside, options)
+    del seen, foreground  # the memory is needed again
+    field = gain_field(basis, theta, voxel, chosen).cpu().numpy().reshape(spatial, order="F")
     corrected = image / (field if image.ndim < 4 else field[..., None])
-    return CorrectedVolume(corrected, field, chosen.reshape(spatial).cpu().numpy())
+    return CorrectedVolume(corrected, field, chosen.cpu().numpy().reshape(spatial, order="F"))
 
 
 def estimate_log_field(
     volume: Tensor, voxel: tuple[float, float, float], network: GetNet, mask: Tensor | None, options: Options
-) -> Tensor:
+) -> tuple[Basis, Tensor]:
     """Estimate the log field of a volume.
 
     Parameters
@@ -152,8 +150,9 @@ def estimate_log_field(
 
     Returns
     -------
-    Tensor, shape (X, Y, Z), float32
-        Up to a constant.
+    basis : Basis
+    theta : Tensor, shape `basis.count`
+        The coefficients, up to a constant.
     """
     box = Box.around(volume > 0, voxel)
     basis = Basis.over(box, options.smoothness or SMOOTHNESS * box.extent / HEAD)
@@ -165,9 +164,46 @@ def estimate_log_field(
         weights.append(weight)
     theta = fuse(basis, planes, values, weights, STIFFNESS)
     if options.refine:
-        basis, theta = refine_field(volume if mask is None else volume * mask, voxel, box, basis, theta)
-    position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(volume.shape, voxel, strict=True)]
-    return basis.evaluate(theta, position)
+        return refine_field(volume if mask is None else volume * mask, voxel, box, basis, theta)
+    return basis, theta
+
+
+def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], chosen: Tensor) -> Tensor:
+    """Evaluate the gain field on the whole grid, a slab of some slices at a time.
+
+    Parameters
+    ----------
+    basis : Basis
+    theta : Tensor, shape `basis.count`
+        Coefficients of its logarithm.
+    voxel : tuple of float
+        mm.
+    chosen : Tensor of bool, shape (X, Y, Z)
+        Over these its geometric mean is 1, and it goes nowhere beyond the values that it has there.
+
+    Returns
+    -------
+    Tensor, shape (X, Y, Z), float32
+        The first axis is the fastest in memory.
+    """
+    slabs = chosen.permute(2, 1, 0)
+    log_field = torch.empty(slabs.shape, device=chosen.device)
+    position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(chosen.shape, voxel, strict=True)]
+    at_once = max(1, SLAB // slabs[0].numel())
+    parts = list(zip(log_field.split(at_once), slabs.split(at_once), strict=True))
+    x, y, z = (basis.along(axis, p, theta.device) for axis, p in enumerate(position))
+    flat = torch.einsum("xi,yj,ijk->kyx", x, y, theta).float().flatten(1)
+    low, high, total = (theta.new_tensor(v) for v in (torch.inf, -torch.inf, 0.0))
+    for (log_gain, inside), along in zip(parts, z.float().split(at_once), strict=True):
+        torch.mm(along, flat, out=log_gain.view(len(along), -1))
+        low = torch.minimum(low, torch.where(inside, log_gain, torch.inf).amin())
+        high = torch.maximum(high, torch.where(inside, log_gain, -torch.inf).amax())
+        total += torch.where(inside, log_gain, 0.0).sum(dtype=torch.float64)
+    mean = total / torch.count_nonzero(chosen)
+    # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
+    for log_gain, _ in parts:
+        log_gain.clamp_(low.float(), high.float()).sub_(mean.float()).exp_()
+    return log_field.permute(2, 1, 0)
 
 
 def slice_fields(
@@ -200,13 +236,22 @@ def slice_fields(
 
 
 def checked(image: ArrayLike) -> NDArray[np.float32]:
-    """Turn an image into float32, or say why it cannot be corrected."""
+    """Turn an image into float32 with the first axis fastest in memory, or say why it cannot be corrected."""
     array = np.asarray(image)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
     if array.ndim not in (2, 3, 4) or array.size == 0:
         raise ValueError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
-    return array.astype(np.float32)
+    # As in files, and always, so that a result does not depend on how the image lay in memory.
+    return np.asfortranarray(array, np.float32)
+
+
+def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale a volume to a maximum of 1, what is not finite set to 0; the first axis is fastest in memory."""
+    if not np.isfinite([volume.min(), volume.max()]).all():
+        volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
+    peak = max(volume.max(), np.finfo(np.float32).tiny)
+    return np.asfortranarray(np.divide(volume, peak, dtype=np.float32))
 
 
 def usable_mask(mask: ArrayLike, spatial: tuple[int, ...], device: torch.device) -> Tensor:

@@ -34,16 +34,18 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
     """
     longest = max(s * v for s, v in zip(volume.shape, voxel_size, strict=True))
     block = [min(s, max(2, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
+    # Volumes lie in memory with the first axis fastest: the last is taken as the first.
+    volume, block = volume.permute(2, 1, 0), block[::-1]
     positive = volume[None, None].clamp_min(0)
     means = F.avg_pool3d(positive, block, ceil_mode=True)[0, 0]
     squares = F.avg_pool3d(positive.square(), block, ceil_mode=True)[0, 0]
     deviations = (squares - means.square()).clamp_min(0).sqrt()
     block_level, voxel_level = thresholds(means.cpu().numpy(), deviations.cpu().numpy())
     body = torch.from_numpy(whole((means > block_level).cpu().numpy())).to(volume.device)
-    for axis in range(3):
+    for axis in (2, 1, 0):
         index = torch.arange(volume.shape[axis], device=volume.device) // block[axis]
         body = body.index_select(axis, index)
-    return body & (volume > voxel_level)
+    return body.logical_and_(volume > voxel_level).permute(2, 1, 0)
 
 
 def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) -> tuple[float, float]:

@@ -49,8 +49,10 @@ class Box:
     def around(cls, foreground: Tensor, voxel_size: tuple[float, float, float]) -> Box:
         """Enclose the voxels that are set, shape (X, Y, Z), all but the outermost thousandth at each side."""
         low, high = [], []
-        flat = foreground.sum(2)
-        profiles = flat.sum(1), flat.sum(0), foreground.flatten(0, 1).sum(0)
+        # Sums of floats are many times faster than those of bools, and exact up to 2^24.
+        counts = foreground.float()
+        last, first = counts.sum(2), counts.sum(0)
+        profiles = last.sum(1), last.sum(0), first.sum(0)
         for profile, size in zip(profiles, voxel_size, strict=True):
             share = profile.double().cumsum(0)
             share = share / share[-1]

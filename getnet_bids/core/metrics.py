@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
+
+from .basis import cosines
 
 
 def _values(x: ArrayLike, where: ArrayLike | None) -> NDArray[np.float64]:
@@ -141,6 +145,51 @@ def field_range(field: ArrayLike, where: ArrayLike | None = None) -> float:
     """
     low, high = np.percentile(_values(field, where), (5, 95))
     return float(high / low)
+
+
+def roughness(field: ArrayLike, voxel_size: Sequence[float], length: float, where: ArrayLike | None = None) -> float:
+    """Share of a log field's energy that lies above its smoothness limit: 0 is smooth, anatomy in a field shows.
+
+    The energy is the sum of squares of the log field over `where`, its mean there removed. What lies below the limit
+    is the least-squares fit, over the same voxels, of products of cosines along the axes whose half waves are no
+    shorter than `length`; their domain is the bounding box of `where`, longer by half of `length` at each end, so
+    that a field may rise towards the border. What the fit leaves is above. Voxels are taken every 1/16 of `length`
+    or a little more often along each axis.
+
+    Parameters
+    ----------
+    field : array_like, shape (X, Y) or (X, Y, Z)
+        Positive.
+    voxel_size : sequence of float
+        mm.
+    length : float
+        Shortest half wave that counts as smooth, mm.
+    where : array_like of bool, optional, same shape
+        Voxels to measure; default all.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 for a field that is the same everywhere.
+    """
+    values = np.asarray(field)
+    chosen = np.ones(values.shape, bool) if where is None else np.asarray(where, bool)
+    step = tuple(slice(None, None, max(1, int(length / 16 / v))) for v in voxel_size)
+    index = np.nonzero(chosen[step])
+    log_field = np.log(_values(values[step], chosen[step]))
+    log_field = log_field - log_field.mean()
+    energy = float(log_field @ log_field)
+    if energy <= log_field.size * 1e-14:
+        return 0.0
+    design = np.ones((log_field.size, 1))
+    for along, s, v in zip(index, step, voxel_size, strict=True):
+        position = (along * s.step + 0.5) * v
+        low, high = position.min() - length / 2, position.max() + length / 2
+        basis = cosines(position, low, high, 1 + int((high - low) / length))
+        design = (design[:, :, None] * basis[:, None, :]).reshape(log_field.size, -1)
+    fit = np.linalg.lstsq(design.T @ design, design.T @ log_field, rcond=1e-10)[0]
+    rest = log_field - design @ fit
+    return float(rest @ rest) / energy
 
 
 def denoised(image: ArrayLike, where: ArrayLike, sigma: float = 1.5) -> NDArray[np.float64]:

@@ -161,12 +161,12 @@ def normalise(slices: Tensor) -> Tensor:
     tensor([[0.0000, 0.5000],
             [1.0000, 1.5000]])
     """
-    x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_min(0)
-    x = x / x.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-    signal = x > 0
-    mean = x.sum((1, 2, 3), keepdim=True) / signal.sum((1, 2, 3), keepdim=True).clamp_min(1)
-    x = (x / mean.clamp_min(1e-6)).clamp_max(20)
-    return torch.cat([x, torch.log1p(x / 0.05) / 3], 1)
+    x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_min_(0)
+    x.div_(x.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny))
+    count = torch.count_nonzero(x, (1, 2, 3)).clamp_min(1)[:, None, None, None]
+    mean = x.sum((1, 2, 3), keepdim=True) / count
+    x.div_(mean.clamp_min(1e-6)).clamp_max_(20)
+    return torch.cat([x, (x / 0.05).log1p_().div_(3)], 1)
 
 
 def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = None) -> None:

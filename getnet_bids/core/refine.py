@@ -65,12 +65,15 @@ def refine_field(
         The refined field.
     """
     log_image, weight, position = sample(volume, voxel, box)
-    if int((weight > 0).sum()) < 64:
+    # All but the fit is done on the points that count alone, in a row.
+    used = torch.nonzero(weight.flatten() > 0)[:, 0]
+    if len(used) < 64:
         return basis, theta
-    field = basis.evaluate(theta, position).double()
+    share_of = weight.flatten()[used] / weight.sum()
+    log_image = log_image.flatten()[used]
+    field = on_points(theta, [basis.along(a, p, volume.device) for a, p in enumerate(position)], used)
     start = basis.length
-    total = weight.sum()
-    spread = float((((field - (field * weight).sum() / total).square() * weight).sum() / total).sqrt())
+    spread = float(((field - field @ share_of).square() @ share_of).sqrt())
     for (factor, share, iterations), least in zip(STAGES, NARROWEST, strict=True):
         width = min(max(share * spread, least), WIDEST)
         basis = Basis.over(box, start * factor)
@@ -79,13 +82,13 @@ def refine_field(
         penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS
         factored = torch.linalg.cholesky(matrix + torch.diag(penalty + 1e-9))
         for _ in range(iterations):
-            sharp = sharpened(log_image - field, weight, width)
-            right = project(weight * (log_image - sharp), b) / weight.sum()
-            theta = torch.cholesky_solve(right[:, None], factored)[:, 0].reshape(basis.count)
-            change = basis.evaluate(theta, position).double() - field
-            field = field + change
-            mean = (change * weight).sum() / weight.sum()
-            if float(((change - mean).square() * weight).sum() / weight.sum()) < TOLERANCE**2:
+            sharp = sharpened(log_image - field, share_of, width)
+            rest = torch.zeros_like(weight)
+            rest.view(-1)[used] = share_of * (log_image - sharp)
+            theta = torch.cholesky_solve(project(rest, b)[:, None], factored)[:, 0].reshape(basis.count)
+            before, field = field, on_points(theta, b, used)
+            change = field - before
+            if float((change - change @ share_of).square() @ share_of) < TOLERANCE**2:
                 break
     theta = theta.clone()
     theta[0, 0, 0] = 0
@@ -118,15 +121,21 @@ def sample(volume: Tensor, voxel: tuple[float, float, float], box: Box) -> tuple
         level.append(gaussian(points, volume.shape[axis], size, SCALE * unit, False, volume.device))
         slope.append(gaussian(points, volume.shape[axis], size, SCALE * unit, True, volume.device))
 
-    def apply(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        out = volume @ z.T
-        out = torch.einsum("jy,xyk->xjk", y, out)
-        return torch.einsum("ix,xjk->ijk", x, out).double()
+    def apply(slabs: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return (y @ (slabs @ x.T)).permute(2, 1, 0).double()
 
-    value = apply(*smooth)
-    gradient2 = sum(apply(*[slope[b] if a == b else level[b] for b in range(3)]).square() for a in range(3))
-    x, y, z = (torch.from_numpy(np.floor(p / v + ROUNDING)).long() for p, v in zip(grid, voxel, strict=True))
-    inside = volume[x.to(volume.device)][:, y.to(volume.device)][:, :, z.to(volume.device)] > 0
+    # The last axis first: it is the slowest in memory, and what is left is small.
+    lines = volume.permute(2, 1, 0).flatten(1)
+    blurred = [(m[2] @ lines).reshape(-1, volume.shape[1], volume.shape[0]) for m in (smooth, level, slope)]
+    value = apply(blurred[0], smooth[0], smooth[1])
+    gradient2 = apply(blurred[1], slope[0], level[1]).square_()
+    gradient2 += apply(blurred[1], level[0], slope[1]).square_()
+    gradient2 += apply(blurred[2], level[0], level[1]).square_()
+    nearest = [torch.from_numpy(np.floor(p / v + ROUNDING)).long() for p, v in zip(grid, voxel, strict=True)]
+    inside = volume
+    for axis in (2, 1, 0):
+        inside = inside.index_select(axis, nearest[axis].to(volume.device))
+    inside = inside > 0
     inside &= value > 0
     value = torch.where(inside, value, 1.0)
     weight = inside / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
@@ -155,6 +164,12 @@ def gaussian(
     return torch.from_numpy(bell).to(device, torch.float32)
 
 
+def on_points(theta: Tensor, b: list[Tensor], used: Tensor) -> Tensor:
+    """Evaluate a log field at some points (flat indices) of a grid, given each axis's cosines there; float64."""
+    lines = torch.einsum("xi,yj,ijk->xyk", b[0], b[1], theta)
+    return (lines @ b[2].T).flatten()[used]
+
+
 def sharpened(values: Tensor, weight: Tensor, width: float) -> Tensor:
     """Give for each log intensity what it should have been.
 
@@ -170,15 +185,14 @@ def sharpened(values: Tensor, weight: Tensor, width: float) -> Tensor:
     Tensor, shape of `values`
         The expectation of the true log intensity given the observed one (Sled et al. 1998, eq. 10-13).
     """
-    used = weight > 0
-    low = float(values[used].min())
-    count = int((float(values[used].max()) - low) / BIN) + 2
-    place = ((values - low) / BIN).clamp(0, count - 1.001)
-    left = place.floor().long()
+    low, high = (float(v) for v in values.aminmax())
+    count = int((high - low) / BIN) + 2
+    place = (values - low) / BIN
+    left = place.long().clamp_(max=count - 2)
     right_share = place - left
-    histogram = torch.zeros(count, dtype=torch.float64, device=values.device)
-    histogram.index_add_(0, left[used], (weight * (1 - right_share))[used])
-    histogram.index_add_(0, (left + 1)[used], (weight * right_share)[used])
+    on_right = weight * right_share
+    histogram = torch.bincount(left, weight - on_right, count)
+    histogram[1:] += torch.bincount(left, on_right, count)[:-1]
 
     padded = 2 ** math.ceil(math.log2(count + 8 * width / BIN))
     sigma = width / (2 * math.sqrt(2 * math.log(2)))
@@ -195,4 +209,4 @@ def sharpened(values: Tensor, weight: Tensor, width: float) -> Tensor:
     mass = torch.fft.irfft(torch.fft.rfft(sharp) * kernel, padded)
     moment = torch.fft.irfft(torch.fft.rfft(sharp * bins) * kernel, padded)
     table = torch.where(mass > 1e-9 * mass.max(), moment / mass.clamp_min(1e-30), bins)[:count]
-    return table[left] * (1 - right_share) + table[(left + 1).clamp_max(count - 1)] * right_share
+    return table[left] + torch.diff(table, append=table[-1:])[left] * right_share

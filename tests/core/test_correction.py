@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
+import torch
 
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core import correction
+from getnet_bids.core.basis import cosines
+from getnet_bids.core.correction import Options, correct_volume, gain_field
+from getnet_bids.core.fusion import Basis
+from getnet_bids.core.geometry import Box
 from getnet_bids.core.metrics import field_error, relative_mae
 from getnet_bids.core.network import load_weights
 from getnet_bids.weights import default_weights
@@ -55,6 +60,38 @@ def test_order_and_direction_of_axes_do_not_matter(network, shaded, result):
     turned = correct_volume(shaded.transpose(2, 0, 1)[::-1], VOXEL, network)
     back = turned.field[::-1].transpose(1, 2, 0)
     assert field_error(back, result.field, result.foreground) < 0.01
+
+
+@pytest.mark.parametrize("lay", [np.ascontiguousarray, np.asfortranarray, lambda x: np.repeat(x, 2, 1)[:, ::2]])
+def test_memory_order_changes_no_bit_and_the_image_is_left_alone(network, shaded, result, lay):
+    image = lay(shaded)
+    image.flags.writeable = False
+    done = correct_volume(image, VOXEL, network)
+    np.testing.assert_array_equal(image, shaded)
+    np.testing.assert_array_equal(done.field, result.field)
+    np.testing.assert_array_equal(done.corrected, result.corrected)
+    # As files are written: no copy then.
+    assert done.field.flags.f_contiguous
+    assert done.corrected.flags.f_contiguous
+
+
+@pytest.mark.parametrize("slab", [1, 5000, 2**30])
+def test_the_field_in_slabs_is_the_sum_of_cosines(monkeypatch, slab):
+    monkeypatch.setattr(correction, "SLAB", slab)
+    shape, voxel = (30, 22, 26), (4.0, 6.0, 5.0)
+    rng = np.random.default_rng(0)
+    basis = Basis.over(Box((10.0, 10.0, 10.0), (100.0, 110.0, 90.0)), 70.0)
+    theta = rng.normal(0, 0.1, basis.count)
+    chosen = np.zeros(shape, bool)
+    chosen[5:20, 4:15, 6:18] = rng.random((15, 11, 12)) > 0.5
+    found = gain_field(basis, torch.from_numpy(theta), voxel, torch.from_numpy(chosen)).numpy()
+    axes = [
+        cosines((np.arange(n) + 0.5) * v, low, high, count)
+        for n, v, low, high, count in zip(shape, voxel, basis.low, basis.high, basis.count, strict=True)
+    ]
+    log = np.einsum("xi,yj,zk,ijk->xyz", *axes, theta)
+    expected = np.exp(np.clip(log, log[chosen].min(), log[chosen].max()) - log[chosen].mean())
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
 
 
 def test_voxel_size_alone_changes_nothing(network, shaded, result):

@@ -24,6 +24,13 @@ def test_scale_does_not_matter():
     assert torch.equal(find_foreground(image * 4096, VOXEL), find_foreground(image, VOXEL))
 
 
+def test_memory_order_does_not_matter():
+    image = head()
+    found = [find_foreground(torch.from_numpy(lay(image)), VOXEL) for lay in (np.ascontiguousarray, np.asfortranarray)]
+    assert found[0].shape == image.shape
+    assert torch.equal(*found)
+
+
 def test_without_background_nearly_all_is_signal():
     image = torch.from_numpy(np.random.default_rng(0).uniform(0.5, 1.5, SHAPE).astype(np.float32))
     assert find_foreground(image, VOXEL).float().mean() > 0.99

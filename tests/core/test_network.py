@@ -70,3 +70,19 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"no weights")
     with pytest.raises(ValueError, match="not the weights of a GetNet"):
         load_weights(tmp_path / "w.safetensors")
+
+
+def test_normalise_is_what_it_says_and_leaves_the_slices_alone():
+    rng = np.random.default_rng(0)
+    slices = rng.normal(1, 2, (3, 1, 16, 16)) * np.array([1e-30, 1.0, 1e30])[:, None, None, None]
+    slices[0, 0, 3, 3], slices[1, 0, 4, 4], slices[2, 0, 5, 5] = np.nan, np.inf, -np.inf
+    slices[1, 0, 0, 0] = 500  # over 20 means
+    given = torch.from_numpy(slices.astype(np.float32))
+    before = given.clone()
+    found = normalise(given).double().numpy()
+    assert torch.equal(given.nan_to_num(7), before.nan_to_num(7))
+    usable = np.where(np.isfinite(slices) & (slices > 0), slices, 0)
+    means = np.array([s[s > 0].mean() for s in usable])[:, None, None, None]
+    expected = np.minimum(usable / means, 20)
+    np.testing.assert_allclose(found[:, :1], expected, rtol=1e-5)
+    np.testing.assert_allclose(found[:, 1:], np.log1p(expected / 0.05) / 3, rtol=1e-5)

@@ -1,0 +1,280 @@
+"""What benchmarks/speed.py measures, one function a process: python benchmarks/speed_work.py NAME VALUE ...
+
+Each prints a JSON object as its last line; {"missing": ...} where it needs what is not installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Result = dict[str, Any]
+PEAK, REACHED = 990e12, 0.25
+"""Multiply-adds count twice: bfloat16 operations a second of an H200, dense, by its data sheet, and the share that
+small convolutions are taken to reach."""
+MEMORY, LAUNCH = 4.8e12 * 0.6, 6e-6
+"""Bytes a second (60 % of the data sheet's) and seconds that launching one operation takes."""
+PASSES = 24
+"""Times that the volume's float32 size is read or written outside of the network; counted in core/correction.py."""
+
+
+def head(shape: tuple[int, ...]) -> NDArray[np.int16]:
+    """Make a head that fills a grid: scalp, skull, folded gray and white matter; a field, Rician noise of 3 %."""
+    rng = np.random.default_rng(2019)
+    x, y, z = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
+    x, y = x[:, None], y[None]
+    out = np.empty(shape, np.int16, order="F")
+    for k, height in enumerate(z):
+        radius = (x / 0.85) ** 2 + (y / 0.92) ** 2 + (height / 0.9) ** 2
+        folds = 0.07 * np.sin(19 * x) * np.sin(17 * y) * np.sin(18 * height)
+        level = np.select(
+            [radius > 1, radius > 0.88, radius > 0.8, radius > 0.6 + folds, radius > 0.06],
+            [0.0, 0.8, 0.05, 0.65, 1.0],
+            0.25,
+        )
+        gain = np.exp(0.25 * x - 0.2 * y * height + 0.15 * np.cos(2 * height))
+        noise = rng.normal(0, 0.03, (2, *level.shape))
+        out[:, :, k] = 1000 * np.hypot(level * gain + noise[0], noise[1])
+    return out
+
+
+def load(path: str) -> NDArray[np.float32]:
+    """Read a volume."""
+    from getnet_bids.images import magnitudes, read
+
+    return magnitudes(read(path))
+
+
+def make(path: str, *shape: str) -> Result:
+    """Write a head's file: int16, 1 mm."""
+    import nibabel as nib
+
+    image = nib.Nifti1Image(head(tuple(map(int, shape))), np.eye(4))
+    image.header.set_xyzt_units("mm")
+    image.to_filename(path)
+    return {}
+
+
+def floor(threads: str, image: str, *made: str) -> Result:
+    """Read one file and write those that were made of it, as fast as can be; seconds an image in a steady state."""
+    from isal import isal_zlib
+
+    from getnet_bids.images import LEVEL
+
+    count, folder = 12, Path(image).parent
+    data = [isal_zlib.decompress(Path(path).read_bytes(), 31) for path in made]
+
+    def read(_: int) -> None:
+        np.frombuffer(isal_zlib.decompress(Path(image).read_bytes(), 31), np.int16)
+
+    def write(i: int) -> None:
+        packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, 31)
+        view = memoryview(data[i % len(data)])
+        with open(folder / f"floor-{i}", "wb") as file:
+            for start in range(0, len(view), 1 << 20):
+                file.write(packer.compress(view[start : start + (1 << 20)]))
+            file.write(packer.flush())
+        os.unlink(folder / f"floor-{i}")
+
+    with ThreadPoolExecutor(int(threads)) as pool:
+        began = time.perf_counter()
+        tasks = [pool.submit(read, i) for i in range(count)]
+        tasks += [pool.submit(write, i) for i in range(count * len(data))]
+        for task in tasks:
+            task.result()
+        return {"seconds": (time.perf_counter() - began) / count}
+
+
+def rival_files(name: str, image: str, folder: str) -> Result:
+    """Read, correct by N4 and write the corrected image and its field, with a rival's own means."""
+    corrected, field = f"{folder}/rival.nii.gz", f"{folder}/rival-field.nii.gz"
+    began = time.perf_counter()
+    if name == "antspyx":
+        import ants
+
+        began = time.perf_counter()
+        read = ants.image_read(image)
+        loaded = time.perf_counter()
+        done = ants.n4_bias_field_correction(read)
+        arrays = time.perf_counter() - loaded
+        ants.image_write(done, corrected)
+        ants.image_write(read / (done + (done == 0)), field)
+        note = f"antspyx {ants.__version__}, defaults"
+    else:
+        import SimpleITK as sitk  # noqa: N813
+
+        began = time.perf_counter()
+        read = sitk.ReadImage(image, sitk.sitkFloat32)
+        loaded = time.perf_counter()
+        mask = sitk.OtsuThreshold(read, 0, 1, 200)
+        shrunk = [sitk.Shrink(x, [4] * 3) for x in (read, mask)]
+        n4 = sitk.N4BiasFieldCorrectionImageFilter()
+        n4.Execute(*shrunk)
+        gain = sitk.Exp(sitk.Cast(n4.GetLogBiasFieldAsImage(read), sitk.sitkFloat32))
+        done = read / gain
+        arrays = time.perf_counter() - loaded
+        sitk.WriteImage(done, corrected)
+        sitk.WriteImage(gain, field)
+        note = f"SimpleITK {sitk.Version.VersionString()}, its guide's: Otsu's mask, shrunk by 4"
+    return {"seconds": time.perf_counter() - began, "arrays": arrays, "note": note}
+
+
+def n4ax(image: str) -> Result:
+    """Correct by n4ax, compiled, its defaults."""
+    from n4ax import n4
+
+    volume = load(image)
+    began = time.perf_counter()
+    np.asarray(n4(volume))
+    first = time.perf_counter() - began
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        np.asarray(n4(volume))
+        seconds.append(time.perf_counter() - began)
+    return {"seconds": statistics.median(seconds), "first": first}
+
+
+def ours(threads: str, image: str, repeats: str) -> Result:
+    """Correct a volume in memory; also gives where the time goes."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command lines do
+    import torch
+
+    from getnet_bids.core import correction
+    from getnet_bids.weights import load_network
+
+    torch.set_num_threads(int(threads))
+    volume, network = load(image), load_network(device="cpu")
+    voxel = (1.0, 1.0, 1.0)
+    correction.correct_volume(volume, voxel, network)
+    seconds, processor = [], []
+    for _ in range(int(repeats)):
+        began, used = time.perf_counter(), time.process_time()
+        correction.correct_volume(volume, voxel, network)
+        seconds.append(time.perf_counter() - began)
+        processor.append(time.process_time() - used)
+    median = statistics.median(seconds)
+    stages = staged(correction, network, volume)
+    return {"seconds": median, "processor": statistics.median(processor), "stages": stages}
+
+
+def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[str, float]:
+    """Correct once more with a clock around each stage; seconds of each."""
+    spent: dict[str, float] = {}
+
+    def clocked(stage: str, function: Callable) -> Callable:
+        def run(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*given, **named)
+            spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - began
+            return result
+
+        return run
+
+    def clocked_slices(*given: Any) -> Iterator:
+        slices = plain(*given)
+        following = clocked("slices", lambda: next(slices, None))
+        while (batch := following()) is not None:
+            yield batch
+
+    plain = correction.slices_of
+    correction.slices_of = clocked_slices
+    network.log_gain = clocked("network", network.log_gain)
+    names = {"foreground": "find_foreground", "fusion": "fuse", "refinement": "refine_field", "field": "gain_field"}
+    for stage, name in names.items():
+        setattr(correction, name, clocked(stage, getattr(correction, name)))
+    began = time.perf_counter()
+    correction.correct_volume(volume, (1.0, 1.0, 1.0), network)
+    return {**spent, "the rest": time.perf_counter() - began - sum(spent.values())}
+
+
+def gpu(image: str) -> Result:
+    """Correct a volume that lies on a GPU already; without one, estimate it and say of what."""
+    import torch
+
+    from getnet_bids.core import correction, foreground
+    from getnet_bids.weights import load_network
+
+    there = torch.cuda.is_available()
+    network, voxel, options = load_network(device="auto"), (1.0, 1.0, 1.0), correction.Options()
+    volume = torch.from_numpy(correction.scaled(load(image))).to(next(network.parameters()).device)
+
+    def correct() -> Any:
+        chosen = foreground.find_foreground(volume, voxel)
+        basis, theta = correction.estimate_log_field(volume * chosen, voxel, network, None, options)
+        return volume / correction.gain_field(basis, theta, voxel, chosen)
+
+    size = "x".join(map(str, volume.shape))
+    if there:
+        times = []
+        for _ in range(13):
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            correct()
+            torch.cuda.synchronize()
+            times.append(time.perf_counter() - began)
+        name = torch.cuda.get_device_name()
+        peak = torch.cuda.max_memory_allocated() / 2**20
+        median = 1e3 * statistics.median(times[3:])
+        return {"figures": [(f"{size}, tensors on the device", median, "ms", f"{name}; {peak:.0f} MB at most")]}
+
+    macs = 0
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+
+            def count(layer: Any, given: Any, out: torch.Tensor) -> None:
+                nonlocal macs
+                macs += out.numel() * layer.weight[0].numel()
+
+            layer.register_forward_hook(count)
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        correct()
+    # Views and allocations launch nothing.
+    idle = ("view", "empty", "as_strided", "expand", "permute", "transpose", "slice", "select", "unsqueeze", "detach")
+    launched = sum(
+        event.count
+        for event in profiled.key_averages()
+        if event.key.startswith("aten::") and event.self_cpu_time_total > 0 and not any(w in event.key for w in idle)
+    )
+    began = time.process_time()
+    blocks = np.random.default_rng(0).random((60, 60, 60), dtype=np.float32)
+    foreground.thresholds(blocks, blocks / 9)
+    foreground.whole(blocks > 0.3)
+    host = time.process_time() - began
+    parts = {
+        "network": 2 * macs / (PEAK * REACHED),
+        "volume": PASSES * volume.numel() * 4 / MEMORY,
+        "launches": launched * LAUNCH,
+        "blocks on the processor": host,
+    }
+    notes = {
+        "network": f"{macs / 1e9:.0f} GMAC at {REACHED:.0%} of an H200's bfloat16 peak",
+        "volume": f"{PASSES} passes of {volume.numel() * 4 / 1e6:.0f} MB at 60% of an H200's bandwidth",
+        "launches": f"{launched} operations of {LAUNCH * 1e6:.0f} us each",
+        "blocks on the processor": "foreground's thresholds and pieces, measured here",
+    }
+    figures = [(f"ESTIMATE, {what}", 1e3 * parts[what], "ms", notes[what]) for what in parts]
+    total = 1e3 * sum(parts.values())
+    return {"figures": [*figures, (f"ESTIMATE, {size}, tensors on the device", total, "ms", "no GPU to measure on")]}
+
+
+FUNCTIONS: dict[str, Callable[..., Result]] = {f.__name__: f for f in (make, floor, rival_files, n4ax, ours, gpu)}
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(FUNCTIONS[sys.argv[1]](*sys.argv[2:])))
+    except ImportError as error:
+        print(json.dumps({"missing": str(error)}))
