@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py constraints.txt
 
-.PHONY: demo test check lint docs clean
+.PHONY: demo test check lint docs clean image-test lock
 
 demo: $(VENV)/.package
 	$(BIN)/getnet-demo
@@ -33,3 +33,12 @@ $(VENV)/.package $(VENV)/.all: $(SOURCES)
 
 clean:
 	rm -rf $(VENV) demo-output build *.egg-info
+
+# The image, built and run as clusters do: BASE=, TORCH_INDEX=, DATA=, ... as containers/image-test.sh tells.
+image-test:
+	containers/image-test.sh
+
+# The versions in the image: those of this environment, in which the tests passed.
+lock: $(VENV)/.all
+	$(BIN)/python containers/lock.py > containers/lock.txt.new
+	mv containers/lock.txt.new containers/lock.txt

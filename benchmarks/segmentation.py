@@ -21,7 +21,7 @@ from tqdm import tqdm
 from getnet_bids import correct
 from getnet_bids.core.gain import smooth_log_gain, with_spread
 from getnet_bids.interfaces import TissueSegmentation
-from getnet_bids.training.brainweb import RELAXATION, TISSUES, read_labels, t1w_signal, to_1mm
+from getnet_bids.training.heads import read_heads
 
 NOISE, SPREAD = 0.03, 0.1
 COLUMNS = ["model", "brain", "CSF", "GM", "WM"]
@@ -29,13 +29,9 @@ COLUMNS = ["model", "brain", "CSF", "GM", "WM"]
 
 def head(path: Path) -> tuple[nib.Nifti1Image, dict[str, np.ndarray]]:
     """Simulate a head; gives the image (x, y, z) and the true tissues."""
-    labels = read_labels(path).transpose(2, 1, 0)
-    signal = np.zeros(12, np.float32)
-    for label, (_, *relaxation) in RELAXATION.items():
-        signal[label] = t1w_signal(*relaxation)
-    original = 1000 * to_1mm(signal[labels] / signal[TISSUES["WM"]])
-    shares = {name: to_1mm((labels == label).astype(np.float32)) for name, label in TISSUES.items()}
-    truth = {name: share > 0.5 for name, share in shares.items()} | {"brain": sum(shares.values()) > 0.5}
+    simulated = read_heads(path, ["T1w"])["T1w"]
+    original = 1000 * simulated.original
+    truth = {name: share > 0.5 for name, share in simulated.shares.items()} | {"brain": simulated.brain}
     seed = int(path.name[7:9])
     field = smooth_log_gain(original.shape, torch.tensor([0.4]), torch.Generator().manual_seed(seed))
     gain = with_spread(field, torch.from_numpy(truth["brain"])[None], torch.tensor([SPREAD]))[0].exp().numpy()

@@ -1,4 +1,4 @@
-"""BrainWeb's anatomical models as T1-weighted slices with known tissues.
+"""BrainWeb's anatomical models: their labels, what signal they give, and T1-weighted slices with known tissues.
 
 The models (Aubert-Broche et al., NeuroImage 2006) label each voxel of a head; the signal of each label follows from
 its published relaxation times. `subjectNN_crisp_v.mnc.gz` can be had from https://brainweb.bic.mni.mcgill.ca.
@@ -21,19 +21,22 @@ from getnet_bids.core.network import SLICE
 SHAPE = (362, 434, 362)
 """Of a model, axes z, y, x; voxels of 0.5 mm."""
 RELAXATION = {
-    1: ("CSF", 2569, 58, 1.00),
-    2: ("GM", 833, 69, 0.86),
-    3: ("WM", 500, 61, 0.77),
-    4: ("fat", 350, 58, 1.00),
-    5: ("muscle", 900, 30, 1.00),
-    6: ("skin", 900, 30, 1.00),
-    8: ("vessels", 900, 30, 0.70),
-    9: ("connective", 500, 61, 0.77),
-    10: ("dura", 900, 30, 0.70),
-    11: ("marrow", 350, 58, 0.80),
+    1: ("CSF", 2569, 329, 58, 1.00),
+    2: ("GM", 833, 83, 69, 0.86),
+    3: ("WM", 500, 70, 61, 0.77),
+    4: ("fat", 350, 70, 58, 1.00),
+    5: ("muscle", 900, 47, 30, 1.00),
+    6: ("skin", 900, 47, 30, 1.00),
+    8: ("vessels", 900, 47, 30, 0.70),
+    9: ("connective", 500, 70, 61, 0.77),
+    10: ("dura", 900, 47, 30, 0.70),
+    11: ("marrow", 350, 70, 58, 0.80),
 }
-"""Label: tissue, T1 ms, T2* ms, proton density (BrainWeb's table; muscle's for tissues it does not list). What is
-not here, air and bone, gives no signal."""
+"""Label: tissue, T1 ms, T2 ms, T2* ms, proton density (BrainWeb's table; muscle's for tissues it does not list).
+What is not here, air and bone, gives no signal."""
+ECHO = {"T2w": 120.0, "PDw": 35.0}
+"""TE of the spin echoes, ms; TR is 3300 ms (BrainWeb's)."""
+CONTRASTS = ("T1w", *ECHO)
 TISSUES = {"CSF": 1, "GM": 2, "WM": 3}
 
 
@@ -48,6 +51,50 @@ def t1w_signal(t1: float, t2star: float, density: float) -> float:
     """
     e1, angle = math.exp(-18 / t1), math.radians(30)
     return density * math.sin(angle) * (1 - e1) / (1 - math.cos(angle) * e1) * math.exp(-10 / t2star)
+
+
+def spin_echo_signal(t1: float, t2: float, density: float, te: float) -> float:
+    """Signal of a spin echo, TR 3300 ms.
+
+    Examples
+    --------
+    >>> white, gray = spin_echo_signal(500, 70, 0.77, te=120), spin_echo_signal(833, 83, 0.86, te=120)
+    >>> round(gray / white, 2)
+    1.44
+    """
+    return density * (1 - math.exp(-3300 / t1)) * math.exp(-te / t2)
+
+
+def signals(contrast: str) -> NDArray[np.float32]:
+    """Give the signal of each label; that of the brightest of CSF, GM and WM is 1.
+
+    Parameters
+    ----------
+    contrast : {"T1w", "T2w", "PDw"}
+
+    Returns
+    -------
+    ndarray, shape (12,)
+
+    Raises
+    ------
+    ValueError
+        There is no such contrast.
+
+    Examples
+    --------
+    >>> signals("T1w")[[0, TISSUES["WM"]]].tolist()
+    [0.0, 1.0]
+    """
+    if contrast not in CONTRASTS:
+        raise ValueError(f"there is no contrast {contrast!r}; there are {', '.join(CONTRASTS)}")
+    signal = np.zeros(12)
+    for label, (_, t1, t2, t2star, density) in RELAXATION.items():
+        if contrast in ECHO:
+            signal[label] = spin_echo_signal(t1, t2, density, ECHO[contrast])
+        else:
+            signal[label] = t1w_signal(t1, t2star, density)
+    return (signal / max(signal[label] for label in TISSUES.values())).astype(np.float32)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
@@ -115,10 +162,7 @@ def slices_of_model(path: Path, least: float = 0.05) -> Iterator[HeadSlice]:
     HeadSlice
     """
     labels = read_labels(path)
-    signal = np.zeros(12, np.float32)
-    for label, (_, *relaxation) in RELAXATION.items():
-        signal[label] = t1w_signal(*relaxation)
-    head = to_1mm(signal[labels] / signal[TISSUES["WM"]])
+    head = to_1mm(signals("T1w")[labels])
     tissues = {name: to_1mm((labels == label).astype(np.float32)) > 0.5 for name, label in TISSUES.items()}
     for axis, plane in enumerate(("axial", "coronal", "sagittal")):
         for i in range(head.shape[axis]):

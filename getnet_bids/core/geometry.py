@@ -19,7 +19,7 @@ from .network import CELL, CELLS, SLICE
 
 FILL = 0.9
 """Share of the slice's side that the object's longest extent fills."""
-SLICES = 32
+SLICES = 24
 """Slices along the object's longest extent; a head gets one about every 7 mm."""
 ROUNDING = 1e-6
 """Added before a position is rounded down, so that the unit of length does not decide what lies on a border."""

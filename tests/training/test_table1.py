@@ -41,7 +41,7 @@ def test_signals_are_brainwebs() -> None:
     e1 = np.exp(-18 / 500)
     expected = 0.77 * 0.5 * (1 - e1) / (1 - np.sqrt(3) / 2 * e1) * np.exp(-10 / 61)
     assert t1w_signal(500, 61, 0.77) == pytest.approx(expected)
-    csf, gray, white = (t1w_signal(*brainweb.RELAXATION[i][1:]) for i in (1, 2, 3))
+    csf, gray, white = brainweb.signals("T1w")[1:4]
     assert csf < gray < white
 
 
