@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 
@@ -151,7 +150,6 @@ def test_an_index_that_fails_leaves_nothing_that_looks_whole(tree, tmp_path, mon
     ],
 )
 def test_queries_that_cannot_be_asked(tree, tmp_path, query, said):
-    logging.disable(logging.CRITICAL)
     with pytest.raises(ValueError, match="query") as caught:
         taken(tree, {"t1w": query}, tmp_path)
     assert said in str(caught.value)
