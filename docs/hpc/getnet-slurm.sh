@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Correct a BIDS dataset as a SLURM array, some subjects a task, then gather the group's measures in a job that waits
+# for it. Run it again to go on after whatever happened: only subjects that are not done are submitted.
+#
+#   getnet-slurm.sh [-n N] [-s "OPTIONS"] [-g "OPTIONS"] [-c "COMMAND"] [-l FILE] [-j FOLDER] BIDS OUT [OPTION ...]
+#
+#   -n N          subjects a task (default: 25, or as many as it takes to have at most 1000 tasks)
+#   -s "OPTIONS"  for sbatch, of the tasks: "--partition=gpu --gres=gpu:1 --cpus-per-task=4 --time=2:00:00"
+#   -g "OPTIONS"  for sbatch, of the group job
+#   -c "COMMAND"  what runs getnet-bids: "apptainer run --cleanenv --nv -B /data /images/getnet_bids.sif"
+#   -l FILE       of subject labels: those alone
+#   -j FOLDER     for job scripts and logs, a new one in it each time; all nodes must see it (default: ./getnet-jobs)
+#   OPTION ...    of getnet-bids, for all tasks
+set -euo pipefail
+
+fail() { echo "getnet-slurm.sh: $*" >&2; exit 64; }
+
+size='' task_options=() group_options=() command='' list='' jobs=getnet-jobs
+while getopts n:s:g:c:l:j: flag; do
+    case $flag in
+    n) size=$OPTARG ;;
+    s) read -ra task_options <<< "$OPTARG" ;;
+    g) read -ra group_options <<< "$OPTARG" ;;
+    c) command=$OPTARG ;;
+    l) list=$OPTARG ;;
+    j) jobs=$OPTARG ;;
+    *) fail "see the head of $0" ;;
+    esac
+done
+shift $((OPTIND - 1))
+[ $# -ge 2 ] || fail "needs a dataset and an output folder; see the head of $0"
+bids=$(realpath "$1") out=$(realpath -m "$2")
+shift 2
+for option; do
+    case $option in
+    --participant[-_]label*) fail "give subjects with -l FILE: a task has its own --participant-label" ;;
+    participant | group) fail "leave out '$option': both levels are run" ;;
+    esac
+done
+command -v sbatch > /dev/null || fail "there is no sbatch here"
+# By its whole path, so that the tasks need no environment.
+if [ -z "$command" ]; then
+    program=$(command -v getnet-bids) || fail "there is no getnet-bids here; give -c"
+    command=$(printf %q "$program")
+fi
+
+folder=$(realpath -m "$jobs/$(date +%Y%m%dT%H%M%S)-$$")
+mkdir -p "$folder"
+sh -c "$command"' "$@"' sh "$bids" "$out" participant --dry-run ${list:+--participant-label "$list"} "$@" \
+    > "$folder/jobs.tsv"
+awk -F '\t' '
+    NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+    $column["state"] != "done" { subject = $column["source"]; sub("/.*", "", subject); print subject }
+' "$folder/jobs.tsv" | sort -u > "$folder/subjects.txt"
+count=$(wc -l < "$folder/subjects.txt")
+
+quoted() { [ $# -eq 0 ] || printf ' %q' "$@"; }
+job_script() { # job_script LOG ARGUMENTS: a script that can be given to sbatch again, as it stands
+    cat << SCRIPT
+#!/bin/bash
+#SBATCH --job-name=getnet-bids
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=4G
+#SBATCH --requeue
+#SBATCH --output="$folder/$1"
+exec $command$(quoted "$bids" "$out") $2
+SCRIPT
+}
+# The dollars below are for the task.
+# shellcheck disable=SC2016
+chunk=$(quoted "$folder/chunk-")'$(printf %04d "$SLURM_ARRAY_TASK_ID")' threads='"${SLURM_CPUS_PER_TASK:-1}"'
+job_script %A_%a.log "participant --participant-label$chunk --nprocs $threads$(quoted "$@")" > "$folder/task.sh"
+job_script %j_group.log group > "$folder/group.sh"
+
+after=()
+if [ "$count" -gt 0 ]; then
+    [ -n "$size" ] || size=$((count > 25000 ? (count + 999) / 1000 : 25))
+    split -l "$size" -d -a 4 "$folder/subjects.txt" "$folder/chunk-"
+    last=$(((count + size - 1) / size - 1))
+    array=$(sbatch --parsable --array="0-$last" "${task_options[@]}" "$folder/task.sh")
+    after=(--dependency="afterany:${array%%;*}")
+    echo "array ${array%%;*}: $count subjects in $((last + 1)) tasks"
+else
+    echo "all subjects are done"
+fi
+group=$(sbatch --parsable "${after[@]}" "${group_options[@]}" "$folder/group.sh")
+echo "group ${group%%;*}"
+echo "scripts and logs: $folder"

@@ -1,0 +1,69 @@
+"""Tasks that begin at the same moment on one output folder do not get in each other's way."""
+
+import json
+import multiprocessing
+import secrets
+import subprocess
+import sys
+import time
+
+from getnet_bids.bids.dataset import check_output, prepare_output
+from getnet_bids.bids.status import RunLog
+
+TASKS = 12
+
+
+def begin(raw, out, barrier, problems):
+    """What a task does to an output folder before its first image."""
+    try:
+        barrier.wait()
+        if problem := check_output(raw, out):
+            problems.put(problem)
+        prepare_output(raw, out)
+        RunLog(out / "logs").add("sub-01/anat/sub-01_T1w.nii.gz", "done")
+    except BaseException as error:
+        problems.put(repr(error))
+
+
+def test_the_beginnings_of_many_tasks_do_not_clash(make_dataset, tmp_path):
+    raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz")
+    spawned = multiprocessing.get_context("fork")
+    for attempt in range(5):
+        out = tmp_path / f"out-{attempt}"
+        barrier, problems = spawned.Barrier(TASKS), spawned.SimpleQueue()
+        tasks = [spawned.Process(target=begin, args=(raw, out, barrier, problems)) for _ in range(TASKS)]
+        for task in tasks:
+            task.start()
+        for task in tasks:
+            task.join()
+        assert problems.empty(), problems.get()
+        assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+        assert len(list((out / "logs").glob("*/status.tsv"))) == TASKS
+        assert [path.name for path in out.rglob(".*")] == [".bidsignore"]
+
+
+def test_two_tasks_of_one_second_and_one_random_number_have_a_folder_of_logs_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda form: "20260101T000000")
+    numbers = iter(["0007", "0007", "0007", "0008"])
+    monkeypatch.setattr(secrets, "token_hex", lambda size: next(numbers))
+    assert [RunLog(tmp_path).folder.name[-4:] for _ in range(2)] == ["0007", "0008"]
+
+
+def test_one_process_a_gpu_shares_out_the_subjects(make_dataset, tmp_path):
+    """The one-liner of docs/hpc.rst, with two workers on the CPU in the GPUs' place."""
+    subjects = ["sub-01", "sub-02"]
+    raw = make_dataset(*(f"{subject}/anat/{subject}_T1w.nii.gz" for subject in subjects))
+    out = tmp_path / "out"
+    program = f"{sys.executable} -m getnet_bids.cli.app"
+    line = (
+        f"ls -d {raw}/sub-* | xargs -n 1 basename | xargs -P 2 -n 1 --process-slot-var=GPU sh -c '"
+        f'echo "$GPU $@"; CUDA_VISIBLE_DEVICES=$GPU exec {program} {raw} {out} participant --nprocs 1 '
+        '--participant-label "$@"\' getnet'
+    )
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shared = sorted(text.split() for text in done.stdout.splitlines())
+    assert {gpu for gpu, *_ in shared} == {"0", "1"}
+    assert sorted(subject for _, *chunk in shared for subject in chunk) == subjects
+    assert len(list(out.glob("sub-*/anat/*_desc-preproc_T1w.json"))) == 2
+    assert len(list((out / "logs").glob("*/status.tsv"))) == 2
