@@ -1,0 +1,118 @@
+"""The corrections that benchmarks/accuracy.py compares: an image in, its gain field out."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from getnet_bids import core
+from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.foreground import find_foreground
+from getnet_bids.interfaces import N4Correction
+from getnet_bids.interfaces.n4_backends import antspyx_field
+from getnet_bids.weights import default_weights, load_network
+
+Volume = NDArray[np.float32]
+N4_BEST: dict[str, Any] = {"bspline_fitting_distance": 150.0, "shrink_factor": 4, "n_iterations": [50] * 4}
+"""The best of those that benchmarks/README.rst tells of; with the foreground as its mask."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A correction.
+
+    Parameters
+    ----------
+    run : callable
+        Takes an image and the size of its voxels, mm; gives the field.
+    fingerprint : str
+        Changes with all that changes its results.
+    ours : bool
+        Whether it is told how it does with what it has corrected.
+    """
+
+    run: Callable[[Volume, tuple[float, ...]], Volume]
+    fingerprint: str
+    ours: bool = False
+
+
+def no_field(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
+    """Correct nothing."""
+    return np.ones_like(image)
+
+
+def n4(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
+    """N4 as antspyx has it by default."""
+    return antspyx_field(image, list(voxel_size), None, None, N4Correction().inputs)
+
+
+def n4_in_foreground(image: Volume, voxel_size: tuple[float, ...], settings: dict[str, Any] | None = None) -> Volume:
+    """N4 in the foreground, with some settings."""
+    mask = find_foreground(torch.from_numpy(image), (voxel_size[0], voxel_size[1], voxel_size[2])).numpy()
+    return antspyx_field(image, list(voxel_size), mask, None, N4Correction(**(settings or N4_BEST)).inputs)
+
+
+def n4ax(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
+    """N4 in JAX, by its own defaults."""
+    from n4ax import n4 as correct
+
+    log_field = correct(image, return_bias=True)[1]
+    return np.exp(np.asarray(log_field, np.float32))
+
+
+def getnet(weights: Path | None, device: str, options: Options) -> Callable[[Volume, tuple[float, ...]], Volume]:
+    """Make a method of GetNet with some options."""
+
+    def run(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
+        return correct_volume(image, voxel_size, load_network(weights, device), options=options).field
+
+    return run
+
+
+def make_methods(weights: Path | None = None, device: str = "cpu") -> dict[str, Method]:
+    """Give all methods by their short names."""
+    alone, default = Options(refine=False), Options()
+    antspyx = f"antspyx {version('antspyx')}"
+    best = f"{antspyx} foreground {json.dumps(N4_BEST, sort_keys=True)}"
+    return {
+        "input": Method(no_field, "1"),
+        "n4": Method(n4, antspyx),
+        "n4-best": Method(n4_in_foreground, best),
+        "n4ax": Method(n4ax, f"n4ax {version('n4ax')}"),
+        "getnet-alone": Method(getnet(weights, device, alone), fingerprint(weights, device, alone), ours=True),
+        "getnet": Method(getnet(weights, device, default), fingerprint(weights, device, default), ours=True),
+    }
+
+
+def missing(method: str) -> str | None:
+    """Tell why a method cannot run here, if it cannot."""
+    if method == "n4ax" and importlib.util.find_spec("n4ax") is None:
+        return "n4ax is not installed (python -m pip install --ignore-requires-python --no-deps n4ax; and jax)"
+    return None
+
+
+def version(package: str) -> str:
+    """Give the version of a package, or none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def fingerprint(weights: Path | None, device: str, options: Options) -> str:
+    """Give a hash of the weights, the options and the code of GetNet's core."""
+    digest = hashlib.sha256((weights or default_weights()).read_bytes())
+    digest.update(f"{options} {device}".encode())
+    for path in sorted(Path(core.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

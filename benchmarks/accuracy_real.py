@@ -1,0 +1,88 @@
+"""Real images, which have no truth: how even each tissue is after each correction, and how smooth the fields are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from accuracy_methods import Method
+
+from getnet_bids import images
+from getnet_bids.bids.discovery import Source, find_images
+from getnet_bids.core import metrics
+from getnet_bids.core.correction import HEAD, SMOOTHNESS
+from getnet_bids.core.geometry import Box
+from getnet_bids.interfaces import TissueSegmentation
+from getnet_bids.interfaces.foreground import foreground_of
+from getnet_bids.interfaces.inhomogeneity import ENTIRE, PURE, measure, volume_like
+
+COMPARED = ("n4", "getnet")
+"""What is segmented is divided by the geometric mean of the fields of these, so that the labels favour neither."""
+COLUMNS = ("cv", "cv_noise_controlled", "cjv", "cjv_noise_controlled", "field_p95_p5")
+
+
+def real_rows(datasets: list[Path], methods: dict[str, Method], folder: Path) -> Iterator[dict[str, Any]]:
+    """Measure the anatomical images of some datasets.
+
+    Parameters
+    ----------
+    datasets : list of Path
+        In BIDS; volumes only.
+    methods : dict of Method
+        By short name.
+    folder : Path
+        Fields are kept there, and not estimated again.
+
+    Yields
+    ------
+    dict
+        One for each image, region and method.
+    """
+    for dataset in datasets:
+        for source in find_images(dataset).sources:
+            place = folder / dataset.resolve().name / str(source.name).partition(".")[0]
+            place.mkdir(parents=True, exist_ok=True)
+            for row in measure_image(source, methods, place):
+                yield {"dataset": dataset.resolve().name, "image": source.relative, **row}
+
+
+def measure_image(source: Source, methods: dict[str, Method], folder: Path) -> Iterator[dict[str, Any]]:
+    """Correct an image by all methods, segment it once, and measure."""
+    image = images.read(source.path)
+    volume = volume_like(image, str(source.path))
+    sizes = images.voxel_size(image)
+    paths = {name: kept_field(method, name, image, volume, sizes, folder) for name, method in methods.items()}
+    fields = {name: volume_like(image, str(path)) for name, path in paths.items()}
+    foreground = foreground_of(image, str(source.path))
+    regions, how = segmented(source.path, [str(paths[n]) for n in COMPARED if n in paths], folder)
+    corrected = {name: volume / field for name, field in fields.items()}
+    extent = Box.around(torch.from_numpy(foreground), (sizes[0], sizes[1], sizes[2])).extent
+    for row in measure(corrected, {ENTIRE: foreground, **regions}, fields, {}):
+        out = {"segmentation": how, "region": row["region"], "method": row["method"]}
+        out |= {column: row.get(column) for column in COLUMNS}
+        if row["region"] == ENTIRE:
+            length = SMOOTHNESS * extent / HEAD
+            out["roughness"] = metrics.roughness(fields[row["method"]], sizes, length, foreground)
+        yield out
+
+
+def kept_field(
+    method: Method, name: str, image: Any, volume: np.ndarray, sizes: tuple[float, ...], folder: Path
+) -> Path:
+    """Give the file of a method's field, made if there is none of this fingerprint."""
+    path = folder / f"{name}-{method.fingerprint.replace(' ', '_').replace('/', '_')[:60]}.nii.gz"
+    if not path.exists():
+        images.write(nib.Nifti1Image(method.run(volume, sizes).reshape(volume.shape), image.affine), path)
+    return path
+
+
+def segmented(path: Path, fields: list[str], folder: Path) -> tuple[dict[str, np.ndarray], str]:
+    """Segment an image; gives the voxels of each tissue or class, and how they were found."""
+    outputs = TissueSegmentation(input_image=str(path), bias_images=fields).run(cwd=str(folder)).outputs
+    maps = zip(outputs.tissue_names, outputs.tissue_maps, strict=True)
+    regions = {name: np.asarray(nib.load(file).dataobj) > PURE for name, file in maps}
+    return {name: region for name, region in regions.items() if region.any()}, outputs.method
