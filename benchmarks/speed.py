@@ -284,6 +284,7 @@ def main() -> None:
         for name, measure in measures.items():
             if name in args.only:
                 measure(bench, table)
+    args.out.mkdir(parents=True, exist_ok=True)
     with open(args.out / "speed.tsv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter="\t", lineterminator="\n").writerows([HEADER, *table.rows])
     if "growth" in args.only:
