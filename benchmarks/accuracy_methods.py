@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ from getnet_bids.interfaces.n4_backends import antspyx_field
 from getnet_bids.weights import default_weights, load_network
 
 Volume = NDArray[np.float32]
-N4_BEST: dict[str, Any] = {"bspline_fitting_distance": 150.0, "shrink_factor": 4, "n_iterations": [50] * 4}
-"""The best of those that benchmarks/README.rst tells of; with the foreground as its mask."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +53,10 @@ def n4(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
     return antspyx_field(image, list(voxel_size), None, None, N4Correction().inputs)
 
 
-def n4_in_foreground(image: Volume, voxel_size: tuple[float, ...], settings: dict[str, Any] | None = None) -> Volume:
-    """N4 in the foreground, with some settings."""
+def n4_in_foreground(image: Volume, voxel_size: tuple[float, ...], **settings: Any) -> Volume:
+    """N4 in the foreground, so that the air is kept out; else by default, or with some settings."""
     mask = find_foreground(torch.from_numpy(image), (voxel_size[0], voxel_size[1], voxel_size[2])).numpy()
-    return antspyx_field(image, list(voxel_size), mask, None, N4Correction(**(settings or N4_BEST)).inputs)
+    return antspyx_field(image, list(voxel_size), mask, None, N4Correction(**settings).inputs)
 
 
 def n4ax(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
@@ -83,11 +80,10 @@ def make_methods(weights: Path | None = None, device: str = "cpu") -> dict[str, 
     """Give all methods by their short names."""
     alone, default = Options(refine=False), Options()
     antspyx = f"antspyx {version('antspyx')}"
-    best = f"{antspyx} foreground {json.dumps(N4_BEST, sort_keys=True)}"
     return {
         "input": Method(no_field, "1"),
         "n4": Method(n4, antspyx),
-        "n4-best": Method(n4_in_foreground, best),
+        "n4-mask": Method(n4_in_foreground, f"{antspyx} foreground"),
         "n4ax": Method(n4ax, f"n4ax {version('n4ax')}"),
         "getnet-alone": Method(getnet(weights, device, alone), fingerprint(weights, device, alone), ours=True),
         "getnet": Method(getnet(weights, device, default), fingerprint(weights, device, default), ours=True),

@@ -15,7 +15,7 @@ Row = dict[str, str]
 NAMES = {
     "input": "input",
     "n4": "N4 (defaults)",
-    "n4-best": "N4 (best setting)",
+    "n4-mask": "N4 (foreground)",
     "n4ax": "n4ax",
     "getnet-alone": "GetNet alone",
     "getnet": "GetNet",
@@ -34,12 +34,12 @@ SUMMARY = (
 COLOURS = {
     "input": "0.6",
     "n4": "#e08214",
-    "n4-best": "#8c510a",
+    "n4-mask": "#8c510a",
     "n4ax": "#fdb863",
     "getnet-alone": "#92c5de",
     "getnet": "#2166ac",
 }
-MARKERS = {"input": "_", "n4": "s", "n4-best": "D", "n4ax": "^", "getnet-alone": "v", "getnet": "o"}
+MARKERS = {"input": "_", "n4": "s", "n4-mask": "D", "n4ax": "^", "getnet-alone": "v", "getnet": "o"}
 
 
 def number(row: Row, column: str) -> float:
