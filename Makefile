@@ -1,10 +1,11 @@
-# make demo: a small dataset, corrected.   make test: all checks and tests.   Both make .venv first.
+# make demo: a small dataset, corrected.   make test: all checks and quick tests.   make test-all: the slow ones, too.
+# All make .venv first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py constraints.txt
 
-.PHONY: demo test check lint docs clean image-test lock
+.PHONY: demo test test-all check lint docs clean image-test lock
 
 demo: $(VENV)/.package
 	$(BIN)/getnet-demo
@@ -13,6 +14,9 @@ test: check
 
 check: $(VENV)/.all lint
 	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.all lint
+	$(BIN)/python -m pytest -m ""
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check
