@@ -25,20 +25,22 @@ SMOOTHING, SCALE = 0.8, 1.0
 """Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm)."""
 TAU = 0.05
 """Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
-STAGES = ((2.0, 0.20, 30), (1.4, 0.15, 20), (1.0, 0.10, 30))
-"""Smallest half wave (in smoothnesses), kernel's full width at half maximum (in standard deviations of the network's
-log field), iterations. The network's error is about a seventh of the field, so that wider kernels would only merge
-tissues whose intensities lie near each other."""
-NARROWEST, WIDEST = (0.05, 0.04, 0.04), 0.10
-"""Least full width at half maximum in each stage, and the greatest (log)."""
+STAGES = ((2.0, 0.20, 0.05), (1.4, 0.15, 0.04), (1.0, 0.10, 0.04))
+"""Of each stage: smallest half wave (in smoothnesses), kernel's full width at half maximum (in standard deviations of
+the network's log field), and the least that this may be (log). The network's error is about a seventh of the field, so
+that wider kernels would only merge tissues whose intensities lie near each other."""
+WIDEST = 0.10
+"""The greatest full width at half maximum (log)."""
+ITERATIONS, TOLERANCE = 60, 1e-4
+"""At most so many in a stage, which ends when the field changes by less than this (standard deviation of the log)."""
+STRIDE = 1.7
+"""The field goes so many times as far as the sharpened histogram tells, since it would come near slowly."""
 WIENER = 0.01
 """Noise term of the deconvolution."""
 BIN = 0.01
 """Width of the histogram's bins (log)."""
 STIFFNESS = 1e-4
 """Weight of the roughness penalty."""
-TOLERANCE = 2e-4
-"""A stage ends when the field changes by less than this (standard deviation of the log)."""
 
 
 def refine_field(
@@ -74,18 +76,19 @@ def refine_field(
     field = on_points(theta, [basis.along(a, p, volume.device) for a, p in enumerate(position)], used)
     start = basis.length
     spread = float(((field - field @ share_of).square() @ share_of).sqrt())
-    for (factor, share, iterations), least in zip(STAGES, NARROWEST, strict=True):
+    for factor, share, least in STAGES:
         width = min(max(share * spread, least), WIDEST)
         basis = Basis.over(box, start * factor)
         b = [basis.along(a, p, volume.device) for a, p in enumerate(position)]
         matrix = normal_matrix(weight, b) / weight.sum()
         penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS
         factored = torch.linalg.cholesky(matrix + torch.diag(penalty + 1e-9))
-        for _ in range(iterations):
+        for i in range(ITERATIONS):
             sharp = sharpened(log_image - field, share_of, width)
             rest = torch.zeros_like(weight)
             rest.view(-1)[used] = share_of * (log_image - sharp)
-            theta = torch.cholesky_solve(project(rest, b)[:, None], factored)[:, 0].reshape(basis.count)
+            fitted = torch.cholesky_solve(project(rest, b)[:, None], factored)[:, 0].reshape(basis.count)
+            theta = torch.lerp(theta, fitted, STRIDE) if i else fitted
             before, field = field, on_points(theta, b, used)
             change = field - before
             if float((change - change @ share_of).square() @ share_of) < TOLERANCE**2:

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from getnet_bids.core.fusion import Basis
+from getnet_bids.core.fusion import Basis, normal_matrix, project
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.refine import gaussian, refine_field, sample, sharpened
 
@@ -36,6 +36,23 @@ def test_leaves_an_even_image_alone():
     found = refined_basis.evaluate(theta, position).numpy()
     assert found[ellipsoid(0.8) < 0].std() < 0.01
     assert found[image > 0.1].std() < 0.02
+
+
+def test_tissues_that_are_alike_are_not_taken_for_one():
+    inside, brain, white = (ellipsoid(radius) < 0 for radius in (1.0, 0.8, 0.6))
+    image = np.select([white, brain, inside], [1.0, 0.6, 0.66], 0.0) * field(0.16)  # muscle around gray matter
+    image *= 1 + 0.02 * np.random.default_rng(1).normal(size=image.shape)
+    volume = torch.from_numpy(image.astype(np.float32))
+    box = Box.around(volume > 0, VOXEL)
+    position = [(np.arange(n) + 0.5) * v for n, v in zip(image.shape, VOXEL, strict=True)]
+    basis = Basis.over(box, 100.0)
+    flat = torch.ones(volume.shape, dtype=torch.float64)
+    b = [basis.along(axis, p, volume.device) for axis, p in enumerate(position)]
+    start = project(flat * torch.from_numpy(np.log(field(0.16))), b)
+    start = torch.linalg.solve(normal_matrix(flat, b), start).reshape(basis.count)
+    refined_basis, theta = refine_field(volume, VOXEL, box, basis, start)
+    found = refined_basis.evaluate(theta, position).numpy()
+    assert error(found, field(0.16), inside) < 0.02
 
 
 def test_sharpening_separates_two_classes():
