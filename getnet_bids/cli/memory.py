@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from threading import Condition
 
-BYTES_A_VOXEL = 40
-"""At the peak, of an image that is read, corrected and written; measured."""
+BYTES_A_VOXEL = 20
+"""At the peak, of an image that is read, corrected and written: 13 to 15 by ``benchmarks/speed.py``, and a margin."""
 
 
 class ClosedError(Exception):
