@@ -104,7 +104,7 @@ def measure(case: Case, methods: dict[str, Method], models: Path, rows: Path) ->
         if key_of(case, name, method) in read_rows(rows):
             continue  # by another run at the same time
         began = time.process_time()
-        field = method.run(image, VOXEL)
+        field = method.run(image, VOXEL, *([head.brain] if method.needs_brain else []))
         seconds = time.process_time() - began
         found = scores(head, truth, image, field) | {"seconds": seconds}
         if method.ours:
@@ -246,7 +246,8 @@ def run(args: argparse.Namespace, methods: dict[str, Method], tables: Path) -> N
     if args.bids:
         from accuracy_real import real_rows
 
-        found = [{k: text(v) for k, v in row.items()} for row in real_rows(args.bids, methods, args.out / "real")]
+        able = {name: method for name, method in methods.items() if not method.needs_brain}
+        found = [{k: text(v) for k, v in row.items()} for row in real_rows(args.bids, able, args.out / "real")]
         write(found, tables / "accuracy_real.tsv")
 
 

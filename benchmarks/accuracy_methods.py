@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from getnet_bids import core
 from getnet_bids.core.correction import Options, correct_volume
@@ -36,11 +37,14 @@ class Method:
         Changes with all that changes its results.
     ours : bool
         Whether it is told how it does with what it has corrected.
+    needs_brain : bool
+        Whether it also takes the true brain, which only a simulation has.
     """
 
-    run: Callable[[Volume, tuple[float, ...]], Volume]
+    run: Callable[..., Volume]
     fingerprint: str
     ours: bool = False
+    needs_brain: bool = False
 
 
 def no_field(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
@@ -57,6 +61,12 @@ def n4_in_foreground(image: Volume, voxel_size: tuple[float, ...], **settings: A
     """N4 in the foreground, so that the air is kept out; else by default, or with some settings."""
     mask = find_foreground(torch.from_numpy(image), (voxel_size[0], voxel_size[1], voxel_size[2])).numpy()
     return antspyx_field(image, list(voxel_size), mask, None, N4Correction(**settings).inputs)
+
+
+def n4_in_brain(image: Volume, voxel_size: tuple[float, ...], brain: NDArray[np.bool_]) -> Volume:
+    """N4 by default in the true brain, its gaps closed: better than any brain extraction would let it be."""
+    mask = ndimage.binary_closing(brain, iterations=2)
+    return antspyx_field(image, list(voxel_size), mask, None, N4Correction().inputs)
 
 
 def n4ax(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
@@ -84,6 +94,7 @@ def make_methods(weights: Path | None = None, device: str = "cpu") -> dict[str, 
         "input": Method(no_field, "1"),
         "n4": Method(n4, antspyx),
         "n4-mask": Method(n4_in_foreground, f"{antspyx} foreground"),
+        "n4-brain": Method(n4_in_brain, f"{antspyx} brain", needs_brain=True),
         "n4ax": Method(n4ax, f"n4ax {version('n4ax')}"),
         "getnet-alone": Method(getnet(weights, device, alone), fingerprint(weights, device, alone), ours=True),
         "getnet": Method(getnet(weights, device, default), fingerprint(weights, device, default), ours=True),

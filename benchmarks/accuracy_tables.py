@@ -16,6 +16,7 @@ NAMES = {
     "input": "input",
     "n4": "N4 (defaults)",
     "n4-mask": "N4 (foreground)",
+    "n4-brain": "N4 (true brain)",
     "n4ax": "n4ax",
     "getnet-alone": "GetNet alone",
     "getnet": "GetNet",
@@ -35,11 +36,12 @@ COLOURS = {
     "input": "0.6",
     "n4": "#e08214",
     "n4-mask": "#8c510a",
+    "n4-brain": "#bf812d",
     "n4ax": "#fdb863",
     "getnet-alone": "#92c5de",
     "getnet": "#2166ac",
 }
-MARKERS = {"input": "_", "n4": "s", "n4-mask": "D", "n4ax": "^", "getnet-alone": "v", "getnet": "o"}
+MARKERS = {"input": "_", "n4": "s", "n4-mask": "D", "n4-brain": "P", "n4ax": "^", "getnet-alone": "v", "getnet": "o"}
 
 
 def number(row: Row, column: str) -> float:

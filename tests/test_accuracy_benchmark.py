@@ -61,7 +61,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_one_image(accuracy: ModuleType, base: list[str], models: Path, tmp_path: Path, capsys) -> None:
-    methods = ["input", "n4-mask", "getnet-alone", "getnet"]
+    methods = ["input", "n4-mask", "n4-brain", "getnet-alone", "getnet"]
     once = [*base, "--contrasts", "T2w", "--fields", "smooth40", "--methods", *methods]
     assert accuracy.main(once) == 0
     out = tmp_path / "out"
@@ -77,6 +77,7 @@ def test_one_image(accuracy: ModuleType, base: list[str], models: Path, tmp_path
     gray = truth[head.shares["GM"] > 0.9]
     assert float(rows["input"]["cv_GM"]) == pytest.approx(gray.std() / gray.mean(), rel=0.15)  # noise on top
     assert float(rows["n4-mask"]["field_brain"]) < 0.7 * float(rows["input"]["field_brain"])
+    assert 0 < float(rows["n4-brain"]["field_brain"]) != float(rows["n4-mask"]["field_brain"])
     assert rows["n4-mask"]["second_cv"] == "n/a" != rows["getnet"]["second_cv"]
     assert {Path(f).name for f in out.iterdir()} == {
         *("accuracy_rows.tsv", "accuracy_images.tsv", "accuracy.tsv", "accuracy.png")
