@@ -28,9 +28,9 @@ PASSES = 24
 """Times that the volume's float32 size is read or written outside of the network; counted in core/correction.py."""
 
 
-def head(shape: tuple[int, ...]) -> NDArray[np.int16]:
+def head(shape: tuple[int, ...], shaded: bool = True, seed: int = 2019) -> NDArray[np.int16]:
     """Make a head that fills a grid: scalp, skull, folded gray and white matter; a field, Rician noise of 3 %."""
-    rng = np.random.default_rng(2019)
+    rng = np.random.default_rng(seed)
     x, y, z = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     x, y = x[:, None], y[None]
     out = np.empty(shape, np.int16, order="F")
@@ -42,7 +42,7 @@ def head(shape: tuple[int, ...]) -> NDArray[np.int16]:
             [0.0, 0.8, 0.05, 0.65, 1.0],
             0.25,
         )
-        gain = np.exp(0.25 * x - 0.2 * y * height + 0.15 * np.cos(2 * height))
+        gain = np.exp(0.25 * x - 0.2 * y * height + 0.15 * np.cos(2 * height)) if shaded else 1.0
         noise = rng.normal(0, 0.03, (2, *level.shape))
         out[:, :, k] = 1000 * np.hypot(level * gain + noise[0], noise[1])
     return out

@@ -80,16 +80,17 @@ def correct(
     from .core.correction import correct_volume
     from .weights import load_network
 
+    name = image if isinstance(image, str | os.PathLike) else None
     source = images.read(image) if isinstance(image, str | os.PathLike) else image
     inside = None
     if isinstance(mask, str | os.PathLike):
         inside = masks.read_mask(mask, source)
     elif mask is not None:
         inside = masks.mask_for(source, mask)
-    voxels = images.magnitudes(source)
+    voxels = images.magnitudes(source, name)
     volume = correct_volume(
         voxels.reshape(voxels.shape[:4]),
-        images.voxel_size(source),
+        images.voxel_size(source, name),
         load_network(weights, device),
         inside,
         options,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,9 +54,24 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a small text file, whole or not at all."""
+    """Write a small text file, whole or not at all; what is no character, as names and JSON may hold, is escaped."""
     with atomic(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a file whole.
+
+    Raises
+    ------
+    OSError
+        There is none, it cannot be read, or it is no file: a pipe or a device might never end.
+    """
+    # A pipe that nobody writes to would block; to files the flag makes no difference.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        return file.read()
 
 
 def hash_bytes(data: bytes) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
+import warnings
 from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -12,22 +14,35 @@ from typing import Any, BinaryIO, cast
 import nibabel as nib
 import numpy as np
 from isal import igzip, isal_zlib
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from .errors import ImageError, one_line
-from .files import atomic
+from .files import atomic, read_bytes
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """What can be read and written."""
 DEFLATE_RATIO = 1032
 """No gzip data are longer than this many times their packed size."""
+USUAL, USUAL_RATIO = 2**28, 20
+"""Bytes, and times a packed file's size, that are made room for on the header's word alone."""
 DAMAGE: tuple[Any, ...] = (BadGzipFile, isal_zlib.IsalError)
 """What isal raises on gzip data that make no sense."""
-NONSENSE = (HeaderDataError, ImageFileError, WrapStructError, KeyError, OverflowError, TypeError, ValueError)
+NONSENSE = (
+    *(HeaderDataError, ImageFileError, MGHError, WrapStructError),
+    *(KeyError, OverflowError, TypeError, ValueError),
+)
 """What nibabel raises on one or another header that makes no sense."""
+EXACT = 2**24
+"""Whole numbers up to this are told apart in float32."""
+FARTHEST = 1e9
+"""Of an affine's numbers, mm: a thousand kilometres."""
+SIZES = 1e-7, 1e5
+"""Smallest and largest voxel that is believed, mm."""
 LEVEL = 2
 """Of igzip's gzip, 0 to 3: on corrected heads and fields 3 takes twice as long and saves nothing."""
 
@@ -52,11 +67,28 @@ def read(path: str | os.PathLike[str]) -> SpatialImage:
     OSError
         There is no such file, or it cannot be read.
     """
-    return decode(Path(path).read_bytes(), path)
+    return decode(read_bytes(path), path)
 
 
 def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
-    """Turn a file's bytes into an image in memory, as `read` does; the name is for messages."""
+    """Turn a file's bytes into an image in memory, as `read` does.
+
+    Parameters
+    ----------
+    data : bytes
+        All of the file.
+    name : str or path
+        For messages.
+
+    Returns
+    -------
+    SpatialImage
+
+    Raises
+    ------
+    ImageError
+        As `read` does.
+    """
     if not data:
         raise ImageError(name, "the file is empty; copy or fetch it again")
     if data.startswith(b"/annex/objects/"):
@@ -69,8 +101,11 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     try:
         kind = image_class(stream.read(4), name)
         stream.seek(0)
-        image = kind.from_stream(stream)
-        if math.prod(image.shape) * image.get_data_dtype().itemsize > most:
+        with np.errstate(all="ignore"):  # in headers that make no sense
+            image = kind.from_stream(stream)
+        count = math.prod(int(n) for n in image.shape)  # MGH's are int32, whose product may wrap around
+        end = place_of_voxels(image, name) + count * image.get_data_dtype().itemsize
+        if end > most or (end > max(USUAL, USUAL_RATIO * len(data)) and not holds(stream, end)):
             raise ImageError(name, f"truncated, or damaged: it cannot hold {image.shape} voxels; copy it again")
         voxels = magnitudes(image, name)
         while stream.read(1 << 20):
@@ -86,9 +121,24 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     except NONSENSE as error:
         text = f"not a valid header ({type(error).__name__}: {one_line(error)}); repair or convert it"
         raise ImageError(name, text) from None
-    if not np.isfinite(image.affine).all():
-        raise ImageError(name, "its affine holds values that are not finite; repair the header")
     return kind(voxels, image.affine, image.header)
+
+
+def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
+    """Tell where in the file an image's voxels begin; refuses a place inside the header, which nibabel would read."""
+    place = int(cast(Any, image.dataobj).offset)
+    least = getattr(image.header, "single_vox_offset", place)
+    if place < least:
+        raise ImageError(name, f"its vox_offset is {place}, inside the header; set it to {least} or where the data are")
+    return place
+
+
+def holds(stream: BinaryIO, size: int) -> bool:
+    """Tell whether a stream has so many bytes, before memory is taken for them."""
+    stream.seek(0)
+    while size > 0 and (block := stream.read(min(size, 1 << 20))):
+        size -= len(block)
+    return size <= 0
 
 
 def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
@@ -120,7 +170,8 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     Raises
     ------
     ImageError
-        Complex or colour data, or not two to four dimensions; further ones of size 1 do not count.
+        Complex or colour data, or not two to four dimensions (further ones of size 1 do not count); an affine that is
+        not finite; values that float32 cannot hold or tell apart.
     """
     name = name or image.get_filename() or "image"
     dtype = image.get_data_dtype()
@@ -130,9 +181,30 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     shape = image.shape
     if len(shape) < 2 or any(n != 1 for n in shape[4:]) or min(shape) < 1:
         raise ImageError(name, f"has shape {shape}; two, three or four dimensions with voxels are needed")
+    if image.affine is not None and not (np.abs(image.affine) < FARTHEST).all():
+        raise ImageError(name, f"its affine holds values that are not finite, or above {FARTHEST:g}; repair the header")
     proxy = image.dataobj
-    scaled = proxy.get_scaled(np.float32) if hasattr(proxy, "get_scaled") else np.asanyarray(proxy)
-    return np.asarray(scaled, dtype=np.float32)
+    if not isinstance(proxy, ArrayProxy):
+        return as_float32(np.asanyarray(proxy), name)
+    slope, inter = float(proxy.slope), float(proxy.inter)
+    if dtype.kind in "iu" and abs(inter) > EXACT * abs(slope):
+        text = f"its scl_inter, {inter:g}, leaves nothing of the values in float32; take the offset out of the header"
+        raise ImageError(name, text)
+    return as_float32(proxy.get_unscaled(), name, slope, inter)
+
+
+def as_float32(
+    stored: NDArray[Any], name: str | os.PathLike[str], slope: float = 1.0, inter: float = 0.0
+) -> NDArray[np.float32]:
+    """Scale values in float64 and turn them into float32; refuses what is finite and would not be any more."""
+    scaled = (slope, inter) != (1.0, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.asarray(stored * np.float64(slope) + inter if scaled else stored, np.float32)
+    if scaled or (stored.dtype.kind == "f" and stored.dtype.itemsize > values.dtype.itemsize):
+        infinite = np.isinf(values)
+        if infinite.any() and np.isfinite(stored[infinite]).any():
+            raise ImageError(name, "holds values above 3.4e38, which float32 cannot hold; scale it down")
+    return values
 
 
 def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> tuple[float, ...]:
@@ -162,18 +234,26 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     sizes = np.array(image.header.get_zooms()[:count], dtype=float)
     if isinstance(image.header, nib.Nifti1Header):
         sizes *= {1: 1e3, 3: 1e-3}.get(int(image.header["xyzt_units"]) & 7, 1.0)
-    usable = np.isfinite(sizes) & (sizes > 0)
+    usable = (sizes >= SIZES[0]) & (sizes <= SIZES[1])
     if not usable.all() and image.affine is not None:
-        sizes = np.where(usable, sizes, nib.affines.voxel_sizes(image.affine)[:count])
-        usable = np.isfinite(sizes) & (sizes > 0)
+        with np.errstate(over="ignore"):
+            sizes = np.where(usable, sizes, nib.affines.voxel_sizes(image.affine)[:count])
+        usable = (sizes >= SIZES[0]) & (sizes <= SIZES[1])
     # A single slice often comes without a thickness.
     alone = np.array([n == 1 for n in image.shape[:count]])
     if not (usable | alone).all():
         name = name or image.get_filename() or "image"
-        raise ImageError(name, f"its voxel size {tuple(sizes.tolist())} mm is not usable; repair the header")
+        text = " x ".join(f"{size:.3g}" for size in sizes)
+        raise ImageError(name, f"its voxel size, {text} mm, is not usable; repair the header")
     if usable.any():
         sizes = np.where(usable, sizes, sizes[usable].max())
     return tuple(np.round(np.where(usable.any(), sizes, 1.0), 9).tolist())
+
+
+def hush() -> None:
+    """Keep nibabel's remarks on odd headers from the screen: an `ImageError` tells what is wrong, on one line."""
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="nibabel")
 
 
 def like(image: SpatialImage, data: NDArray[np.floating]) -> SpatialImage:
@@ -206,7 +286,27 @@ def like(image: SpatialImage, data: NDArray[np.floating]) -> SpatialImage:
 
 
 def extension(path: str | os.PathLike[str]) -> str:
-    """Tell a file's extension, one of `EXTENSIONS`; raises ValueError if it has none of them."""
+    """Tell a file's extension.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    str
+        One of `EXTENSIONS`.
+
+    Raises
+    ------
+    ValueError
+        It has none of them.
+
+    Examples
+    --------
+    >>> extension("sub-01_T1w.nii.gz")
+    '.nii.gz'
+    """
     for known in EXTENSIONS:
         if os.fspath(path).endswith(known):
             return known
@@ -238,9 +338,30 @@ def as_format(image: SpatialImage, kind: Any) -> Any:
     """Turn an image into MGH or NIfTI, unless it is that already."""
     if isinstance(image, kind):
         return image
-    turned = kind.from_image(image)
-    if kind is nib.Nifti1Image and not isinstance(image, nib.Nifti1Pair):
-        turned.set_qform(image.affine, code="scanner")
-        turned.set_sform(image.affine, code="scanner")
-        turned.header.set_xyzt_units("mm")
+    if kind is nib.MGHImage:
+        return mgh_image(image)
+    if not isinstance(image, nib.Nifti1Pair):
+        return kind(np.asanyarray(image.dataobj), None, nifti_header(image))
+    return kind.from_image(image)
+
+
+def mgh_image(image: SpatialImage) -> nib.MGHImage:
+    """Turn an image into MGH, which knows three dimensions, or four if there is more than one volume."""
+    data = np.asanyarray(image.dataobj)
+    space, volumes = (*data.shape, 1)[:3], math.prod(data.shape[3:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turned = nib.MGHImage(data.reshape(space if volumes == 1 else (*space, volumes)), image.affine)
+    turned.header["Mdc"] = np.nan_to_num(turned.header["Mdc"])  # an axis of no length has no direction
     return turned
+
+
+def nifti_header(image: SpatialImage) -> nib.Nifti1Header:
+    """Make a NIfTI header for an image of another format."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(image.get_data_dtype())
+    header.set_data_shape(image.shape)
+    header.set_xyzt_units("mm")
+    header.set_sform(image.affine, code="scanner")
+    if np.linalg.matrix_rank(image.affine[:3, :3]) == 3:
+        header.set_qform(image.affine, code="scanner")
+    return header

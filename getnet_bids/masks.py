@@ -42,7 +42,26 @@ def read_mask(path: str | os.PathLike[str], image: SpatialImage) -> NDArray[np.b
 
 
 def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.bool_]:
-    """Fit a mask that is in memory to an image, as `read_mask` does."""
+    """Fit a mask that is in memory to an image, as `read_mask` does.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        What it is for.
+    mask : SpatialImage
+        Above 0 is inside.
+    name : str or path, optional
+        For messages; default the mask's own.
+
+    Returns
+    -------
+    ndarray of bool, spatial shape of the image
+
+    Raises
+    ------
+    ImageError
+        Another grid, or nothing inside.
+    """
     name = name or mask.get_filename() or "mask"
     shape = (*image.shape[:3], 1)[:3]
     if (*mask.shape, 1)[:3] != shape or any(n != 1 for n in mask.shape[3:]):

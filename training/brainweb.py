@@ -166,11 +166,11 @@ def slices_of_model(path: Path, least: float = 0.05) -> Iterator[HeadSlice]:
     tissues = {name: to_1mm((labels == label).astype(np.float32)) > 0.5 for name, label in TISSUES.items()}
     for axis, plane in enumerate(("axial", "coronal", "sagittal")):
         for i in range(head.shape[axis]):
-            original = padded(head.take(i, axis))
+            original = padded(np.moveaxis(head, axis, 0)[i])
             if (original > 0).mean() < least:
                 continue
             regions = {"entire image": original > 0}
-            regions |= {name: padded(tissue.take(i, axis)) for name, tissue in tissues.items()}
+            regions |= {name: padded(np.moveaxis(tissue, axis, 0)[i]) for name, tissue in tissues.items()}
             yield HeadSlice(original, regions, f"{path.name[:9]} {plane} {i}")
 
 

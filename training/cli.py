@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from getnet_bids import __version__
+
 EPILOG = """
 The same command goes on where a run was stopped or killed. SIGTERM and SIGUSR1 save a checkpoint and end with exit
 code 75, on which a scheduler can requeue the job.
@@ -51,6 +53,7 @@ def train_parser() -> argparse.ArgumentParser:
         "--cache", type=Path, default=default_cache(), metavar="DIR", help="decoded photographs [%(default)s]"
     )
     parser.add_argument("--cache-only", action="store_true", help="decode the photographs, then stop")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
 
     pace = parser.add_argument_group("pace")
     pace.add_argument(

@@ -7,6 +7,8 @@ import csv
 import sys
 from pathlib import Path
 
+from getnet_bids import __version__
+
 from .cli import count
 
 DESCRIPTION = """
@@ -24,6 +26,7 @@ random subset of the slices, if asked, and its time is extrapolated.
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of ``getnet-evaluate``."""
     parser = argparse.ArgumentParser(prog="getnet-evaluate", description="Measure trained weights.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     brainweb = commands.add_parser(
         "brainweb",

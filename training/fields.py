@@ -31,8 +31,8 @@ class Family:
         Share of the fields that are receive loops'; the rest are Gaussian random fields.
     """
 
-    length: tuple[float, ...]
-    spread: tuple[float, ...]
+    length: tuple[float, float]
+    spread: tuple[float, float]
     coil: float
 
 
@@ -102,7 +102,7 @@ def random_log_gain(share: Tensor, recipe: Recipe, flat: float, generator: torch
     log_gain = torch.where(choose, coil, smooth)[:, None]
 
     by_peak = recipe.peak > 0
-    strength = uniform(n, *((0, recipe.peak) if by_peak else (least, greatest)), generator)
+    strength = uniform(n, 0, recipe.peak, generator) if by_peak else uniform(n, least, greatest, generator)
     strength = torch.where(uniform(n, 0, 1, generator) < flat, 0.0, strength)
     return with_peak(log_gain, strength) if by_peak else with_spread(log_gain, share, strength)
 

@@ -54,7 +54,8 @@ class Head:
     @property
     def brain(self) -> Mask:
         """What is more than half CSF, GM and WM."""
-        return sum(self.shares.values()) > 0.5
+        csf, gray, white = self.shares.values()
+        return csf + gray + white > 0.5
 
     def pure(self, tissue: str) -> Mask:
         """Give the voxels that are nearly nothing but one tissue."""
@@ -111,7 +112,7 @@ def gain_field(kind: str, where: Mask, seed: Sequence[int]) -> Volume:
     if kind not in RANGE and (percent == kind or not percent.isdecimal()):
         raise ValueError(f"there is no field {kind!r}; there are {', '.join(FIELDS)}, and smoothNN of any other NN")
     state = np.random.SeedSequence([*seed, hashed(kind)]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(state >> 1))
+    generator = torch.Generator().manual_seed(int(state) >> 1)
     inside = torch.from_numpy(np.ascontiguousarray(where))[None]
     if kind in RANGE:
         log_gain = with_spread(coil_log_gain(where.shape, 1, generator), inside, torch.ones(1))

@@ -30,9 +30,7 @@ class Journal:
         rows = []
         if self.path.exists():
             with open(self.path, newline="") as file:
-                rows = [
-                    row for row in csv.DictReader(file) if (row["step"] or "").isdigit() and int(row["step"]) <= step
-                ]
+                rows = [row for row in csv.DictReader(file) if not_after(row["step"] or "", step)]
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
         writer.writeheader()
@@ -55,6 +53,6 @@ class Journal:
         self.board.close()
 
 
-def before(text: str, step: int) -> bool:
+def not_after(text: str, step: int) -> bool:
     """Whether a row's step, as it stands in the file, is whole and not after a step."""
     return text.isdigit() and int(text) <= step

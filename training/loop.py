@@ -6,8 +6,10 @@ import copy
 import enum
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning.fabric import Fabric
@@ -109,7 +111,8 @@ def train(
     pace = pace or Pace()
     training, held_out = photos.split(recipe.validation)
     torch.manual_seed(recipe.seed)
-    network = GetNet(GetNetConfig(recipe.widths, recipe.depths)).to(memory_format=torch.channels_last)
+    network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False).to(fabric.device)
     model, optimiser = fabric.setup(Trainee(network), make_optimiser(network, recipe))
     standing = checkpoint.load(run, network, average, optimiser, recipe, changed_recipe)
@@ -135,7 +138,7 @@ def train(
             losses = neednet_loss(model, pairs, recipe.loss, chunks)
             fabric.backward(losses["loss"])
             norm = fabric.clip_gradients(model, optimiser, max_norm=recipe.clip or math.inf, error_if_nonfinite=False)
-            healthy = healthy & torch.isfinite(losses["loss"].detach() + norm)
+            healthy = healthy & torch.isfinite(losses["loss"].detach() + cast(Tensor, norm))
             optimiser.step()
             optimiser.zero_grad()
             standing.step += 1
@@ -157,8 +160,8 @@ def train(
                     "learning_rate, or raise warmup"
                 )
             if log:
-                means = fabric.all_reduce(sums / summed, reduce_op="mean").tolist()
-                figures = dict(zip(names, means, strict=True))
+                means = cast(Tensor, fabric.all_reduce(sums / summed, reduce_op="mean"))
+                figures = dict(zip(names, means.tolist(), strict=True))
                 sums, summed = torch.zeros_like(sums), 0
                 progress.show(figures)
                 if journal:
@@ -182,8 +185,8 @@ def train(
 
 def make_optimiser(network: GetNet, recipe: Recipe) -> torch.optim.Optimizer:
     """Make the recipe's optimiser."""
-    kind = {"adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}[recipe.optimiser]
-    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
+    return kinds[recipe.optimiser](network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -209,7 +212,7 @@ def agreed(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
     if step % AGREE:
         return [False] * len(wishes)
     shared = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="sum")
-    return [value > 0 for value in shared.tolist()]
+    return [value > 0 for value in cast(Tensor, shared).tolist()]
 
 
 def in_words(standing: Standing) -> str:

@@ -48,7 +48,7 @@ def neednet_loss(
         N pairs.
     kind : {"log", "gain"}
         ``log``: mean absolute error of the logarithms, free of scale, on posterised photographs of each field
-        itself and on plain ones of their ratio. ``gain``: the paper's |k - N(v, k)|, where k and N are first
+        itself and on plain ones of their ratio. ``gain``: the paper's ``|k - N(v, k)|``, where k and N are first
         divided by their means, since this network does not see the scale of its input.
     chunks : int
         Number of chunks that the pairs were drawn in.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Recipe:
     peak : float
         If above 0, a field spans 1 - p to 1 + p in place of `spread`, with p drawn uniformly up to this.
     loss : str
-        ``log`` (absolute error of the logarithm, free of scale) or ``gain`` (the paper's |k - N|).
+        ``log`` (absolute error of the logarithm, free of scale) or ``gain`` (the paper's ``|k - N|``).
     seed : int
         Of everything random.
     """
@@ -80,8 +80,8 @@ class Recipe:
     name: str = "default"
     photographs: int = 0
     validation: float = 0.02
-    widths: tuple[int, ...] = (32, 64, 96, 160)
-    depths: tuple[int, ...] = (1, 2, 3, 3)
+    widths: tuple[int, int, int, int] = (32, 64, 96, 160)
+    depths: tuple[int, int, int, int] = (1, 2, 3, 3)
     steps: int = 6000
     batch: int = 32
     chunk: int = 16
@@ -92,9 +92,9 @@ class Recipe:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.998
-    precision: str = "bf16-mixed"
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     posterised: float = 0.75
-    classes: tuple[int, ...] = (2, 7)
+    classes: tuple[int, int] = (2, 7)
     texture: float = 0.25
     zoom: float = 0.7
     turn: float = 15.0
@@ -106,8 +106,8 @@ class Recipe:
     signal: float = 0.04
     families: tuple[str, ...] = ()
     coil: float = 0.3
-    length: tuple[float, ...] = (0.15, 0.9)
-    spread: tuple[float, ...] = (0.02, 0.45)
+    length: tuple[float, float] = (0.15, 0.9)
+    spread: tuple[float, float] = (0.02, 0.45)
     flat: float = 0.25
     peak: float = 0.0
     loss: str = "log"

@@ -104,7 +104,7 @@ def init_comparison_wf(
     inputnode = Node(IdentityInterface(fields=["in_file", *GIVEN, "title"]), name="inputnode")
     outputnode = Node(IdentityInterface(fields=[*MADE, *TIMED, *OUTPUTS, *MEASURED]), name="outputnode")
 
-    size = {"omp_nthreads": omp_nthreads, "mem_scale": mem_scale}
+    size: dict[str, Any] = {"omp_nthreads": omp_nthreads, "mem_scale": mem_scale}
     getnet_wf = init_getnet_wf(**{**size, **(getnet or {})})
     n4_wf = init_n4_wf(**{**size, **(n4 or {})})
     merge_files = Node(Merge(2), name="merge_files", run_without_submitting=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,25 @@ def state(path: Path) -> list[int]:
     """Give a file's size and time of change, microseconds."""
     now = path.stat()
     return [now.st_size, now.st_mtime_ns // 1000]
+
+
+def files_before(comparison: Comparison) -> set[str]:
+    """List the files that a former comparison of the image left, as N4's sidecar names them.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    set of str
+        Paths from the dataset's root, of this subject alone: a sidecar may say anything, and these will be removed.
+    """
+    made = read_object(sidecar(comparison.n4.corrected)).get(KEY)
+    files = made.get(FILES) if isinstance(made, dict) else None
+    subject = f"sub-{re.escape(comparison.source.name.entities['sub'])}"
+    ours = re.compile(f"{subject}/(?:[0-9a-zA-Z+-]+/)*{subject}_[0-9a-zA-Z+_.-]+")
+    return {path for path in files if ours.fullmatch(path)} if isinstance(files, dict) else set()
 
 
 def is_compared(comparison: Comparison, recipe: Recipe) -> bool:

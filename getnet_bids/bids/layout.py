@@ -42,7 +42,7 @@ def read_queries(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(query, dict) for query in content.values()):
         raise ValueError(f'{path}: must be an object of objects, such as {{"t1w": {{"session": "02"}}}}')

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from getnet_bids.files import read_bytes
+
 from .discovery import Source, entries
 from .names import Name
 
@@ -63,7 +65,7 @@ class Metadata:
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object; what is absent or is none gives an empty one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        content = json.loads(read_bytes(path).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

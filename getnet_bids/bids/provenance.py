@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from getnet_bids.files import hash_bytes, hash_file
+from getnet_bids.files import hash_bytes, hash_file, read_bytes
 
 from .metadata import read_object
 from .outputs import Outputs, sidecar
@@ -70,7 +70,7 @@ class InputFile:
     def read(cls, path: Path) -> tuple[InputFile, bytes]:
         """Read a file; also gives its bytes."""
         modified = path.stat().st_mtime_ns // 1000
-        data = path.read_bytes()
+        data = read_bytes(path)
         return cls(len(data), modified, hash_bytes(data)), data
 
 

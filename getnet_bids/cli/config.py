@@ -69,7 +69,7 @@ def read(path: Path, parser: argparse.ArgumentParser) -> dict[str, Any]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise exits.CommandError(exits.NO_INPUT, f"{path}: no such file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise exits.CommandError(exits.USAGE, f"{path}: not TOML: {error}") from None
     table.pop(RUN, None)
     known = options(parser)

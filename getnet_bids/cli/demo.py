@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from getnet_bids import __version__
+
 if TYPE_CHECKING:
     import nibabel as nib
     import numpy as np
@@ -69,10 +71,21 @@ def make_dataset(bids: Path) -> dict[str, NDArray[np.bool_]]:
     return tissues
 
 
+def demo_parser() -> argparse.ArgumentParser:
+    """Build the parser of getnet-demo."""
+    parser = argparse.ArgumentParser(
+        prog="getnet-demo",
+        description="Make a small BIDS dataset with a known gain field, correct it, and tell how much nearer it came "
+        "to the truth.",
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo-output"), help="made anew (%(default)s)")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="getnet-demo", description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo-output"), help="made anew (%(default)s)")
+    parser = demo_parser()
     folder = parser.parse_args(argv).folder
     bids, out = folder / "bids", folder / "derivatives"
     if folder.exists() and any(folder.iterdir()) and not bids.is_dir():
@@ -96,10 +109,13 @@ def main(argv: list[str] | None = None) -> int:
     print("\nRelative mean absolute error against the brain without gain field (after the best global scale)")
     print(f"{'field':<18}{'tissue':<10}{'before':>8}{'after':>8}")
     for subject, kind in FIELDS.items():
-        before = nib.load(bids / subject / "anat" / f"{subject}_T1w.nii.gz").get_fdata(dtype=np.float32)
-        after = nib.load(out / subject / "anat" / f"{subject}_desc-preproc_T1w.nii.gz").get_fdata(dtype=np.float32)
+        paths = (
+            root / subject / "anat" / f"{subject}_{rest}T1w.nii.gz"
+            for root, rest in ((bids, ""), (out, "desc-preproc_"))
+        )
+        pair = [nib.Nifti1Image.from_filename(path).get_fdata(dtype=np.float32) for path in paths]
         for tissue, where in tissues.items():
-            errors = [relative_mae(image, original, where) for image in (before, after)]
+            errors = [relative_mae(image, original, where) for image in pair]
             print(f"{kind:<18}{tissue:<10}{errors[0]:8.3f}{errors[1]:8.3f}")
     print(f"\nCorrected images, fields and sidecars: {out}")
     return 0

@@ -45,5 +45,6 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(program: str, message: str) -> None:
-    """Print a message on standard error, as one line."""
-    print(f"{program}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    """Print a message on standard error, as one line; what a terminal would obey, as names may hold it, is escaped."""
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
+    print(f"{program}: {line}", file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import nibabel as nib
 from nipype import Node
@@ -16,6 +16,7 @@ from . import exits
 from .sink import ComparisonSink
 
 if TYPE_CHECKING:
+    from nibabel.spatialimages import SpatialImage
     from nipype import Workflow
 
     from getnet_bids.bids.discovery import Source
@@ -71,7 +72,7 @@ def image_workflow(name: str, job: CompareJob, args: Namespace) -> Workflow:
 def memory_scale(path: Path) -> float:
     """Give an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
     try:
-        return 0.25 + 0.75 * math.prod(nib.load(path).shape) / HEAD
+        return 0.25 + 0.75 * math.prod(cast("SpatialImage", nib.load(path)).shape) / HEAD
     except Exception:  # nibabel has many; the nodes that read it will tell
         return 1.0
 

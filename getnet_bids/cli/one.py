@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -38,8 +37,7 @@ def correct_file(args: Namespace) -> None:
     from getnet_bids.core.device import resolve_device
     from getnet_bids.weights import load_network
 
-    # nibabel's remarks on odd headers would make two lines of our one.
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+    images.hush()
     started = time.monotonic()
     options = Options(args.smoothness, args.refine, args.precision, args.batch_size)
     try:

@@ -79,7 +79,7 @@ def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise refuse(f"not valid YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(content, dict) or not isinstance(content.get("plugin"), str):
         raise refuse("names no plugin")

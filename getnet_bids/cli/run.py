@@ -25,7 +25,7 @@ from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog, reason_of
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
 from getnet_bids.errors import ImageError, one_line
-from getnet_bids.images import decode, like, magnitudes, voxel_size, write
+from getnet_bids.images import decode, hush, like, magnitudes, voxel_size, write
 from getnet_bids.locks import locked
 from getnet_bids.reports.pages import Pages
 from getnet_bids.reports.pictures import Pictures, portray
@@ -103,10 +103,7 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     started = time.monotonic()
     voxels = magnitudes(loaded.image)
     size = voxel_size(loaded.image, loaded.job.source.relative)
-    try:
-        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
-    except torch.cuda.OutOfMemoryError as error:
-        raise MemoryError("out of GPU memory; give a smaller --batch-size, or --device cpu") from error
+    volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
     return Computed(loaded, volume, time.monotonic() - started)
 
 
@@ -147,12 +144,12 @@ def draw(computed: Computed, metadata: dict[str, Any], desc: str = "preproc") ->
         return {}
 
 
-def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
+def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata) -> None:
     """Write an image's results while no other run writes them: they might be of other options, and get mixed."""
     outputs = computed.loaded.job.outputs
     outputs.corrected.parent.mkdir(parents=True, exist_ok=True)
     with locked(outputs.corrected):
-        save(computed, recipe, metadata, device)
+        save(computed, recipe, metadata, device_text(computed.volume.device))
 
 
 def run_jobs(
@@ -182,10 +179,8 @@ def run_jobs(
     memory : int, optional
         Bytes that the images in work may take; one that takes more is done by itself.
     """
-    # nibabel's remarks on odd headers would stand between our lines; what is wrong with them an ImageError tells.
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+    hush()
     metadata = Metadata(jobs[0].source.root)
-    device = device_text(next(network.parameters()).device)
     pages = Pages(log.folder.parents[1], [job.source for job in jobs])
     with Progress(len(jobs)) as progress:
 
@@ -209,7 +204,7 @@ def run_jobs(
             jobs,
             load,
             partial(compute, network=network, options=options),
-            partial(save_alone, recipe=recipe, metadata=metadata, device=device),
+            partial(save_alone, recipe=recipe, metadata=metadata),
             report,
             (lambda job: memory_of(job.source.path)) if memory else (lambda job: 0),
             Room(memory) if memory else None,

@@ -19,10 +19,10 @@ from nipype.interfaces.base import (
 )
 
 from getnet_bids.bids import comparison_sidecars as texts
-from getnet_bids.bids.comparison import FILES, Comparison
-from getnet_bids.bids.metadata import Metadata, read_object
+from getnet_bids.bids.comparison import FILES, Comparison, files_before
+from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import sidecar
-from getnet_bids.bids.provenance import KEY, InputFile, provenance
+from getnet_bids.bids.provenance import InputFile, provenance
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.device import resolve_device
@@ -100,16 +100,15 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
     comparison.folder.mkdir(parents=True, exist_ok=True)
     comparison.figure.parent.mkdir(parents=True, exist_ok=True)
     with locked(job.outputs.corrected):
-        mark = sidecar(comparison.n4.corrected)
-        before = read_object(mark).get(KEY, {}).get(FILES, {})
-        mark.unlink(missing_ok=True)
+        before = files_before(comparison)
+        sidecar(comparison.n4.corrected).unlink(missing_ok=True)
         if not comparison.simulated:
             save(computed(loaded, made), job.correction, metadata, device_of(job))
         written = places(comparison, made)
         for path, origin in written.items():
             place(origin, path)
         files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
-        for relative in before.keys() - files.keys():
+        for relative in before - files.keys():
             discard(comparison.root / relative)
         texts.write_all(describe(job, made, loaded, metadata.of(job.source), files))
     return list(written)

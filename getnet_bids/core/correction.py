@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,11 +12,15 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from .device import unless_out_of_memory
 from .foreground import find_foreground
 from .fusion import Basis, fuse
-from .geometry import Box, Plane, choose_planes, slices_of
+from .geometry import Box, Plane, choose_planes, slices_of, support
 from .network import CELL, GetNet
 from .refine import refine_field
+
+LOG = logging.getLogger(__name__)
+CPU = torch.device("cpu")
 
 HEAD = 220.0
 """Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
@@ -24,6 +30,8 @@ STIFFNESS = 1e-4
 """Weight of the roughness penalty in the fusion."""
 LEAST = 64
 """A field is estimated from at least so many voxels."""
+LARGEST = 1e37
+"""What is above this could be beyond float32 once it is divided by the field."""
 SLAB = 2**18
 """Voxels of the field that are computed at a time, so that they stay in the processor's cache."""
 
@@ -42,7 +50,7 @@ class Options:
     precision : {"auto", "float32", "bfloat16"}
         Of the network; ``auto`` takes bfloat16 where the processor has it.
     batch_size : int
-        Slices at a time; changes results by rounding alone.
+        Slices at a time, fewer where the device has no memory for them; changes results by rounding alone.
     """
 
     smoothness: float | None = None
@@ -71,11 +79,14 @@ class CorrectedVolume:
         Gain field, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
     foreground : ndarray of bool
         The voxels with signal that the field was estimated from, on the same grid.
+    device : torch.device
+        Where the field was estimated.
     """
 
     corrected: NDArray[np.float32]
     field: NDArray[np.float32]
     foreground: NDArray[np.bool_]
+    device: torch.device = CPU
 
 
 def correct_volume(
@@ -94,7 +105,8 @@ def correct_volume(
     voxel_size : tuple of float
         Size along the two or three spatial axes, mm.
     network : GetNet
-        Trained, on the device that is to be used.
+        Trained, on the device that is to be used. Where that has no memory for the volume, the CPU is taken, and a
+        warning is logged.
     mask : array_like, optional, spatial shape
         Where above 0 the field is fitted; needed by nothing. The network sees the whole image all the same.
     options : Options, optional
@@ -111,25 +123,68 @@ def correct_volume(
     options = options or Options()
     image = checked(image)
     spatial = image.shape[:3]
-    device = next(network.parameters()).device
     sizes = [float(v) for v in voxel_size]
     if len(sizes) != len(spatial) or not all(np.isfinite(v) and v > 0 for v in sizes):
         raise ValueError(f"voxel_size must be {len(spatial)} sizes above 0 mm, not {voxel_size}")
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
+    inside = None if mask is None else usable_mask(mask, spatial)
+    device = next(network.parameters()).device
+    estimated = unless_out_of_memory(partial(estimate, image, voxel, network, inside, options))
+    if estimated is None:
+        LOG.warning("%s has no memory left for an image of %s voxels: corrected on the CPU", device, image.shape)
+        device, substitute = CPU, network.copied_to_cpu()
+        estimated = unless_out_of_memory(partial(estimate, image, voxel, substitute, inside, options))
+    if estimated is None:
+        raise MemoryError(f"out of memory for an image of {image.shape} voxels; give the job more")
+    field, chosen = estimated
+    corrected = image / (field if image.ndim < 4 else field[..., None])
+    return CorrectedVolume(corrected, field, chosen, device)
 
-    seen = torch.from_numpy(scaled(image if image.ndim < 4 else image.mean(3))).to(device)
+
+def estimate(
+    image: NDArray[np.float32],
+    voxel: tuple[float, float, float],
+    network: GetNet,
+    mask: NDArray[np.bool_] | None,
+    options: Options,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Estimate the gain field of an image.
+
+    Parameters
+    ----------
+    image : ndarray, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    voxel : tuple of float
+        mm.
+    network : GetNet
+    mask : ndarray of bool, optional, spatial shape
+    options : Options
+
+    Returns
+    -------
+    field : ndarray, float32, spatial shape
+    chosen : ndarray of bool, spatial shape
+        The voxels that it was estimated from.
+    """
+    spatial = image.shape[:3]
+    device = next(network.parameters()).device
+    seen = torch.from_numpy(scaled(mean_volume(image))).to(device)
     seen = seen[:, :, None] if seen.ndim == 2 else seen
-    foreground = find_foreground(seen, voxel)
-    inside = None if mask is None else usable_mask(mask, spatial, device).reshape(seen.shape)
+    part = support(seen)  # a margin of 0 tells nothing, and must not change where the object's border is
+    foreground = torch.zeros_like(seen, dtype=torch.bool)
+    foreground[part] = find_foreground(seen[part], voxel)
+    inside = None if mask is None else torch.from_numpy(mask).to(device).reshape(seen.shape)
     chosen = foreground if inside is None else foreground & inside
     if int(torch.count_nonzero(chosen)) < LEAST:
-        where = "" if mask is None else " inside the mask; leave the mask out, or give the right one"
-        raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{where}")
-    basis, theta = estimate_log_field(seen.mul_(foreground), voxel, network, inside, options)
+        what = "; look whether it is a magnitude image of an object"
+        if mask is not None:
+            what = " inside the mask; leave the mask out, or give the right one"
+        raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{what}")
+    fitted = None if inside is None else inside[part]
+    basis, theta = estimate_log_field(seen.mul_(foreground)[part], voxel, network, fitted, options)
+    basis = basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])
     del seen, foreground  # the memory is needed again
     field = gain_field(basis, theta, voxel, chosen).cpu().numpy().reshape(spatial, order="F")
-    corrected = image / (field if image.ndim < 4 else field[..., None])
-    return CorrectedVolume(corrected, field, chosen.cpu().numpy().reshape(spatial, order="F"))
+    return field, chosen.cpu().numpy().reshape(spatial, order="F")
 
 
 def estimate_log_field(
@@ -217,6 +272,13 @@ def slice_fields(
 ) -> tuple[Tensor, Tensor]:
     """Run the network over one plane's slices.
 
+    Parameters
+    ----------
+    volume, mask, voxel, network, options
+        As for `estimate_log_field`.
+    plane : Plane
+    box : Box
+
     Returns
     -------
     log_gain, weight : Tensor, each shape (S, 16, 16), float32
@@ -227,12 +289,40 @@ def slice_fields(
     signal = volume if mask is None else volume * mask
     fitted = slices_of(signal, plane, voxel, box, options.batch_size)
     for shown in slices_of(volume, plane, voxel, box, options.batch_size):
-        with torch.no_grad(), torch.autocast(volume.device.type, torch.bfloat16, enabled=low):
-            log_gain, log_spread = network.log_gain(shown)
+        log_gain, log_spread = run_network(network, shown, low)
         share = F.avg_pool2d(((shown if mask is None else next(fitted)) > 0).float(), CELL)[:, 0]
         values.append(log_gain)
         weights.append(share * torch.exp(-2 * log_spread))
     return torch.cat(values), torch.cat(weights)
+
+
+def run_network(network: GetNet, slices: Tensor, low: bool) -> tuple[Tensor, Tensor]:
+    """Run the network over slices, in parts where its device has no memory for all at a time.
+
+    Parameters
+    ----------
+    network : GetNet
+    slices : Tensor, shape (N, 1, 256, 256)
+    low : bool
+        In bfloat16.
+
+    Returns
+    -------
+    log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
+    """
+
+    def run(size: int) -> tuple[Tensor, Tensor]:
+        with torch.no_grad(), torch.autocast(slices.device.type, torch.bfloat16, enabled=low):
+            gains, spreads = zip(*(network.log_gain(part) for part in slices.split(size)), strict=True)
+        return torch.cat(gains), torch.cat(spreads)
+
+    size = len(slices)
+    while size > 1:
+        done = unless_out_of_memory(partial(run, size))
+        if done is not None:
+            return done
+        size = (size + 1) // 2
+    return run(size)
 
 
 def checked(image: ArrayLike) -> NDArray[np.float32]:
@@ -242,24 +332,58 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
         raise ValueError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
     if array.ndim not in (2, 3, 4) or array.size == 0:
         raise ValueError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
+    if sum(n > 1 for n in array.shape[:3]) < 2:
+        raise ValueError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
     # As in files, and always, so that a result does not depend on how the image lay in memory.
     return np.asfortranarray(array, np.float32)
 
 
+def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the mean of a series' volumes, or the image; what is not finite is left out of it, and is 0 where all is.
+
+    Raises
+    ------
+    ValueError
+        There are values above `LARGEST`.
+    """
+    if image.ndim < 4:
+        return finite(image)[0]
+    total, count = np.zeros(image.shape[:3], np.float32, order="F"), np.zeros(image.shape[:3], np.float32, order="F")
+    for i in range(image.shape[3]):
+        volume, there = finite(image[..., i])
+        total += volume / np.float32(image.shape[3])
+        count += there
+    return total * (image.shape[3] / np.maximum(count, 1))
+
+
+def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | bool]:
+    """Set what is not finite to 0, and tell what was; refuses what is too large."""
+    low, high = volume.min(), volume.max()
+    there: NDArray[np.bool_] | bool = True
+    if not np.isfinite([low, high]).all():
+        there = np.isfinite(volume)
+        volume = np.where(there, volume, np.float32(0))
+        low, high = volume.min(), volume.max()
+    if max(high, -low) > LARGEST:
+        value = float(high if high > -low else low)
+        raise ValueError(f"a value of {value:.3g} is too large for float32 once corrected; replace it, or scale down")
+    return volume, there
+
+
 def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale a volume to a maximum of 1, what is not finite set to 0; the first axis is fastest in memory."""
-    if not np.isfinite([volume.min(), volume.max()]).all():
-        volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
-    peak = max(volume.max(), np.finfo(np.float32).tiny)
-    return np.asfortranarray(np.divide(volume, peak, dtype=np.float32))
+    """Scale a volume to a maximum of 1, or leave it if nothing is above 0; the first axis is fastest in memory."""
+    peak = volume.max()
+    if 0 < peak < 1 and volume.min() < -LARGEST * peak:
+        volume = np.maximum(volume, 0)  # or the quotient would overflow; what is below 0 is no signal
+    return np.asfortranarray(np.divide(volume, peak if peak > 0 else 1, dtype=np.float32))
 
 
-def usable_mask(mask: ArrayLike, spatial: tuple[int, ...], device: torch.device) -> Tensor:
-    """Turn a mask into bool on a device."""
+def usable_mask(mask: ArrayLike, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Turn a mask into bool, first axis fastest in memory."""
     array = np.asarray(mask)
     if array.shape != spatial:
         raise ValueError(f"the mask's shape {array.shape} is not the image's {spatial}")
-    return torch.from_numpy(array > 0).to(device)
+    return array > 0
 
 
 def reduced_precision(precision: str, device: torch.device) -> bool:

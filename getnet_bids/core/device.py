@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
+
+Result = TypeVar("Result")
+CPU_FULL, GPU_FULL = "DefaultCPUAllocator", ("out of memory", "ALLOC_FAILED")
+"""What torch's errors say where a device has no memory left, apart from the type that CUDA has for it."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -42,3 +49,38 @@ def resolve_device(name: str = "auto") -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ValueError("device mps is not available (torch sees no Apple GPU); use --device cpu or auto")
     return torch.device(kind)
+
+
+def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
+    """Do some work, or give None if the GPU has no memory left for it.
+
+    When this returns, what the work had taken there is free again, which it is not while an error is at hand.
+
+    Parameters
+    ----------
+    work : callable
+
+    Returns
+    -------
+    What `work` returns, or None
+
+    Raises
+    ------
+    MemoryError
+        It is the CPU that has no memory left.
+
+    Examples
+    --------
+    >>> unless_out_of_memory(lambda: torch.ones(2).sum().item())
+    2.0
+    """
+    try:
+        return work()
+    except torch.cuda.OutOfMemoryError:
+        return None
+    except RuntimeError as error:
+        if CPU_FULL in str(error):
+            raise MemoryError("out of memory; give the job more") from None
+        if any(words in str(error) for words in GPU_FULL):
+            return None
+        raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,9 @@ from torch import Tensor
 
 GRID = 64
 """Blocks along the volume's longest side on the coarse grid."""
+NOISY, INDEPENDENT = 0.4, 1.5
+"""A volume may be noise if its voxels deviate by more than this share of their mean, and is if the means of blocks vary
+less than so many times as much as those of independent voxels. Magnitudes of noise have 0.52, and 1."""
 
 
 def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> Tensor:
@@ -30,7 +35,7 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
     Returns
     -------
     Tensor of bool, shape (X, Y, Z)
-        Nothing is set if no voxel is above 0.
+        Nothing is set if no voxel is above 0, or if the volume is noise alone.
     """
     longest = max(s * v for s, v in zip(volume.shape, voxel_size, strict=True))
     block = [min(s, max(2, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
@@ -40,6 +45,8 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
     means = F.avg_pool3d(positive, block, ceil_mode=True)[0, 0]
     squares = F.avg_pool3d(positive.square(), block, ceil_mode=True)[0, 0]
     deviations = (squares - means.square()).clamp_min(0).sqrt()
+    if is_noise(means.cpu().numpy(), deviations.cpu().numpy(), block_share(volume.shape, block)):
+        return torch.zeros_like(volume, dtype=torch.bool).permute(2, 1, 0)
     block_level, voxel_level = thresholds(means.cpu().numpy(), deviations.cpu().numpy())
     body = torch.from_numpy(whole((means > block_level).cpu().numpy())).to(volume.device)
     for axis in (2, 1, 0):
@@ -91,8 +98,60 @@ def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) ->
     return float(min(block, 0.3 * bright)), float(min(voxel, 0.3 * bright))
 
 
+def is_noise(means: NDArray[np.floating], deviations: NDArray[np.floating], share: float) -> bool:
+    """Tell whether a volume is noise alone: voxels that vary strongly and know nothing of their neighbours.
+
+    The means of blocks of such voxels vary as those of independent numbers do; of any object they vary far more.
+
+    Parameters
+    ----------
+    means, deviations : ndarray, same shape
+        Of each block's voxels.
+    share : float
+        Variance of a block's mean in that of an independent voxel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).rayleigh(1, (500, 8))
+    >>> tissue = noise + 3 * (np.arange(500) < 200)[:, None]
+    >>> [is_noise(blocks.mean(1), blocks.std(1), 1 / 8) for blocks in (noise, tissue)]
+    [True, False]
+    """
+    if share >= 1:
+        return False
+    # A few voxels that are far too bright are to make no difference.
+    means, deviations = (np.minimum(x, np.quantile(x, 0.99)).astype(np.float64) for x in (means, deviations))
+    within = np.square(deviations).mean() / (1 - share)
+    return bool(within > (NOISY * means.mean()) ** 2 and means.var() < INDEPENDENT * share * within)
+
+
+def block_share(shape: tuple[int, ...], block: list[int]) -> float:
+    """Give one over the voxels of a block, on average: those at the border may have fewer.
+
+    Examples
+    --------
+    >>> block_share((8, 9), [4, 4])  # 9 voxels make blocks of 4, 4 and 1
+    0.125
+    """
+    blocks = [math.ceil(s / b) for s, b in zip(shape, block, strict=True)]
+    shares = [((n - 1) / b + 1 / (s - (n - 1) * b)) / n for s, b, n in zip(shape, block, blocks, strict=True)]
+    return math.prod(shares)
+
+
 def otsu(values: NDArray[np.floating]) -> float:
-    """Split values in two so that the variance between the parts is greatest; 0 if they are all the same."""
+    """Find the threshold that splits values in two so that the variance between the parts is greatest (Otsu 1979).
+
+    Parameters
+    ----------
+    values : ndarray
+        None negative.
+
+    Returns
+    -------
+    float
+        0 if the values are all the same.
+    """
     counts, edges = np.histogram(values, 128, (0, values.max()))
     if np.count_nonzero(counts) < 2:
         return 0.0
@@ -107,7 +166,17 @@ def otsu(values: NDArray[np.floating]) -> float:
 
 
 def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the large pieces of a mask, close and fill them, and grow them by one block."""
+    """Keep the large pieces of a mask, close and fill them, and grow them by one block.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (I, J, K)
+        Blocks.
+
+    Returns
+    -------
+    ndarray of bool, shape (I, J, K)
+    """
     pieces, count = ndimage.label(mask)
     if count == 0:
         return mask

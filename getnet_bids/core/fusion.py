@@ -12,7 +12,7 @@ penalty is the mean square of the field's second derivatives. Offsets are elimin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -56,6 +56,11 @@ class Basis:
         count = tuple(min(MOST, 1 + round((h - w) / length * 2)) for w, h in zip(low, high, strict=True))
         return cls(low, high, count, length)
 
+    def moved(self, by: Sequence[float]) -> Basis:
+        """Give the same basis at a place that is so many mm further along each axis."""
+        low, high = (tuple(x + d for x, d in zip(ends, by, strict=True)) for ends in (self.low, self.high))
+        return replace(self, low=low, high=high)
+
     def along(self, axis: int, position: Vector, device: torch.device) -> Tensor:
         """Evaluate the cosines of one axis at positions in mm; shape (n, count[axis]), float64."""
         values = cosines(position, self.low[axis], self.high[axis], self.count[axis])
@@ -96,7 +101,17 @@ def normal_matrix(weight: Tensor, b: list[Tensor]) -> Tensor:
 
 
 def project(values: Tensor, b: list[Tensor]) -> Tensor:
-    """Sum B' values over a grid; shape (I J K,)."""
+    """Sum B' values over a grid without ever forming B.
+
+    Parameters
+    ----------
+    values : Tensor, shape (X, Y, Z), float64
+    b : list of three Tensors, shapes (X, I), (Y, J), (Z, K)
+
+    Returns
+    -------
+    Tensor, shape (I J K,)
+    """
     out = torch.einsum("xyz,zk->xyk", values, b[2])
     out = torch.einsum("xyk,yj->xjk", out, b[1])
     return torch.einsum("xjk,xi->ijk", out, b[0]).flatten()
@@ -152,7 +167,21 @@ def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[
 
 
 def solve(matrix: Tensor, right: Tensor, basis: Basis, stiffness: float) -> Tensor:
-    """Solve the penalised normal equations with the constant fixed at 0; shape `basis.count`."""
+    """Solve the penalised normal equations with the constant fixed at 0.
+
+    Parameters
+    ----------
+    matrix : Tensor, shape (I J K, I J K), float64
+    right : Tensor, shape (I J K,), float64
+    basis : Basis
+        Of I, J and K cosines.
+    stiffness : float
+        Weight of the penalty.
+
+    Returns
+    -------
+    Tensor, shape `basis.count`
+    """
     penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * stiffness
     penalised = matrix + torch.diag(penalty + 1e-9)
     theta = torch.zeros_like(right)

@@ -19,6 +19,10 @@ from .network import CELL, CELLS, SLICE
 
 FILL = 0.9
 """Share of the slice's side that the object's longest extent fills."""
+COARSE_FILL = 0.5
+"""The least of it, where voxels are large."""
+SHARP = 0.6
+"""Pixels are this share of a voxel or larger: the network takes what is blurred for shaded."""
 SLICES = 24
 """Slices along the object's longest extent; a head gets one about every 7 mm."""
 ROUNDING = 1e-6
@@ -62,6 +66,24 @@ class Box:
         return cls((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
+def support(volume: Tensor) -> tuple[slice, slice, slice]:
+    """Give the part of a volume, shape (X, Y, Z), beyond which nothing is above 0; all of it if nothing is.
+
+    Examples
+    --------
+    >>> volume = torch.zeros(4, 5, 6)
+    >>> volume[1:3, 2, 0:6] = 7
+    >>> [(part.start, part.stop) for part in support(volume)]
+    [(1, 3), (2, 3), (0, 6)]
+    """
+    last, first = volume.amax(2), volume.amax(0)
+    parts = []
+    for profile in (last.amax(1), last.amax(0), first.amax(0)):
+        above = torch.nonzero(profile > 0)[:, 0]
+        parts.append(slice(int(above[0]), int(above[-1]) + 1) if len(above) else slice(0, len(profile)))
+    return parts[0], parts[1], parts[2]
+
+
 @dataclass(frozen=True)
 class Plane:
     """Slices across one axis of a volume.
@@ -74,11 +96,14 @@ class Plane:
         Which voxels along it.
     position : tuple of three ndarrays
         Along each axis of the volume, where the cells' centres lie, mm: S values along `axis`, 16 along the others.
+    pixel : float
+        Side of the slices' pixels, mm.
     """
 
     axis: int
     index: NDArray[np.intp]
     position: tuple[Vector, Vector, Vector]
+    pixel: float
 
 
 def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float], box: Box) -> list[Plane]:
@@ -100,8 +125,7 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     -------
     list of Plane
     """
-    pixel = box.extent / (FILL * SLICE)
-    cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL * pixel
+    cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL
     across = [(h - w) / v for w, h, v in zip(box.low, box.high, voxel_size, strict=True)]
     planes = []
     for axis in range(3):
@@ -113,26 +137,41 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
         count = max(1, min(round(last - first), round((box.high[axis] - box.low[axis]) / box.extent * SLICES)))
         index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count + ROUNDING).astype(np.intp)
         index = np.clip(index, 0, shape[axis] - 1)
-        position = [cell_centres + (box.low[a] + box.high[a]) / 2 for a in others]
+        pixel = pixel_size(box, min(voxel_size[a] for a in others))
+        position = [cell_centres * pixel + (box.low[a] + box.high[a]) / 2 for a in others]
         position.insert(axis, (index + 0.5) * np.float64(voxel_size[axis]))
-        planes.append(Plane(axis, index, (position[0], position[1], position[2])))
+        planes.append(Plane(axis, index, (position[0], position[1], position[2]), pixel))
     return planes
+
+
+def pixel_size(box: Box, voxel: float) -> float:
+    """Choose the side of a slice's pixels, mm, where voxels are so large.
+
+    Examples
+    --------
+    >>> head = Box((0.0, 0.0, 0.0), (180.0, 230.4, 200.0))
+    >>> [round(pixel_size(head, voxel), 3) for voxel in (0.5, 1.0, 2.0, 4.0)]
+    [1.0, 1.0, 1.2, 1.8]
+    """
+    return min(max(box.extent / (FILL * SLICE), SHARP * voxel), box.extent / (COARSE_FILL * SLICE))
 
 
 def resampling(size: int, voxel: float, centre: float, pixel: float, device: torch.device) -> Tensor:
     """Make the matrix that takes voxels along an axis to 256 pixels around a centre.
 
-    Linear interpolation where pixels are finer than voxels; where they are coarser, a triangle as wide as two
-    pixels, so that nothing aliases. What lies outside the volume is 0.
+    Cubic convolution (Keys, IEEE TASSP 1981) where pixels are finer than voxels; where they are coarser, a triangle
+    as wide as two pixels, so that nothing aliases. What lies outside the volume is 0.
 
     Parameters
     ----------
     size : int
         Voxels along the axis.
-    voxel, pixel : float
-        Their sizes, mm.
+    voxel : float
+        Size of a voxel, mm.
     centre : float
         Middle of the pixels, mm.
+    pixel : float
+        Size of a pixel, mm.
     device : torch.device
 
     Returns
@@ -141,11 +180,24 @@ def resampling(size: int, voxel: float, centre: float, pixel: float, device: tor
     """
     pixels = centre + (np.arange(SLICE) - (SLICE - 1) / 2) * pixel
     voxels = (np.arange(size) + 0.5) * voxel
-    weights = np.clip(1 - np.abs(pixels[:, None] - voxels[None]) / max(pixel, voxel), 0, None)
+    distance = np.abs(pixels[:, None] - voxels[None]) / max(pixel, voxel)
+    weights = np.clip(1 - distance, 0, None) if pixel >= voxel else cubic(distance)
     if size == 1:
         weights = (np.abs(pixels[:, None] - voxels[None]) <= voxel / 2).astype(float)
     weights /= np.maximum(weights.sum(1, keepdims=True), min(1.0, voxel / pixel) * 0.5 + 0.5)
     return torch.from_numpy(weights).to(device, torch.float32)
+
+
+def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the weights of samples at distances in units of their spacing; they reproduce parabolas.
+
+    Examples
+    --------
+    >>> cubic(np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0]))
+    array([ 1.    ,  0.5625,  0.    , -0.0625,  0.    ,  0.    ])
+    """
+    t = np.minimum(distance, 2)
+    return np.where(t < 1, (1.5 * t - 2.5) * t**2 + 1, ((2.5 - 0.5 * t) * t - 4) * t + 2)
 
 
 def slices_of(
@@ -169,9 +221,8 @@ def slices_of(
     Tensor, shape (at most batch, 1, 256, 256)
         Rows and columns are the volume's other two axes in their order.
     """
-    pixel = box.extent / (FILL * SLICE)
     rows, columns = (
-        resampling(volume.shape[a], voxel_size[a], (box.low[a] + box.high[a]) / 2, pixel, volume.device)
+        resampling(volume.shape[a], voxel_size[a], (box.low[a] + box.high[a]) / 2, plane.pixel, volume.device)
         for a in range(3)
         if a != plane.axis
     )

@@ -56,13 +56,40 @@ def relative_mae(
 
 
 def best_scale(corrected: ArrayLike, original: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Factor that brings `corrected` closest to `original` in least squares over `where`."""
+    """Find the factor that brings one image closest to another in least squares.
+
+    Parameters
+    ----------
+    corrected, original : array_like, same shape
+        ``factor * corrected`` is to be near `original`.
+    where : array_like of bool, optional
+        Voxels to compare; default all.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> best_scale([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    2.0
+    """
     c, u = _values(corrected, where), _values(original, where)
     return float((c * u).sum() / (c * c).sum())
 
 
 def cv(image: ArrayLike, where: ArrayLike | None = None) -> float:
     """Coefficient of variation: standard deviation over mean, over the voxels of a tissue.
+
+    Parameters
+    ----------
+    image : array_like
+    where : array_like of bool, optional, same shape
+        The tissue's voxels; default all.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -81,20 +108,64 @@ def cjv(image: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
     Parameters
     ----------
     image : array_like
-    first, second : array_like of bool
+    first, second : array_like of bool, same shape
         The tissues' voxels.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> cjv([1.0, 3.0, 9.0, 11.0], [True, True, False, False], [False, False, True, True])
+    0.25
     """
     a, b = _values(image, first), _values(image, second)
     return float((a.std() + b.std()) / abs(a.mean() - b.mean()))
 
 
 def field_error(field: ArrayLike, truth: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Error of a field: standard deviation of log(field) - log(truth), free of the global scale; 0 is perfect."""
+    """Error of a field: standard deviation of log(field) - log(truth), free of the global scale.
+
+    Parameters
+    ----------
+    field, truth : array_like, same shape
+        Positive gains.
+    where : array_like of bool, optional
+        Voxels to compare; default all.
+
+    Returns
+    -------
+    float
+        0 is perfect, .05 about 5 %.
+
+    Examples
+    --------
+    >>> round(field_error([1.0, 2.0], [3.0, 6.0]), 6)
+    0.0
+    """
     return float((np.log(_values(field, where)) - np.log(_values(truth, where))).std())
 
 
 def slope(field: ArrayLike, truth: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Regression of log(field) on log(truth): 1 is right, below 1 the field is shrunk."""
+    """Regression of log(field) on log(truth): 1 is right, below 1 the field is shrunk.
+
+    Parameters
+    ----------
+    field, truth : array_like, same shape
+        Positive gains; the truth is not the same everywhere.
+    where : array_like of bool, optional
+        Voxels to compare; default all.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(slope([1.0, 2.0], [1.0, 4.0]), 3)
+    0.5
+    """
     x, y = np.log(_values(truth, where)), np.log(_values(field, where))
     x = x - x.mean()
     return float((x * y).sum() / (x * x).sum())
@@ -137,6 +208,18 @@ def disagreement(first: ArrayLike, second: ArrayLike, where: ArrayLike | None = 
 
 def field_range(field: ArrayLike, where: ArrayLike | None = None) -> float:
     """Range of a field: its 95th over its 5th percentile.
+
+    Parameters
+    ----------
+    field : array_like
+        Positive.
+    where : array_like of bool, optional, same shape
+        Voxels to look at; default all.
+
+    Returns
+    -------
+    float
+        At least 1.
 
     Examples
     --------

@@ -8,10 +8,12 @@ does not depend on the batch that it is in.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,14 @@ CELLS = 16
 """Side of the grid that the gain is given on, cells."""
 CELL = SLICE // CELLS
 """Side of a cell, pixels."""
+MOST = 1024
+"""Largest width and depth: a file's word for it must not fill the memory."""
+FORMAT = "1"
+"""Of the files of weights; another is refused."""
+WRONG = (SafetensorError, AttributeError, KeyError, RecursionError, RuntimeError, TypeError, ValueError)
+"""What is raised on a file that holds something else."""
+REASON = 300
+"""Characters of an error that are passed on; torch names every tensor that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,13 @@ class GetNetConfig:
     widths: tuple[int, int, int, int] = (32, 64, 96, 160)
     depths: tuple[int, int, int, int] = (1, 2, 3, 3)
     bound: float = 3.0
+
+    def __post_init__(self) -> None:
+        for numbers in (self.widths, self.depths):
+            if len(numbers) != 4 or not all(isinstance(n, int) and 1 <= n <= MOST for n in numbers):
+                raise ValueError(f"widths and depths must be four whole numbers from 1 to {MOST}, not {numbers}")
+        if not 0 < self.bound < math.inf:
+            raise ValueError(f"bound must be above 0, not {self.bound}")
 
 
 class ResidualBlock(nn.Module):
@@ -140,6 +157,18 @@ class GetNet(nn.Module):
         bound = self.config.bound
         return bound * torch.tanh(x[:, 0] / bound), -3 + 4 * torch.tanh(x[:, 1] / 4)
 
+    def copied_to_cpu(self) -> GetNet:
+        """Make the same network on the CPU."""
+        network = GetNet(self.config)
+        network.load_state_dict(self.state_dict())
+        return ready(network)
+
+
+def ready(network: GetNet) -> GetNet:
+    """Make a network ready for inference: channels last, gradients off."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)
+
 
 def normalise(slices: Tensor) -> Tensor:
     """Free slices of their scale: two channels, 0 in the background and the mean of what is above 0 at 1.
@@ -170,7 +199,9 @@ def normalise(slices: Tensor) -> Tensor:
 
 
 def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = None) -> None:
-    """Write a network's weights as safetensors in float16, with its configuration in the file's metadata.
+    """Write a network's weights as safetensors in float16.
+
+    The file's metadata hold the format, the configuration and a hash of the weights.
 
     Parameters
     ----------
@@ -181,8 +212,9 @@ def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = Non
     notes : dict of str, optional
         More metadata: where the weights come from.
     """
-    state = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}
-    path.write_bytes(save(state, {"config": json.dumps(asdict(network.config)), **(notes or {})}))
+    state = {name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    about = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "sha256": hash_of(state)}
+    path.write_bytes(save(state, {**(notes or {}), **about}))
 
 
 def load_weights(path: Path) -> GetNet:
@@ -201,16 +233,35 @@ def load_weights(path: Path) -> GetNet:
     Raises
     ------
     ValueError
-        The file is not a GetNet's weights.
+        The file is not a GetNet's weights, is damaged, or of another format.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            config = json.loads((file.metadata() or {})["config"])
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-        network = GetNet(GetNetConfig(**config))
-        network.load_state_dict(state)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: not the weights of a GetNet ({error})") from error
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.eval().requires_grad_(False)
+            about = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about.get("format", FORMAT) != FORMAT:
+            raise ValueError(f"its format is {about['format']}, not {FORMAT}: written by another version")
+        if about.get("sha256", digest := hash_of(state)) != digest:
+            raise ValueError("damaged: its hash is not that of what it holds")
+        if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in state.values()):
+            raise ValueError("it holds values that are not finite")
+        stored = json.loads(about["config"]).items()
+        config: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
+        with torch.device("meta"):  # takes no memory on the file's word
+            network = GetNet(GetNetConfig(**config))
+        network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    except WRONG as error:
+        reason = " ".join(str(error).split())[:REASON]
+        raise ValueError(
+            f"{path}: not the weights of a GetNet ({reason}); get the file again, or leave it out"
+        ) from None
+    return ready(network)
+
+
+def hash_of(state: dict[str, Tensor]) -> str:
+    """Hash tensors and their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -101,6 +101,15 @@ def refine_field(
 def sample(volume: Tensor, voxel: tuple[float, float, float], box: Box) -> tuple[Tensor, Tensor, list[np.ndarray]]:
     """Sample a volume's logarithm, smoothed, on a coarse grid, with weights.
 
+    Parameters
+    ----------
+    volume : Tensor, shape (X, Y, Z), float32
+        Magnitudes, 0 where nothing is to be fitted.
+    voxel : tuple of float
+        mm.
+    box : Box
+        Where the object is.
+
     Returns
     -------
     log_image : Tensor, shape (I, J, K), float64
@@ -150,6 +159,17 @@ def gaussian(
 ) -> Tensor:
     """Make the matrix that smooths voxels along an axis by a Gaussian (or its derivative) at some points.
 
+    Parameters
+    ----------
+    points : ndarray, shape (n,)
+        Where, mm.
+    size : int
+        Voxels along the axis.
+    voxel, sigma : float
+        Size of a voxel, standard deviation of the Gaussian, mm.
+    derivative : bool
+    device : torch.device
+
     Returns
     -------
     Tensor, shape (len(points), size), float32
@@ -168,7 +188,21 @@ def gaussian(
 
 
 def on_points(theta: Tensor, b: list[Tensor], used: Tensor) -> Tensor:
-    """Evaluate a log field at some points (flat indices) of a grid, given each axis's cosines there; float64."""
+    """Evaluate a log field at some points of a grid.
+
+    Parameters
+    ----------
+    theta : Tensor, shape (I, J, K), float64
+        Coefficients.
+    b : list of three Tensors, shapes (X, I), (Y, J), (Z, K)
+        The cosines of each axis on the grid.
+    used : Tensor of int, shape (n,)
+        Flat indices of the points.
+
+    Returns
+    -------
+    Tensor, shape (n,), float64
+    """
     lines = torch.einsum("xi,yj,ijk->xyk", b[0], b[1], theta)
     return (lines @ b[2].T).flatten()[used]
 

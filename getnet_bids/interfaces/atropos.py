@@ -59,10 +59,7 @@ def atropos(
     def as_ants(data: Any) -> Any:
         return ants.from_numpy(np.ascontiguousarray(data[box].squeeze(), dtype=np.float32), spacing=tuple(spacing))
 
-    if isinstance(start, int):
-        begin, weight = f"KMeans[{start}]", 0.0
-    else:
-        begin, weight = [as_ants(np.clip(prior, 0, 1)) for prior in start], 0.25
+    begin: Any = f"KMeans[{start}]" if isinstance(start, int) else [as_ants(np.clip(prior, 0, 1)) for prior in start]
     radius = "x".join("1" * len(spacing))
     with temporary_files():
         made = ants.atropos(
@@ -71,7 +68,7 @@ def atropos(
             i=begin,
             m=f"[0.1,{radius}]",
             c=f"[{ITERATIONS},0.001]",
-            priorweight=weight,
+            priorweight=0.0 if isinstance(start, int) else 0.25,
         )
     maps = []
     for probability in made["probabilityimages"]:

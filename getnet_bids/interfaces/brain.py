@@ -82,7 +82,7 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
 
     centre = np.array(image.affine @ [*ndimage.center_of_mass(inside), 1])[:3]
     target = np.array(template.image.affine @ [*ndimage.center_of_mass(brain), 1])[:3]
-    coarse = [at_resolution(one, COARSE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0))]
+    still, around, moved = (at_resolution(one, COARSE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
     tries = []
     for i, rise in enumerate(RISE):
         # antspyx keeps ITK's axes, which point left and back.
@@ -90,8 +90,9 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
         start = str(folder / f"start{i}.mat")
         ants.write_transform(ants.create_ants_transform("AffineTransform", dimension=3, translation=shift), start)
         # Rigid first: with a scale that is free and so few voxels a brain is readily laid on the whole head.
-        found = linear(*coarse, "Rigid", [start], folder / f"try{i}", iterations=(200, 100), shrink=(2, 1))
-        tries.append((information(coarse[0], found["warpedmovout"], coarse[1]), found["fwdtransforms"]))
+        prefix = folder / f"try{i}"
+        found = linear(still, around, moved, "Rigid", [start], prefix, iterations=(200, 100), shrink=(2, 1))
+        tries.append((information(still, found["warpedmovout"], around), found["fwdtransforms"]))
     best = max(tries, key=lambda one: one[0])[1]
     fixed, near, moving = (at_resolution(one, FINE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
     found = linear(fixed, near, moving, "Affine", best, folder / "affine", iterations=(500, 250, 50), shrink=(4, 2, 1))

@@ -39,8 +39,9 @@ def foreground_of(image: SpatialImage, name: str) -> NDArray[np.bool_]:
     volume = voxels.mean(3) if voxels.ndim == 4 else voxels
     volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
     sizes = images.voxel_size(image)
+    voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
     solid = volume if volume.ndim == 3 else volume[:, :, None]
-    found = find_foreground(torch.from_numpy(solid / max(solid.max(), 1e-30)), (*sizes, max(sizes))[:3])
+    found = find_foreground(torch.from_numpy(solid / max(solid.max(), 1e-30)), voxel)
     if not found.any():
         raise ImageError(name, "has no signal above the noise; look at the image")
     return found.numpy().reshape(volume.shape)

@@ -181,7 +181,7 @@ def measure(
     common = {method: volume / float(volume[entire].mean(dtype=float)) for method, volume in volumes.items()}
     rows = []
     for method, volume in volumes.items():
-        scaled = None if original is None else metrics.best_scale(volume, original, entire) * volume
+        scaled = volume if original is None else metrics.best_scale(volume, original, entire) * volume
         calm = {name: metrics.denoised(volume, region) for name, region in regions.items()}
         for name, region in regions.items():
             row = {
@@ -192,7 +192,7 @@ def measure(
                 "cv_noise_controlled": metrics.cv(calm[name], region),
                 "seconds": seconds.get(method),
             }
-            if scaled is not None:
+            if original is not None:
                 row["relative_mae"] = metrics.relative_mae(scaled, original, region, scale="none")
             if method in fields:
                 row["field_p95_p5"] = metrics.field_range(fields[method], region)

@@ -84,8 +84,8 @@ def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
     if table.is_file():
         with open(table, newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
-        meaning = {int(row["index"]): NAMES.get(row["name"].strip().upper()) for row in rows if row.get("name")}
-        meaning = {index: tissue for index, tissue in meaning.items() if tissue}
+        names = {int(row["index"]): row["name"].strip().upper() for row in rows if row.get("name")}
+        meaning = {index: NAMES[name] for index, name in names.items() if name in NAMES}
         if meaning:
             return meaning
     return BIDS if greatest <= 3 else FREESURFER

@@ -88,12 +88,12 @@ class N4Correction(SimpleInterface):
         estimate = antspyx_field if inputs.backend == "antspyx" else binary_field
         # To N4 a volume of one slice has to be a slice.
         spacing = [size for size, n in zip(images.voxel_size(image), volume.shape, strict=True) if n > 1]
-        squeezed = [None if a is None else a.squeeze() for a in (volume, mask, weight)]
+        squeezed: list[Any] = [None if a is None else a.squeeze() for a in (volume, mask, weight)]
         started = time.perf_counter()
         field = estimate(squeezed[0], spacing, squeezed[1], squeezed[2], inputs).reshape(volume.shape)
         self._results["seconds"] = time.perf_counter() - started
 
-        result = voxels / (field if voxels.ndim < 4 else field[..., None])
+        result: NDArray[np.floating] = voxels / (field if voxels.ndim < 4 else field[..., None])
         inside = np.ones(volume.shape, bool) if mask is None else mask
         if inputs.rescale_intensities:
             result = rescaled(result, voxels, inside)
@@ -108,8 +108,8 @@ class N4Correction(SimpleInterface):
 
 
 def rescaled(
-    corrected: NDArray[np.float32], image: NDArray[np.float32], inside: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+    corrected: NDArray[np.floating], image: NDArray[np.floating], inside: NDArray[np.bool_]
+) -> NDArray[np.floating]:
     """Bring a corrected image to the range that the image had inside the mask, as N4's own option does.
 
     Examples

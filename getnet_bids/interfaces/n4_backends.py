@@ -103,4 +103,4 @@ def binary_field(volume: Volume, spacing: list[float], mask: Any, weight: Any, i
             **files,
             **settings,
         ).run(cwd=folder)
-        return np.asarray(nib.load(bias).dataobj, dtype=np.float32).reshape(volume.shape)
+        return np.asarray(nib.Nifti1Image.from_filename(bias).dataobj, dtype=np.float32).reshape(volume.shape)

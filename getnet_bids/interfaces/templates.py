@@ -93,10 +93,10 @@ def of_templateflow(name: str) -> Template:
     whole = []
     for resolution in (RESOLUTION, 1, None):
         fixed = {"tpl": label, **({"cohort": cohort} if cohort else {}), **({"res": resolution} if resolution else {})}
-        found = [find(folder, suffix, fixed | entities) for suffix, entities in WANTED]
-        if all(found):
+        found = [path for suffix, entities in WANTED if (path := find(folder, suffix, fixed | entities))]
+        if len(found) == len(WANTED):
             # What was never fetched is there as well, but empty.
-            whole.append((not all(path.stat().st_size for path in found if path), found))
+            whole.append((not all(path.stat().st_size for path in found), found))
     if not whole:
         raise ValueError(f"template {name} has not one T1w, brain mask and probseg of {', '.join(TISSUES)} on one grid")
     paths = min(whole, key=lambda one: one[0])[1]
@@ -110,7 +110,7 @@ def of_templateflow(name: str) -> Template:
             f"Where there is a network run `python -c \"from templateflow.api import get; get('{label}')\"`, copy that "
             f"folder here and set TEMPLATEFLOW_HOME to it, or use the template {BUNDLED!r}"
         ) from None
-    image, brain, *priors = (nib.load(path) for path in paths)
+    image, brain, *priors = (nib.Nifti1Image.from_filename(path) for path in paths)
     return Template(name, image, brain, tuple(priors))
 
 

@@ -95,11 +95,11 @@ def figure(output_dir: Path, record: Record) -> dict[str, Any] | None:
         image = Image.open(io.BytesIO(content))
         kind, size = "image/png", image.size
         if len(content) > LARGEST:
-            image = image.convert("RGB")
-            image.thumbnail((WIDEST, 10 * WIDEST))
+            shown = image.convert("RGB")
+            shown.thumbnail((WIDEST, 10 * WIDEST))
             packed = io.BytesIO()
-            image.save(packed, "JPEG", quality=80)
-            content, kind, size = packed.getvalue(), "image/jpeg", image.size
+            shown.save(packed, "JPEG", quality=80)
+            content, kind, size = packed.getvalue(), "image/jpeg", shown.size
     except OSError:
         return None
     return {

@@ -69,7 +69,7 @@ class Mosaic:
     """
 
     slices: tuple[Slice, ...]
-    box: tuple[slice, slice, slice]
+    box: tuple[slice, ...]
     sizes: dict[int, tuple[int, int]]
     columns: int
     width: int

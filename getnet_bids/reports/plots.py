@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH = 420
@@ -93,7 +93,7 @@ class Plot:
     summary: str
 
 
-def plot(title: str, text: str, groups: dict[str, Sequence[Dot]]) -> Plot | None:
+def plot(title: str, text: str, groups: Mapping[str, Sequence[Dot]]) -> Plot | None:
     """Draw a measure on a logarithmic axis; None if there is nothing to draw.
 
     Parameters

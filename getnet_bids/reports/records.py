@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from getnet_bids.bids.discovery import entries
 from getnet_bids.bids.metadata import read_object
@@ -117,7 +117,7 @@ def read_record(output_dir: Path, folder: str, file: str) -> Record | None:
         derived = Name.parse(file)
     except ValueError:
         return None
-    if derived.suffix == "biasfield":
+    if derived.suffix == "biasfield" or "sub" not in derived.entities:
         return None
     content = read_object(output_dir / folder / file)
     made, sources = content.get(KEY), content.get("Sources")
@@ -130,7 +130,7 @@ def read_record(output_dir: Path, folder: str, file: str) -> Record | None:
     return Record(source, name, derived.entities["desc"], folder, made)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Tell whether a value from a file is a finite number.
 
     Examples
@@ -138,7 +138,7 @@ def is_number(value: Any) -> bool:
     >>> is_number(1.5), is_number(True), is_number("1"), is_number(float("nan"))
     (True, False, False, False)
     """
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

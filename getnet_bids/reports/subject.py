@@ -46,11 +46,15 @@ class ShownImage:
     remarks : list of str
     simulated : bool
         Whether it had been shaded first.
-    pictures, histogram, comparison : dict or None
+    pictures : dict or None
     measures : dict or None
         None if there is no result.
-    provenance, links : list of tuple of str
-        Names and values; names and addresses.
+    histogram : dict or None
+    provenance : list of tuple of str
+        Names and values.
+    comparison : dict or None
+    links : list of tuple of str
+        Names and addresses.
     """
 
     source: str
@@ -198,16 +202,16 @@ def histogram(made: dict[str, Any]) -> dict[str, Any] | None:
     counts = measures.get("Histogram") if isinstance(measures, dict) else None
     if not isinstance(counts, dict) or not is_number(counts.get("From")) or not is_number(counts.get("To")):
         return None
-    both = [counts.get("Before"), counts.get("After")]
+    both: list[Any] = [counts.get("Before"), counts.get("After")]
     if not all(isinstance(c, list) and len(c) > 1 and all(map(is_number, c)) and max(c) > 0 for c in both):
         return None
-    both = [smooth(c) for c in both]
-    highest = max(map(max, both))
+    before, after = (smooth(c) for c in both)
+    highest = max(*before, *after)
     return {
         "width": WIDTH,
         "height": HEIGHT,
-        "before": outline(both[0], highest),
-        "after": outline(both[1], highest),
+        "before": outline(before, highest),
+        "after": outline(after, highest),
         "ticks": [(WIDTH * i / 4, number(counts["From"] + (counts["To"] - counts["From"]) * i / 4)) for i in range(5)],
     }
 

@@ -9,11 +9,22 @@ def full_box(shape, voxel):
     return Box((0.0, 0.0, 0.0), tuple(float(s * v) for s, v in zip(shape, voxel, strict=True)))
 
 
-def test_resampling_is_linear_interpolation_inside():
-    voxels = np.random.default_rng(0).normal(size=40).astype(np.float32)
+def test_resampling_to_finer_pixels_interpolates_and_keeps_parabolas():
+    voxels, pixels = (np.arange(40) + 0.5) * 2, 40.0 + (np.arange(256) - 127.5) * 0.25
     matrix = resampling(40, 2.0, 40.0, 0.25, torch.device("cpu")).numpy()
-    pixels = 40.0 + (np.arange(256) - 127.5) * 0.25
-    np.testing.assert_allclose(matrix @ voxels, np.interp(pixels, (np.arange(40) + 0.5) * 2, voxels), atol=1e-5)
+    parabola = (pixels - 37) ** 2 / 100
+    np.testing.assert_allclose(matrix @ ((voxels - 37) ** 2 / 100), parabola, atol=1e-4)
+    noise = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    thirds = resampling(40, 2.0, 41 + 1 / 3, 2 / 3, torch.device("cpu")).numpy()  # every third pixel is a voxel
+    np.testing.assert_allclose(thirds[67:187:3] @ noise, noise, atol=1e-5)
+
+
+def test_resampling_takes_what_is_outside_as_0():
+    matrix = resampling(10, 2.0, 20.0, 0.25, torch.device("cpu")).numpy()  # voxels from 0 to 20 mm
+    pixels = 20.0 + (np.arange(256) - 127.5) * 0.25
+    shown = matrix @ np.ones(10, np.float32)
+    np.testing.assert_allclose(shown[(pixels > 3) & (pixels < 17)], 1, atol=1e-5)
+    assert (shown[(pixels < -3) | (pixels > 23)] == 0).all()
 
 
 def test_resampling_to_coarser_pixels_keeps_means():
@@ -34,15 +45,15 @@ def test_box_encloses_the_foreground_in_mm():
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
 def test_any_object_fills_the_slices_alike(scale):
-    shape, voxel = (60, 70, 50), (3.0 * scale,) * 3
+    shape, voxel = (200, 230, 180), (1.0 * scale,) * 3
     volume = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     box = full_box(shape, voxel)
     planes = choose_planes(shape, voxel, box)
     assert [p.axis for p in planes] == [0, 1, 2]
     slices = next(slices_of(volume, planes[2], voxel, box, 4))
-    reference_box = full_box(shape, (3.0,) * 3)
+    reference_box = full_box(shape, (1.0,) * 3)
     reference = next(
-        slices_of(volume, choose_planes(shape, (3.0,) * 3, reference_box)[2], (3.0,) * 3, reference_box, 4)
+        slices_of(volume, choose_planes(shape, (1.0,) * 3, reference_box)[2], (1.0,) * 3, reference_box, 4)
     )
     np.testing.assert_allclose(slices, reference, atol=1e-4)
     columns = (slices[0, 0].sum(0) > 0).sum()
@@ -64,7 +75,7 @@ def test_planes_in_which_a_slab_is_thin_are_left_out(shape, voxel, axes):
 
 def test_cells_lie_where_their_pixels_come_from():
     """The mean of a coordinate over a cell of a slice is the cell's position."""
-    shape, voxel = (50, 60, 40), (2.0, 1.5, 3.0)
+    shape, voxel = (100, 120, 80), (1.0, 0.75, 1.5)
     box = full_box(shape, voxel)
     for plane in choose_planes(shape, voxel, box):
         for axis in range(3):

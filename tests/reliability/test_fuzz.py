@@ -1,0 +1,84 @@
+"""benchmarks/fuzz.py: files spoiled at random are read or refused; nothing else happens."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+CASES = 440
+
+
+@pytest.fixture(scope="module")
+def fuzz() -> ModuleType:
+    """Import the command as it is when it runs: beside its modules."""
+    folder = str(Path(__file__).parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import fuzz
+
+        yield fuzz
+    finally:
+        sys.path.remove(folder)
+
+
+def test_spoiled_files_are_read_or_refused(fuzz):
+    done = list(fuzz.run(CASES, seed=11))
+    assert [case for case, *_ in done] == list(range(CASES))
+    assert [(case, kind, reason) for case, kind, outcome, _, reason in done if outcome == "failures"] == []
+    counts = Counter(outcome for _, _, outcome, *_ in done)
+    assert counts["read"] > CASES / 5
+    assert counts["refused"] > CASES / 5
+    assert counts["corrected"] > 0
+    assert {kind for _, kind, *_ in done} == set(fuzz.KINDS)
+
+
+def test_a_case_is_the_same_again_and_another_with_another_seed(fuzz):
+    assert [fuzz.spoiled(case, 5) for case in range(50)] == [fuzz.spoiled(case, 5) for case in range(50)]
+    assert fuzz.spoiled(7, 5) != fuzz.spoiled(7, 6)
+
+
+def test_what_is_not_foreseen_is_a_failure(fuzz, tmp_path):
+    from fuzz_mutations import whole
+
+    class Broken:
+        def parameters(self):
+            raise KeyError("surprise")
+
+    assert fuzz.judge(whole("nifti1"), None, tmp_path) == ("read", "")
+    assert fuzz.judge(whole("nifti1")[:300], None, tmp_path)[0] == "refused"
+    assert fuzz.judge(whole("nifti1"), Broken(), tmp_path) == ("failures", "KeyError: 'surprise'")
+
+
+def misbehave(answers, first, last, seed):
+    """Answer for each case but the second, in which the process ends, and the third, which hangs."""
+    for case in range(first, last):
+        if case == 1:
+            os._exit(7)
+        if case == 2:
+            time.sleep(3600)
+        answers.send(("kind", "read", 0.0, ""))
+
+
+def test_a_process_that_dies_or_hangs_is_noticed_and_the_others_go_on(fuzz):
+    outcomes = [(case, outcome, reason) for case, _, outcome, _, reason in fuzz.run(4, 0, misbehave, patience=10)]
+    assert outcomes == [
+        (0, "read", ""),
+        (1, "failures", "ended the process with 7"),
+        (2, "failures", "hangs"),
+        (3, "read", ""),
+    ]
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand(fuzz, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--seed", "1", "--table", str(tmp_path / "fuzz.tsv")])
+    assert fuzz.main() == 0
+    assert "100000 cases" in capsys.readouterr().out
+    lines = (tmp_path / "fuzz.tsv").read_text().splitlines()
+    assert lines[-1].split("\t")[:2] == ["all", "100000"]
