@@ -1,22 +1,42 @@
 # make demo: a small dataset, corrected.   make test: all checks and quick tests.   make test-all: the slow ones, too.
-# All make .venv first.
+# make lint, docs, tests: the parts of make test.   make tests-min: with the oldest versions.   make dist: for PyPI.
+# All make their environment first, .venv unless VENV= says where.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml setup.py constraints.txt
+SOURCES := pyproject.toml setup.py $(CONSTRAINTS)
+PYTEST := $(BIN)/python -m pytest
+# Packages of which at least this share of lines and branches has to be tested.
+COVERED := core bids
+LEAST := 90
 
-.PHONY: demo test test-all check lint docs clean image-test lock
+.PHONY: demo test test-all tests tests-min pytest-min check lint format docs dist clean image-test lock
 
 demo: $(VENV)/.package
 	$(BIN)/getnet-demo
 
 test: check
 
-check: $(VENV)/.all lint
-	$(BIN)/python -m pytest
+# That the documentation builds without a warning, tests/test_docs.py sees.
+check: lint tests
 
-test-all: $(VENV)/.all lint
-	$(BIN)/python -m pytest -m ""
+test-all: lint
+	$(PYTEST) -m ""
+
+tests: $(VENV)/.all
+	$(PYTEST) --cov --cov-report=
+	@for part in $(COVERED); do \
+	    echo "Coverage of getnet_bids/$$part:"; \
+	    $(BIN)/coverage report --include="getnet_bids/$$part/*" --skip-covered --fail-under=$(LEAST) || exit 1; \
+	done
+	@echo "Coverage of all:"; $(BIN)/coverage report | tail -1
+
+tests-min:
+	$(MAKE) VENV=.venv-min CONSTRAINTS=constraints-min.txt pytest-min
+
+pytest-min: $(VENV)/.all
+	$(PYTEST) tests
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check
@@ -24,19 +44,28 @@ lint: $(VENV)/.all
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+format: $(VENV)/.all
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
 docs: $(VENV)/.all
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
+# Source distribution and wheel, without a fetch: setuptools is in the environment.
+dist: $(VENV)/.all
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
 
 $(VENV)/.package: EXTRAS =
 $(VENV)/.all: EXTRAS = [all]
 $(VENV)/.package $(VENV)/.all: $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "getnet_bids needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.$(EXTRAS)'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.$(EXTRAS)'
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output build *.egg-info
+	rm -rf $(VENV) .venv-min demo-output build dist *.egg-info
 
 # The image, built and run as clusters do: BASE=, TORCH_INDEX=, DATA=, ... as containers/image-test.sh tells.
 image-test:
