@@ -1,0 +1,114 @@
+"""Code blocks of README and docs, taken out as they are printed; and what the page of outputs says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+README, DOCS = ROOT / "README.rst", ROOT / "docs"
+OUTPUTS = DOCS / "outputs.rst"
+AFFINE = np.diag([-2.0, 2, 2, 1])
+"""2 mm voxels: the tests' head is too small for a human one then, so that no template is laid on it."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block: its language, and its text without the indentation."""
+
+    language: str
+    text: str
+
+    @property
+    def commands(self) -> list[str]:
+        """What stands behind the prompts, continued lines joined."""
+        joined = re.sub(r"\\\n\s*", "", self.text)
+        return [line.removeprefix("$ ") for line in joined.splitlines() if line.startswith("$ ")]
+
+
+def blocks(page: Path, language: str) -> list[Block]:
+    """Give a page's code blocks in a language."""
+    found = re.finditer(rf"^( *)\.\. code-block:: {language}\n\n((?:\1 +.*\n|\n)+)", page.read_text(), re.MULTILINE)
+    out = []
+    for match in found:
+        lines = match[2].rstrip("\n").splitlines()
+        indent = min(len(line) - len(line.lstrip()) for line in lines if line)
+        out.append(Block(language, "\n".join(line[indent:] for line in lines) + "\n"))
+    return out
+
+
+def words(command: str) -> list[str]:
+    """Split a command as the shell does; a comment is none of it."""
+    return shlex.split(command, comments=True)
+
+
+def lay_out(folder: Path, head: np.ndarray) -> None:
+    """Put a head where the snippets expect one: ``T1w.nii.gz``, and in a dataset, ``bids``."""
+    image = nib.Nifti1Image(head.astype(np.int16), AFFINE)
+    (folder / "bids" / "sub-01" / "anat").mkdir(parents=True)
+    for path in ("T1w.nii.gz", "bids/sub-01/anat/sub-01_T1w.nii.gz"):
+        image.to_filename(folder / path)
+    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+    (folder / "bids" / "dataset_description.json").write_text(json.dumps(about))
+
+
+def undescribed(folder: Path, source: str, suffix: str) -> list[str]:
+    """List the files of a derivative dataset, keys of its sidecars and columns of its tables that are not explained.
+
+    Parameters
+    ----------
+    folder : Path
+        With results of one image.
+    source, suffix : str
+        That image's name.
+    """
+    page = OUTPUTS.read_text()
+    missing = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            continue
+        pattern = as_pattern(path.relative_to(folder), source, suffix)
+        if not stands(pattern, page):
+            missing.append(pattern)
+        names: set[str] = set()
+        if path.suffix == ".json" and path.name != "dataset_description.json" and path.name != "descriptions.json":
+            names = keys(json.loads(path.read_text()))
+        elif path.suffix == ".tsv":
+            names = set(path.read_text().partition("\n")[0].split("\t"))
+        missing += [f"{pattern}: {name}" for name in sorted(names) if f"``{name}``" not in page]
+    return missing
+
+
+def as_pattern(path: Path, source: str, suffix: str) -> str:
+    """Turn a file's path into what the page calls it."""
+    if path.parts[0] == "logs":
+        return re.sub(r"^logs/[^/]+/", "logs/<run>/", path.as_posix())
+    name = path.name.replace(source + "_", "<source>_").replace(f"-{suffix}_", "-<suffix>_")
+    name = name.replace(f"_{suffix}.", "_<suffix>.")
+    name = re.sub(r"label-\w+?_", "label-<tissue>_", name)
+    return re.sub(r"^sub-\w+\.html", "sub-<label>.html", name)
+
+
+def stands(pattern: str, page: str) -> bool:
+    """Tell whether a file is on the page, by its name, or by that of its image with the extension behind it."""
+    if f"``{pattern}``" in page:
+        return True
+    stem, dot, extension = pattern.partition(".")
+    cell = re.search(rf"``{re.escape(stem)}\.nii\.gz``[^*]*?(?=``<source>|\*|\n\n|$)", page)
+    return cell is not None and f"``{dot}{extension}``" in cell[0]
+
+
+def keys(content: dict[str, Any]) -> set[str]:
+    """Give a sidecar's keys at all levels; what is listed by file or by program has no keys of its own."""
+    found = set(content)
+    for key, value in content.items():
+        if isinstance(value, dict) and key not in ("Outputs", "Files", "Software", "given"):
+            found |= keys(value) - {"Description", "Units"}
+    return found
