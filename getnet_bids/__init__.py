@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 __all__ = ["Correction", "Options", "correct"]
 
+# Or each nipype interface that is made would ask a server for nipype's newest version.
+os.environ.setdefault("NO_ET", "1")
+
 
 @dataclass(frozen=True)
 class Correction:

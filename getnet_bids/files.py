@@ -48,15 +48,23 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             # Held until it has its name, or a sweep by another run could take it for left over.
             os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, os.fspath(part)):
+            # Nobody knows the hidden name, and a full disk does not tell which file it is about.
+            error.filename, error.filename2 = os.fspath(path), None
         raise
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a small text file, whole or not at all; what is no character, as names and JSON may hold, is escaped."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a small file, whole or not at all."""
     with atomic(path) as file:
-        file.write(text.encode(errors="backslashreplace"))
+        file.write(data)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

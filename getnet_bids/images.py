@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from .errors import ImageError, one_line
 from .files import atomic, read_bytes
+from .formats import as_format
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """What can be read and written."""
@@ -101,8 +102,7 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     try:
         kind = image_class(stream.read(4), name)
         stream.seek(0)
-        with np.errstate(all="ignore"):  # in headers that make no sense
-            image = kind.from_stream(stream)
+        image = header_of(kind, stream)
         count = math.prod(int(n) for n in image.shape)  # MGH's are int32, whose product may wrap around
         end = place_of_voxels(image, name) + count * image.get_data_dtype().itemsize
         if end > most or (end > max(USUAL, USUAL_RATIO * len(data)) and not holds(stream, end)):
@@ -122,6 +122,15 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
         text = f"not a valid header ({type(error).__name__}: {one_line(error)}); repair or convert it"
         raise ImageError(name, text) from None
     return kind(voxels, image.affine, image.header)
+
+
+def header_of(kind: Any, stream: BinaryIO) -> SpatialImage:
+    """Read an image's header; its voxels stay in the stream."""
+    try:
+        with np.errstate(all="ignore"):
+            return kind.from_stream(stream)
+    except MemoryError:
+        raise ValueError("it promises an extension that there is no memory for") from None
 
 
 def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
@@ -231,7 +240,8 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     (0.15, 0.15, 0.2)
     """
     count = min(len(image.shape), 3)
-    sizes = np.array(image.header.get_zooms()[:count], dtype=float)
+    with np.errstate(invalid="ignore"):
+        sizes = np.array(image.header.get_zooms()[:count], dtype=float)
     if isinstance(image.header, nib.Nifti1Header):
         sizes *= {1: 1e3, 3: 1e-3}.get(int(image.header["xyzt_units"]) & 7, 1.0)
     usable = (sizes >= SIZES[0]) & (sizes <= SIZES[1])
@@ -332,36 +342,3 @@ def write(image: SpatialImage, path: str | os.PathLike[str]) -> None:
                 whole.to_stream(packed)
         else:
             whole.to_stream(file)
-
-
-def as_format(image: SpatialImage, kind: Any) -> Any:
-    """Turn an image into MGH or NIfTI, unless it is that already."""
-    if isinstance(image, kind):
-        return image
-    if kind is nib.MGHImage:
-        return mgh_image(image)
-    if not isinstance(image, nib.Nifti1Pair):
-        return kind(np.asanyarray(image.dataobj), None, nifti_header(image))
-    return kind.from_image(image)
-
-
-def mgh_image(image: SpatialImage) -> nib.MGHImage:
-    """Turn an image into MGH, which knows three dimensions, or four if there is more than one volume."""
-    data = np.asanyarray(image.dataobj)
-    space, volumes = (*data.shape, 1)[:3], math.prod(data.shape[3:])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turned = nib.MGHImage(data.reshape(space if volumes == 1 else (*space, volumes)), image.affine)
-    turned.header["Mdc"] = np.nan_to_num(turned.header["Mdc"])  # an axis of no length has no direction
-    return turned
-
-
-def nifti_header(image: SpatialImage) -> nib.Nifti1Header:
-    """Make a NIfTI header for an image of another format."""
-    header = nib.Nifti1Header()
-    header.set_data_dtype(image.get_data_dtype())
-    header.set_data_shape(image.shape)
-    header.set_xyzt_units("mm")
-    header.set_sform(image.affine, code="scanner")
-    if np.linalg.matrix_rank(image.affine[:3, :3]) == 3:
-        header.set_qform(image.affine, code="scanner")
-    return header

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids.files import write_text
+from getnet_bids.locks import locked
 
 from .comparison import Comparison
-from .dataset import DESCRIPTION
+from .dataset import DESCRIPTION, add_to_description
 from .metadata import read_object
-from .sidecars import write_json
 
 GAIN = "SimulatedGain"
 """The entry of ``dataset_description.json`` that tells that all images were shaded first."""
@@ -88,12 +88,7 @@ def prepare_comparison(
     gain : dict or None
         As `gain_of` gives it.
     """
-    content = read_object(out / DESCRIPTION)
-    wanted = {**content, "DatasetLinks": {**content.get("DatasetLinks", {}), **uris(links)}}
-    if gain is not None:
-        wanted[GAIN] = gain
-    if wanted != content:
-        write_json(out / DESCRIPTION, wanted)
+    add_to_description(out, {"DatasetLinks": uris(links)} | ({} if gain is None else {GAIN: gain}))
     describe(out / TABLE, descs_of(comparisons, gain is not None))
     if gain is not None:
         text = (out / README).read_text(encoding="utf-8")
@@ -120,8 +115,9 @@ def descs_of(comparisons: Iterable[Comparison], simulated: bool) -> dict[str, st
 
 def describe(table: Path, descs: Mapping[str, str]) -> None:
     """Add to a table of descriptions those that it lacks."""
-    text = table.read_text(encoding="utf-8")
-    there = {line.partition("\t")[0] for line in text.splitlines()}
-    lines = [f"desc-{desc}\t{what}\n" for desc, what in descs.items() if f"desc-{desc}" not in there]
-    if lines:
-        write_text(table, text.removesuffix("\n") + "\n" + "".join(lines))
+    with locked(table):  # another run may add its own
+        text = table.read_text(encoding="utf-8")
+        there = {line.partition("\t")[0] for line in text.splitlines()}
+        lines = [f"desc-{desc}\t{what}\n" for desc, what in descs.items() if f"desc-{desc}" not in there]
+        if lines:
+            write_text(table, text.removesuffix("\n") + "\n" + "".join(lines))

@@ -8,6 +8,7 @@ from typing import Any
 
 from getnet_bids import __version__
 from getnet_bids.files import write_text
+from getnet_bids.locks import locked
 
 from .metadata import read_object
 from .sidecars import write_json
@@ -79,12 +80,8 @@ def prepare_output(raw: Path, out: Path) -> None:
         Its folder; made if need be.
     """
     out.mkdir(parents=True, exist_ok=True)
-    before = read_object(out / DESCRIPTION)
     content = description(raw.resolve(), out.resolve())
-    # What a comparison has added stays.
-    content = {**before, **content, "DatasetLinks": {**before.get("DatasetLinks", {}), **content["DatasetLinks"]}}
-    if before != content:
-        write_json(out / DESCRIPTION, content)
+    add_to_description(out, content)
     once = {
         ".bidsignore": IGNORED,
         "descriptions.tsv": DESCRIPTIONS,
@@ -96,6 +93,25 @@ def prepare_output(raw: Path, out: Path) -> None:
     for name, text in once.items():
         if not (out / name).exists():
             write_text(out / name, text)
+
+
+def add_to_description(out: Path, content: dict[str, Any]) -> None:
+    """Put entries into a dataset's description; others stay, and so do links of ``DatasetLinks`` with other names.
+
+    Parameters
+    ----------
+    out : Path
+        The dataset.
+    content : dict
+        The entries.
+    """
+    with locked(out / DESCRIPTION):  # another run may add its own
+        before = read_object(out / DESCRIPTION)
+        links = before.get("DatasetLinks")
+        merged = {**before, **content}
+        merged["DatasetLinks"] = {**(links if isinstance(links, dict) else {}), **content.get("DatasetLinks", {})}
+        if merged != before:
+            write_json(out / DESCRIPTION, merged)
 
 
 def description(raw: Path, out: Path) -> dict[str, Any]:

@@ -60,11 +60,14 @@ class Found:
         Files that look like images of the kind asked for but are not taken, and why.
     others : dict of int
         How many there are of each suffix that is taken only when named and was not.
+    unreadable : dict of str
+        Folders that may hold images but cannot be looked into, and why.
     """
 
     sources: list[Source] = field(default_factory=list)
     passed_over: dict[str, str] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def find_images(
@@ -98,7 +101,7 @@ def find_images(
     ignored = read_ignored(root)
     found = Found()
     folders = (
-        walk(root, participants, sessions, found.passed_over)
+        walk(root, participants, sessions, found.unreadable)
         if listing is None
         else listed(listing, participants, sessions)
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from getnet_bids.files import read_bytes
+
 FILE = ".bidsignore"
 
 
@@ -31,7 +33,7 @@ def read_ignored(root: Path) -> Callable[[str], bool]:
     (True, False)
     """
     try:
-        lines = (root / FILE).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        lines = read_bytes(root / FILE).decode("utf-8-sig", errors="replace").splitlines()
     except OSError:
         return lambda relative: False
     from pathspec import GitIgnoreSpec

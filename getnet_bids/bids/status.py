@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
 import time
 import traceback
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from getnet_bids.errors import one_line
 from getnet_bids.files import write_text
 
 COLUMNS = ("source", "status", "seconds", "reason")
+STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
+"""Of a run's folder: when it began, and a number by chance."""
 
 
 class RunLog:
@@ -72,16 +77,30 @@ class RunLog:
         return 1 if self.counts["failed"] else 0
 
     def _line(self, *cells: str) -> None:
-        with open(self.status, "a", encoding="utf-8") as file:
-            file.write("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
+        line = "\t".join(" ".join(cell.split()) for cell in cells) + "\n"
+        try:
+            # Names may hold bytes that are no text.
+            with open(self.status, "a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(line)
+        except OSError as error:
+            error.filename = str(self.status)  # a full disk does not tell which file it is about
+            raise
 
 
 def new_folder(logs: Path) -> Path:
-    """Make the folder of a run; of hundreds of tasks that start in the same second, each gets its own."""
+    """Make the folder of a run; of hundreds of tasks that start in the same second, each gets its own.
+
+    Names tell the order of runs: should the clock have gone back, the last one's time is gone on from.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    last = max((name[:15] for name in os.listdir(logs) if FOLDER.fullmatch(name)), default="")
     while True:
-        folder = logs / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
+        now = time.strftime(STAMP)
+        if now < last:
+            now = (datetime.strptime(last, STAMP) + timedelta(seconds=1)).strftime(STAMP)
+        folder = logs / f"{now}-{secrets.token_hex(2)}"
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             continue
         return folder

@@ -71,6 +71,8 @@ def memory_of(path: Path) -> int:
     """
     import nibabel as nib
 
+    if not path.is_file():
+        return 0  # a pipe would be waited for
     try:
         return BYTES_A_VOXEL * math.prod(nib.load(path).shape)  # type: ignore[attr-defined]
     except Exception:

@@ -45,7 +45,7 @@ def participant_level(args: Namespace, argv: list[str]) -> int:
     if args.dry_run:
         print_jobs(jobs)
         return exits.DONE
-    log = run(jobs, recipe, args, argv)
+    log = run(jobs, found.unreadable, recipe, args, argv)
     counts = ", ".join(f"{count} {what}" for what, count in log.counts.items())
     exits.say(PROGRAM, f"{counts} in {time.monotonic() - started:.1f} s; see {log.status}")
     return log.exit_code
@@ -62,9 +62,13 @@ def find(args: Namespace) -> Found:
             exits.say(PROGRAM, f"... and {len(found.passed_over) - SHOWN} more passed over; -v names all")
             break
         exits.say(PROGRAM, f"{relative}: passed over: {reason}")
+    for folder, reason in found.unreadable.items():
+        exits.say(PROGRAM, f"{folder}: {reason}")
     if any(found.others.values()):
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.others.items()) if count)
         exits.say(PROGRAM, f"not taken unless named with --modalities: {counts}")
+    if found.unreadable and not found.sources:
+        raise exits.CommandError(exits.IO_ERROR, f"{args.bids_dir}: no image can be read; see to the permissions")
     if not found.sources:
         raise exits.CommandError(
             exits.NOTHING_MATCHED, f"{args.bids_dir}: no image matches; looked for {' '.join(args.modalities)}"
@@ -140,13 +144,14 @@ def finished(source: Source, outputs: Outputs, recipe: Recipe, args: Namespace) 
     """Tell whether all that is wanted of an image is there."""
     from getnet_bids.bids.provenance import is_done
 
-    if not source.path.exists():
-        return False
-    if args.compare:
-        from .compare import is_finished
+    from .compare import is_finished
 
-        return is_finished(source, outputs, recipe, args)
-    return is_done(source.path, outputs, recipe)
+    try:
+        if args.compare:
+            return is_finished(source, outputs, recipe, args)
+        return is_done(source.path, outputs, recipe)
+    except OSError:
+        return False  # the image is not there or cannot be read, which is told when its turn comes
 
 
 def print_jobs(jobs: list[tuple[Source, Outputs, bool]]) -> None:
@@ -161,8 +166,14 @@ def print_jobs(jobs: list[tuple[Source, Outputs, bool]]) -> None:
     sys.stdout.flush()
 
 
-def run(jobs: list[tuple[Source, Outputs, bool]], recipe: Recipe, args: Namespace, argv: list[str]) -> RunLog:
-    """Do the jobs that are not done; gives what became of all."""
+def run(
+    jobs: list[tuple[Source, Outputs, bool]],
+    unreadable: dict[str, str],
+    recipe: Recipe,
+    args: Namespace,
+    argv: list[str],
+) -> RunLog:
+    """Do the jobs that are not done; gives what became of all, and of folders that cannot be looked into."""
     from getnet_bids.bids.dataset import prepare_output
     from getnet_bids.bids.status import RunLog
     from getnet_bids.locks import sweep
@@ -179,7 +190,11 @@ def run(jobs: list[tuple[Source, Outputs, bool]], recipe: Recipe, args: Namespac
     for source, _, done in jobs:
         if done:
             log.add(source.relative, "skipped", reason="done before, from the same image, weights and options")
+    for folder, reason in unreadable.items():
+        log.add(folder, "failed", reason=reason)
     todo = [(source, outputs) for source, outputs, done in jobs if not done]
+    if unreadable and args.stop_on_first_crash:
+        todo = []
     if todo and args.compare:
         from .compare import compare_images
 

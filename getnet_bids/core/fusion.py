@@ -73,12 +73,6 @@ class Basis:
         ]
         return (square[0][:, None, None] + square[1][:, None] + square[2]) ** 2
 
-    def evaluate(self, theta: Tensor, position: Sequence[Vector]) -> Tensor:
-        """Evaluate a log field of coefficients `count` on a grid; float32, shape of the grid."""
-        b = [self.along(a, p, theta.device) for a, p in enumerate(position)]
-        coarse = torch.einsum("xi,yj,ijk->xyk", b[0], b[1], theta)
-        return coarse.float() @ b[2].T.float()
-
 
 def normal_matrix(weight: Tensor, b: list[Tensor]) -> Tensor:
     """Sum w B'B over a grid without ever forming B; float64.

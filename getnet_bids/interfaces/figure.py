@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import (
@@ -60,10 +61,11 @@ class ComparisonFigure(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         import csv
+        from io import BytesIO
         from pathlib import Path
 
         from getnet_bids import images
-        from getnet_bids.files import atomic
+        from getnet_bids.files import write_bytes
 
         from .foreground import foreground_of
 
@@ -91,8 +93,9 @@ class ComparisonFigure(SimpleInterface):
         title = inputs.title if isdefined(inputs.title) else Path(inputs.input_image).name
         figure = compose(image, entire, volumes, fields, tissues, rows, title)
         path = Path(runtime.cwd, inputs.out_file)
-        with atomic(path) as file:
-            figure.savefig(file, format=path.suffix[1:], dpi=110, facecolor="white")
+        packed = BytesIO()  # Pillow, writing PNG to a file, does not notice when a disk is full
+        figure.savefig(packed, format=path.suffix[1:], dpi=110, facecolor="white")
+        write_bytes(path, packed.getvalue())
         self._results["out_file"] = str(path)
         return runtime
 
@@ -109,6 +112,37 @@ def geometric_mean(values: NDArray[np.floating]) -> float:
     import numpy as np
 
     return float(np.exp(np.log(values).mean(dtype=float)))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A column of slices: what is drawn, the values at both ends of its scale, and the colours."""
+
+    title: str
+    data: NDArray[np.floating]
+    limits: tuple[float, float]
+    colours: str
+
+
+def panels_of(
+    entire: NDArray[np.bool_], volumes: dict[str, NDArray[np.floating]], fields: dict[str, NDArray[np.floating]]
+) -> list[Panel]:
+    """Give the columns, images first, fields last; arguments as of `compose`."""
+    import numpy as np
+    from scipy import ndimage
+
+    from .drawing import FIELD_COLOURS
+
+    bright = float(np.percentile(volumes[UNCORRECTED][entire], 99.5))
+    # Symmetric about 1, so that white is no change; what lies outside of the object does not stretch it.
+    reach = max(float(np.percentile(np.abs(field[entire] - 1), 99)) for field in fields.values())
+    reach = max(0.05, float(np.ceil(20 * reach)) / 20)
+    # Where there is nothing, a field is extrapolated and says nothing: left white.
+    hull = ndimage.binary_fill_holes(ndimage.binary_dilation(entire, iterations=2))
+    panels = [Panel(name, volume, (0.0, bright), "gray") for name, volume in volumes.items()]
+    for name, field in fields.items():
+        panels.append(Panel(f"field, {name}", np.where(hull, field, 1), (1 - reach, 1 + reach), FIELD_COLOURS))
+    return panels
 
 
 def compose(
@@ -150,20 +184,12 @@ def compose(
     from matplotlib.figure import Figure
     from scipy import ndimage
 
-    from .drawing import FIELD_COLOURS, draw_histograms, draw_slice, draw_table, planes_of
+    from .drawing import draw_histograms, draw_slice, draw_table, planes_of
 
     def solid(data: NDArray[Any]) -> SpatialImage:
         return nib.Nifti1Image(np.asarray(data, np.float32).reshape((*data.shape, 1)[:3]), image.affine)
 
-    bright = float(np.percentile(volumes[UNCORRECTED][entire], 99.5))
-    # Symmetric about 1, so that white is no change; what lies outside of the object does not stretch it.
-    reach = max(float(np.percentile(np.abs(field[entire] - 1), 99)) for field in fields.values())
-    reach = max(0.05, np.ceil(20 * reach) / 20)
-    panels = [(name, volume, (0.0, bright), "gray") for name, volume in volumes.items()]
-    # Where there is nothing, a field is extrapolated and says nothing: left white.
-    hull = ndimage.binary_fill_holes(ndimage.binary_dilation(entire, iterations=2))
-    fields = {name: np.where(hull, field, 1) for name, field in fields.items()}
-    panels += [(f"field, {name}", field, (1 - reach, 1 + reach), FIELD_COLOURS) for name, field in fields.items()]
+    panels = panels_of(entire, volumes, fields)
     where = np.any(list(tissues.values()), axis=0) if tissues else entire
     centre = nib.affines.apply_affine(image.affine, (*ndimage.center_of_mass(where), 0.0)[:3])
     planes = planes_of(solid(entire))
@@ -185,15 +211,15 @@ def compose(
     grid = figure.add_gridspec(
         len(planes), len(panels), **rows_of(title_height, pictures, left=0.005, right=right), wspace=0.02, hspace=0.02
     ).subplots(squeeze=False)
-    for column, (name, data, limits, colours) in enumerate(panels):
-        grid[0, column].set_title(name, fontsize=14)
-        shown = solid(data)
+    for column, panel in enumerate(panels):
+        grid[0, column].set_title(panel.title, fontsize=14)
+        shown = solid(panel.data)
         for row, plane in enumerate(planes):
-            draw_slice(grid[row, column], shown, plane, centre, limits, colours)
+            draw_slice(grid[row, column], shown, plane, centre, panel.limits, panel.colours)
     bar = figure.add_axes(
         (right + 0.12 / width, 1 - (title_height + 0.75 * pictures) / height, 0.15 / width, 0.5 * pictures / height)
     )
-    figure.colorbar(ScalarMappable(Normalize(1 - reach, 1 + reach), FIELD_COLOURS), cax=bar, label="field")
+    figure.colorbar(ScalarMappable(Normalize(*panels[-1].limits), panels[-1].colours), cax=bar, label="field")
     top = title_height + pictures + gap * 0.7
     if tissues:
         spec = figure.add_gridspec(1, len(tissues), **rows_of(top, histograms, left=0.04, right=0.98), wspace=0.12)

@@ -28,20 +28,18 @@ def foreground_of(image: SpatialImage, name: str) -> NDArray[np.bool_]:
     ImageError
         Nothing has signal.
     """
-    import numpy as np
     import torch
 
     from getnet_bids import images
+    from getnet_bids.core.correction import mean_volume, scaled
     from getnet_bids.core.foreground import find_foreground
     from getnet_bids.errors import ImageError
 
-    voxels = images.magnitudes(image).reshape(image.shape[:4])
-    volume = voxels.mean(3) if voxels.ndim == 4 else voxels
-    volume = np.nan_to_num(volume, nan=0.0, posinf=0.0, neginf=0.0)
+    volume = scaled(mean_volume(images.magnitudes(image).reshape(image.shape[:4])))
     sizes = images.voxel_size(image)
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
     solid = volume if volume.ndim == 3 else volume[:, :, None]
-    found = find_foreground(torch.from_numpy(solid / max(solid.max(), 1e-30)), voxel)
+    found = find_foreground(torch.from_numpy(solid), voxel)
     if not found.any():
         raise ImageError(name, "has no signal above the noise; look at the image")
     return found.numpy().reshape(volume.shape)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from getnet_bids.errors import one_line
 
+from .labels import TISSUES
+
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
 
@@ -15,7 +17,6 @@ BUNDLED = "bundled"
 """Name of the template that needs no download: MNI152 (2009a, symmetric) without skull, from nilearn."""
 RESOLUTION = 2
 """mm; registration at 1 mm takes eight times as long and does not place the priors better."""
-TISSUES = ("CSF", "GM", "WM")
 WANTED = (("T1w", {}), ("mask", {"desc": "brain"}), *(("probseg", {"label": tissue}) for tissue in TISSUES))
 """Files of a template: suffix and entities."""
 

@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from .labels import TISSUES, given_maps, on_grid
+from .labels import BIDS, TISSUES, given_maps, on_grid
 from .templates import BUNDLED
 from .threads import itk_threads
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOGGER = logging.getLogger("nipype.interface")
-INDEX = {"GM": 1, "WM": 2, "CSF": 3}
+INDEX = {tissue: index for index, tissue in BIDS.items()}
 """Labels in the dseg, as fMRIPrep has them."""
 EXTENT = 100.0
 """mm that a human head or brain measures at least along each axis but one, which may be a slab's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from getnet_bids.bids.discovery import entries
 
@@ -73,6 +73,8 @@ class Journal:
             for line in whole.decode(errors="replace").splitlines():
                 source, status, _, reason = [*line.split("\t"), "", "", ""][:4]
                 known = self._subjects.setdefault(source.partition("/")[0], {})
+                for folder in PurePosixPath(source).parents:
+                    known.pop(str(folder), None)  # that could not be looked into once
                 earlier = known.get(source)
                 if earlier is None or (status != "skipped" and run >= earlier.run):
                     known[source] = Entry(run, status, "" if reason == "n/a" else reason)

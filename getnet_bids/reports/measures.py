@@ -26,7 +26,7 @@ class Sample:
     Parameters
     ----------
     before, after, field : ndarray, one dimension
-        Of the same voxels; a series gives the mean of its volumes.
+        Of the same voxels; a series gives the mean of its volumes, as far as they are finite.
     """
 
     before: NDArray[np.floating]
@@ -65,7 +65,10 @@ def sample(
 
     def values(volume: NDArray[np.floating]) -> NDArray[np.floating]:
         inside = volume[every][chosen]
-        return inside if inside.ndim == 1 else inside.mean(1)
+        if inside.ndim == 1:
+            return inside
+        finite = np.isfinite(inside)
+        return np.where(finite, inside, 0).sum(1) / np.maximum(finite.sum(1), 1)
 
     return Sample(values(before), values(after), field[every][chosen])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from getnet_bids.bids.names import Name
-from getnet_bids.files import atomic
+from getnet_bids.files import write_bytes
 from getnet_bids.images import magnitudes, voxel_size
 
 from .measures import Sample, measure, remarks, rounded, sample
@@ -139,12 +140,10 @@ def portray(
     pictures.before.parent.mkdir(parents=True, exist_ok=True)
     for path, canvas in drawn.items():
         mosaic.write_labels(canvas)
-        with atomic(path) as file:
-            canvas.save(file, "JPEG", quality=QUALITY)
+        write_bytes(path, packed(canvas, "JPEG", quality=QUALITY))
     border = mosaic.outline(anatomical(foreground, image.affine)).convert("1").convert("P")
     border.putpalette([0, 0, 0] * 255 + [255, 176, 0])
-    with atomic(pictures.outline) as file:
-        border.save(file, "PNG", transparency=0)
+    write_bytes(pictures.outline, packed(border, "PNG", transparency=0))
     figures = {
         "Columns": mosaic.columns,
         "Planes": mosaic.planes,
@@ -152,6 +151,13 @@ def portray(
         "FieldColours": [rounded(1 / reach), rounded(reach)],
     }
     return {"Measures": measures, "Figures": figures, "Remarks": remarks(measures, metadata)}
+
+
+def packed(canvas: Image.Image, kind: str, **options: Any) -> bytes:
+    """Give a picture as a file's bytes: Pillow writing to a file does not notice when a disk is full."""
+    file = BytesIO()
+    canvas.save(file, kind, **options)
+    return file.getvalue()
 
 
 def window(taken: Sample) -> tuple[float, float]:

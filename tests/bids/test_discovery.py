@@ -107,8 +107,8 @@ def test_a_folder_that_cannot_be_read_does_not_hide_the_others(tree):
     (tree / "sub-06" / "ses-x" / "anat").symlink_to("anat")
     found = find_images(tree)
     assert len(found.sources) == 6
-    assert {"sub-00", "sub-06/ses-x/anat"} <= found.passed_over.keys()
-    assert "cannot be read: Too many levels" in found.passed_over["sub-00"]
+    assert {"sub-00", "sub-06/ses-x/anat"} == found.unreadable.keys()
+    assert "cannot be read: Too many levels" in found.unreadable["sub-00"]
 
 
 def test_linked_folders_are_followed_and_files_in_their_place_are_not(tree, tmp_path):

@@ -1,6 +1,11 @@
 """A small head of flat tissues, its field known."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from torch import Tensor
+
+from getnet_bids.core.fusion import Basis
 
 SHAPE, VOXEL = (60, 72, 56), (3.0, 3.0, 3.0)
 
@@ -33,3 +38,12 @@ def field(strength: float = 0.2) -> np.ndarray:
     inside = ellipsoid(1.0) < 0
     log = (log - log[inside].mean()) / log[inside].std() * strength
     return np.exp(log).astype(np.float32)
+
+
+def log_field(basis: Basis, theta: Tensor, position: Sequence[np.ndarray]) -> np.ndarray:
+    """Evaluate a field's logarithm on a grid, straight from its definition: a sum of products of cosines."""
+    waves = [
+        np.cos(np.pi * np.clip((np.asarray(p) - low) / (high - low), 0, 1)[:, None] * np.arange(count))
+        for p, low, high, count in zip(position, basis.low, basis.high, basis.count, strict=True)
+    ]
+    return np.einsum("xi,yj,zk,ijk->xyz", *waves, theta.numpy(), optimize=True)

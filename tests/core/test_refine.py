@@ -5,7 +5,7 @@ from getnet_bids.core.fusion import Basis, normal_matrix, project
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.refine import gaussian, refine_field, sample, sharpened
 
-from .phantom import VOXEL, ellipsoid, field, head
+from .phantom import VOXEL, ellipsoid, field, head, log_field
 
 
 def error(log_field, truth, where):
@@ -21,7 +21,7 @@ def test_brings_a_field_nearer_to_the_truth():
     start = torch.zeros(basis.count, dtype=torch.float64)
     refined_basis, theta = refine_field(volume, VOXEL, box, basis, start)
     position = [(np.arange(n) + 0.5) * v for n, v in zip(image.shape, VOXEL, strict=True)]
-    found = refined_basis.evaluate(theta, position).numpy()
+    found = log_field(refined_basis, theta, position)
     brain = (ellipsoid(0.8) < 0) & foreground
     assert error(found, truth, brain) < 0.3 * error(np.zeros_like(found), truth, brain)
 
@@ -33,7 +33,7 @@ def test_leaves_an_even_image_alone():
     basis = Basis.over(box, 100.0)
     refined_basis, theta = refine_field(volume, VOXEL, box, basis, torch.zeros(basis.count, dtype=torch.float64))
     position = [(np.arange(n) + 0.5) * v for n, v in zip(image.shape, VOXEL, strict=True)]
-    found = refined_basis.evaluate(theta, position).numpy()
+    found = log_field(refined_basis, theta, position)
     assert found[ellipsoid(0.8) < 0].std() < 0.01
     assert found[image > 0.1].std() < 0.02
 
@@ -51,7 +51,7 @@ def test_tissues_that_are_alike_are_not_taken_for_one():
     start = project(flat * torch.from_numpy(np.log(field(0.16))), b)
     start = torch.linalg.solve(normal_matrix(flat, b), start).reshape(basis.count)
     refined_basis, theta = refine_field(volume, VOXEL, box, basis, start)
-    found = refined_basis.evaluate(theta, position).numpy()
+    found = log_field(refined_basis, theta, position)
     assert error(found, field(0.16), inside) < 0.02
 
 

@@ -1,0 +1,70 @@
+"""Voxels as a correction takes them: real numbers in float32, finite, the first axis fastest in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LARGEST = 1e37
+"""What is above this could be beyond float32 once it is divided by the field."""
+
+
+def checked(image: ArrayLike) -> NDArray[np.float32]:
+    """Turn an image into float32 with the first axis fastest in memory, or say why it cannot be corrected."""
+    array = np.asarray(image)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
+    if array.ndim not in (2, 3, 4) or array.size == 0:
+        raise ValueError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
+    if sum(n > 1 for n in array.shape[:3]) < 2:
+        raise ValueError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
+    # As in files, and always, so that a result does not depend on how the image lay in memory.
+    return np.asfortranarray(array, np.float32)
+
+
+def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the mean of a series' volumes, or the image; what is not finite is left out of it, and is 0 where all is.
+
+    Raises
+    ------
+    ValueError
+        There are values above `LARGEST`.
+    """
+    if image.ndim < 4:
+        return finite(image)[0]
+    total, count = np.zeros(image.shape[:3], np.float32, order="F"), np.zeros(image.shape[:3], np.float32, order="F")
+    for i in range(image.shape[3]):
+        volume, there = finite(image[..., i])
+        total += volume / np.float32(image.shape[3])
+        count += there
+    return total * (image.shape[3] / np.maximum(count, 1))
+
+
+def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | bool]:
+    """Set what is not finite to 0, and tell what was; refuses what is too large."""
+    low, high = volume.min(), volume.max()
+    there: NDArray[np.bool_] | bool = True
+    if not np.isfinite([low, high]).all():
+        there = np.isfinite(volume)
+        volume = np.where(there, volume, np.float32(0))
+        low, high = volume.min(), volume.max()
+    if max(high, -low) > LARGEST:
+        value = float(high if high > -low else low)
+        raise ValueError(f"a value of {value:.3g} is too large for float32 once corrected; replace it, or scale down")
+    return volume, there
+
+
+def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale a volume to a maximum of 1, or leave it if nothing is above 0; the first axis is fastest in memory."""
+    peak = volume.max()
+    if 0 < peak < 1 and volume.min() < -LARGEST * peak:
+        volume = np.maximum(volume, 0)  # or the quotient would overflow; what is below 0 is no signal
+    return np.asfortranarray(np.divide(volume, peak if peak > 0 else 1, dtype=np.float32))
+
+
+def usable_mask(mask: ArrayLike, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Turn a mask into bool, first axis fastest in memory."""
+    array = np.asarray(mask)
+    if array.shape != spatial:
+        raise ValueError(f"the mask's shape {array.shape} is not the image's {spatial}")
+    return array > 0
