@@ -47,7 +47,7 @@ def declared() -> dict[str, set[str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = {"run": project["dependencies"], **project["optional-dependencies"]}
     groups.pop("all")
-    return {group: {name_of(text) for text in texts} for group, texts in groups.items()}
+    return {group: {name_of(text) for text in texts} - {"getnet_bids"} for group, texts in groups.items()}
 
 
 def name_of(requirement: str) -> str:
