@@ -71,7 +71,8 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.context = nn.Linear(width, width) if context else None
-        nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
+        if not self.conv1.weight.is_meta:  # or torch would load its compiler, which takes a second
+            nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
         for parameter in (self.conv1.bias, *self.conv2.parameters()):
             nn.init.zeros_(cast(Tensor, parameter))
 
@@ -112,7 +113,8 @@ class GetNet(nn.Module):
         self.up = nn.Conv2d(widths[3], widths[2], 1)
         self.merge = ResidualBlock(widths[2])
         self.head = nn.Conv2d(widths[2], 2, 3, padding=1)
-        nn.init.normal_(self.head.weight, std=1e-3)
+        if not self.head.weight.is_meta:
+            nn.init.normal_(self.head.weight, std=1e-3)
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def forward(self, slices: Tensor) -> Tensor:

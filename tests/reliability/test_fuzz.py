@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-CASES = 440
+CASES = 330
 
 
 @pytest.fixture(scope="module")

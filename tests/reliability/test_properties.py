@@ -18,7 +18,7 @@ from getnet_bids.masks import mask_for
 
 from .images import check, nifti, scan
 
-few, many = (settings(max_examples=n, derandomize=True, deadline=None, database=None) for n in (60, 100))
+few, many = (settings(max_examples=n, derandomize=True, deadline=None, database=None) for n in (40, 100))
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8", ">u2", ">i2", ">f4", ">f8")
 LARGEST = {"u1": 255, "i1": 127}
 sizes = st.floats(0.1, 12.0)
