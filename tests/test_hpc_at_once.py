@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from getnet_bids.bids.dataset import check_output, prepare_output
+from getnet_bids.bids.dataset import add_to_description, check_output, prepare_output
 from getnet_bids.bids.status import RunLog
 
 TASKS = 12
@@ -40,6 +40,27 @@ def test_the_beginnings_of_many_tasks_do_not_clash(make_dataset, tmp_path):
         assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
         assert len(list((out / "logs").glob("*/status.tsv"))) == TASKS
         assert [path.name for path in out.rglob(".*")] == [".bidsignore"]
+
+
+def link(out, name, barrier):
+    """What a comparison adds to the description of a dataset."""
+    barrier.wait()
+    add_to_description(out, {"DatasetLinks": {name: f"file:///{name}"}})
+
+
+def test_what_many_tasks_add_to_a_description_is_all_there(make_dataset, tmp_path):
+    raw, out = make_dataset(), tmp_path / "out"
+    prepare_output(raw, out)
+    spawned = multiprocessing.get_context("fork")
+    barrier = spawned.Barrier(TASKS)
+    tasks = [spawned.Process(target=link, args=(out, f"task{i}", barrier)) for i in range(TASKS)]
+    for task in tasks:
+        task.start()
+    for task in tasks:
+        task.join()
+    prepare_output(raw, out)
+    links = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]
+    assert links.keys() == {"raw", *(f"task{i}" for i in range(TASKS))}
 
 
 def test_two_tasks_of_one_second_and_one_random_number_have_a_folder_of_logs_each(tmp_path, monkeypatch):

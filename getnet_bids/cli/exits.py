@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from typing import NoReturn
 
@@ -47,4 +48,10 @@ class Parser(argparse.ArgumentParser):
 def say(program: str, message: str) -> None:
     """Print a message on standard error, as one line; what a terminal would obey, as names may hold it, is escaped."""
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
-    print(f"{program}: {line}", file=sys.stderr, flush=True)
+    tell(f"{program}: {line}")
+
+
+def tell(line: str) -> None:
+    """Print a line on standard error; that nobody can read it is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
+from .exits import tell
+
 
 class Progress:
     """Shows the images of a run on standard error as they end; use it as a context manager.
@@ -52,4 +54,4 @@ class Progress:
             self.bar.update()
             return
         what = f"failed: {failure}" if failure else f"done in {seconds:.1f} s"
-        print(f"[{self.count}/{self.total}] {source}: {what}", file=sys.stderr, flush=True)
+        tell(f"[{self.count}/{self.total}] {source}: {what}")

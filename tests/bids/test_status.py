@@ -3,6 +3,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from getnet_bids.bids.status import RunLog, reason_of, toml
 from getnet_bids.errors import ImageError
 
@@ -22,6 +24,29 @@ def test_a_line_an_image_at_once(tmp_path):
 
 def test_runs_have_folders_of_their_own(tmp_path):
     assert len({RunLog(tmp_path).folder for _ in range(5)}) == 5
+
+
+def test_a_run_after_the_clock_went_back_comes_last(tmp_path):
+    earlier = tmp_path / "20991231T235959-ffff"
+    earlier.mkdir()
+    (tmp_path / "CITATION.md").touch()
+    first, second = (RunLog(tmp_path).folder.name for _ in range(2))
+    assert (first[:15], second[:15]) == ("21000101T000000", "21000101T000001")
+
+
+def test_a_name_that_is_no_text_has_its_line(tmp_path):
+    log = RunLog(tmp_path)
+    log.add("sub-\udcff/anat", "failed", reason="cannot be read: Permission denied")
+    last = log.status.read_text().splitlines()[-1]
+    assert last == "sub-\\udcff/anat\tfailed\tn/a\tcannot be read: Permission denied"
+
+
+def test_a_log_that_is_gone_is_named(tmp_path):
+    log = RunLog(tmp_path)
+    log.status.unlink()
+    log.folder.rmdir()
+    with pytest.raises(OSError, match=r"No such file.*status\.tsv"):
+        log.add("a", "done")
 
 
 def test_options_are_toml():

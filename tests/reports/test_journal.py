@@ -35,6 +35,14 @@ def test_what_is_added_later_is_read(tmp_path):
     assert set(journal.failed()) == {TWO}
 
 
+def test_a_folder_that_could_not_be_read_is_forgotten_once_it_is(tmp_path):
+    add(tmp_path, "20260101T000000-a", "sub-01/anat failed n/a cannot be read", "sub-02 failed n/a cannot be read")
+    journal = Journal(tmp_path)
+    assert set(journal.failed()) == {"sub-01/anat", "sub-02"}
+    add(tmp_path, "20260102T000000-b", f"{ONE} skipped n/a done before")
+    assert set(journal.failed()) == {"sub-02"}
+
+
 def test_no_logs_and_stray_files(tmp_path):
     assert Journal(tmp_path).of("sub-01") == {}
     (tmp_path / "logs" / "empty").mkdir(parents=True)

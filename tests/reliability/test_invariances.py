@@ -1,0 +1,65 @@
+"""What must not change a field, within the limits that benchmarks/reliability.py is held to, on a head of 2 mm."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    """Import the benchmark's modules as they are when it runs: beside each other."""
+    folder = str(Path(__file__).parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import reliability_heads
+        import reliability_invariances
+
+        yield reliability_heads, reliability_invariances
+    finally:
+        sys.path.remove(folder)
+
+
+@pytest.fixture(scope="module")
+def subject(benchmark):
+    return benchmark[0].synthetic(2.0)
+
+
+def test_the_head_has_a_field_to_find(subject):
+    """What is found is no constant, which would be invariant to everything."""
+    field = np.asarray(subject.reference.field.dataobj)
+    assert 0.05 < np.log(field[subject.brain]).std() < 0.3
+    assert subject.brain.sum() < subject.foreground.sum() < 0.8 * field.size
+
+
+def test_a_change_is_measured_whatever_the_scale(benchmark, subject):
+    field = np.asarray(subject.reference.field.dataobj)
+    where = np.ones(field.shape, bool)
+    step = np.where(np.arange(field.shape[0]) % 2 == 0, 1.02, 1 / 1.02)[:-1, None, None]
+    found = benchmark[1].change(3 * field[:-1] * step, field[:-1], where[:-1], where[:-1])
+    assert found.spread == pytest.approx(np.log(1.02), rel=1e-3)
+    assert found.most == pytest.approx(np.log(1.02), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("flipped", 0.01), ("turned", 0.01), ("times 1e-06 to 1e+06", 1e-5), ("more of 0", 1e-5), ("brain mask", 0.05)],
+)
+def test_invariance(benchmark, subject, name, most):
+    """The goal holds for the standard deviation over the foreground; ``most`` is the limit of any voxel."""
+    (invariance,) = [one for one in benchmark[1].INVARIANCES if name in one.name]
+    found = invariance.measure(subject)
+    assert found.spread <= invariance.goal
+    assert found.brain <= invariance.goal
+    assert found.most <= most
+
+
+@pytest.mark.parametrize("size", [0.7, 0.8])
+def test_size_of_voxels(benchmark, subject, size):
+    (invariance,) = [one for one in benchmark[1].INVARIANCES if one.name == f"voxels {size} times as long"]
+    found = invariance.measure(subject)
+    assert found.spread <= invariance.goal
+    assert found.brain <= invariance.goal

@@ -1,0 +1,96 @@
+"""Many small images in one run, one in twenty of them bad: good ones are right, bad ones told of, memory stays."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+
+
+@pytest.fixture(scope="module")
+def soak():
+    """Import the benchmark's module as it is when it runs: beside the others."""
+    folder = str(Path(__file__).parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import reliability_soak
+
+        yield reliability_soak
+    finally:
+        sys.path.remove(folder)
+
+
+@pytest.fixture(scope="module")
+def sixty(soak, tmp_path_factory):
+    """Give a folder of sixty images and their results by a small network, and what became of them."""
+    folder = tmp_path_factory.mktemp("sixty")
+    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), folder / "quick.safetensors")
+    return folder, soak.run(folder, 60, folder / "quick.safetensors")
+
+
+def test_sixty_images(sixty):
+    _, done = sixty
+    assert done.wrong == []
+    assert (done.good, done.bad, done.code) == (57, 3, 1)
+
+
+@pytest.mark.slow
+def test_two_thousand_images(soak, tmp_path):
+    done = soak.run(tmp_path, 2000)
+    assert done.wrong == []
+    assert (done.good, done.bad, done.code) == (1900, 100, 1)
+    assert done.slope(1) < 5  # MB in 1,000 images
+    assert abs(done.slope(2)) < 0.5
+    assert max(handles for *_, handles in done.samples) < 50
+
+
+def swap(results):
+    for name in ("corrected", "field"):
+        paths = [one[name] for one in results]
+        paths[0].rename(paths[0].with_suffix(".aside"))
+        paths[1].rename(paths[0])
+        paths[0].with_suffix(".aside").rename(paths[1])
+
+
+def rescale(results):
+    """Change the bits, but not the product."""
+    for name, factor in (("corrected", 2), ("field", 0.5)):
+        image = nib.load(results[0][name])
+        data = image.get_fdata(dtype=np.float32) * np.float32(factor)
+        nib.Nifti1Image(data, image.affine).to_filename(results[0][name])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (swap, "corrected times field is not the image"),
+        (rescale, "other bits than by itself"),
+        (lambda results: results[0]["sidecar"].unlink(), "lacks sidecar"),
+    ],
+)
+def test_results_that_are_wrong_are_noticed(soak, sixty, tmp_path, spoil, found):
+    folder, _ = sixty
+    out = shutil.copytree(folder / "out", tmp_path / "out")
+    names = [f"{soak.name_of(i)}.nii.gz" for i in (0, 2)]
+    spoil([soak.results_of(out, name) for name in names])
+    again = soak.Soak(2, 0)
+    soak.judge(again, folder / "raw", out, names, {}, folder / "quick.safetensors")
+    assert any(found in what for what in again.wrong)
+
+
+def test_a_bad_image_without_a_line_is_noticed(soak, sixty, tmp_path):
+    folder, _ = sixty
+    (log,) = folder.glob("out/logs/*/status.tsv")
+    there = tmp_path / "out" / "logs" / "run" / "status.tsv"
+    there.parent.mkdir(parents=True)
+    there.write_text("".join(line for line in log.read_text().splitlines(keepends=True) if "failed" not in line))
+    again = soak.Soak(0, 1)
+    bad = f"{soak.name_of(10)}.nii"
+    soak.judge(again, folder / "raw", tmp_path / "out", [], {bad: "truncated"}, None)
+    assert f"{bad}: no line" in again.wrong
