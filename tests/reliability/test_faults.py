@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import shutil
 import signal
@@ -14,14 +12,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from PIL import Image
 
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
-from getnet_bids.files import hash_file
 from getnet_bids.reports.journal import Journal
 
 from .launcher import Launcher
+from .leavings import assert_whole, done_in, results, rows
 
 IMAGES = [f"sub-{i:02}/anat/sub-{i:02}_T1w.nii.gz" for i in range(1, 6)]
 
@@ -86,36 +83,6 @@ def permissions(launcher, tmp_path_factory):
     before = f"os._exit(0 if os.access({str(secret)!r}, os.R_OK, effective_ids=True) else 9)"
     if launcher.start(unprivileged=True, before=before).end() != 9:
         pytest.skip("permissions do not stop this user, who cannot change that")
-
-
-def rows(out):
-    """Give the lines of the last run's ``status.tsv``."""
-    last = max(out.glob("logs/*/status.tsv"), key=lambda path: path.parent.name)
-    with open(last, newline="", encoding="utf-8") as file:
-        return {row["source"]: (row["status"], row["reason"]) for row in csv.DictReader(file, delimiter="\t")}
-
-
-def done_in(out):
-    return [source for source, (status, _) in rows(out).items() if status == "done"]
-
-
-def assert_whole(out):
-    """Assert that each file can be read to its end, and that none is left over."""
-    for path in out.rglob("*"):
-        if path.name.endswith(".nii.gz"):
-            assert np.isfinite(nib.load(path).get_fdata()).all(), path
-        elif path.suffix == ".json":
-            json.loads(path.read_text())
-        elif path.suffix in (".jpg", ".png"):
-            Image.open(path).load()
-        elif path.suffix == ".html":
-            assert path.read_text().rstrip().endswith("</html>"), path
-        assert not path.name.startswith(".getnet-"), path
-
-
-def results(out):
-    """Give a hash of each image."""
-    return {path.name: hash_file(path) for path in out.rglob("*.nii.gz")}
 
 
 def assert_one_line(said):
