@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import torch
 from reliability_heads import Volume, synthetic
 
 import getnet_bids
@@ -156,7 +157,8 @@ def run(folder: Path, count: int, weights: Path | None = None) -> Soak:
     soak = Soak(len(good), len(bad))
     began = time.monotonic()
     command = [sys.executable, "-m", "getnet_bids.cli.app", str(raw), str(out), "participant", "--device", "cpu"]
-    command += ["--omp-nthreads", "1", *(["--weights", str(weights)] if weights else [])]
+    threads = str(torch.get_num_threads())  # as of the corrections that they are compared with
+    command += ["--omp-nthreads", threads, *(["--weights", str(weights)] if weights else [])]
     with open(folder / "said.txt", "w") as said:
         process = subprocess.Popen(command, stdout=said, stderr=said)
         while process.poll() is None:

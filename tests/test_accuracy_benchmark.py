@@ -6,10 +6,9 @@ import csv
 import gzip
 import io
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
+import accuracy
 import nibabel as nib
 import numpy as np
 import pytest
@@ -19,19 +18,6 @@ from getnet_bids.training import brainweb
 from getnet_bids.training.heads import gain_field, read_heads
 
 SHAPE = (72, 88, 80)
-
-
-@pytest.fixture(scope="module")
-def accuracy() -> ModuleType:
-    """Import the command as it is when it runs: beside its modules."""
-    folder = str(Path(__file__).parents[1] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import accuracy
-
-        yield accuracy
-    finally:
-        sys.path.remove(folder)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def base(accuracy: ModuleType, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def base(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Give the arguments of a quick run."""
     monkeypatch.setattr(brainweb, "SHAPE", SHAPE)
     accuracy.heads_of.cache_clear()
@@ -60,7 +46,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
-def test_one_image(accuracy: ModuleType, base: list[str], models: Path, tmp_path: Path, capsys) -> None:
+def test_one_image(base: list[str], models: Path, tmp_path: Path, capsys) -> None:
     methods = ["input", "n4-mask", "n4-brain", "getnet-alone", "getnet"]
     once = [*base, "--contrasts", "T2w", "--fields", "smooth40", "--methods", *methods]
     assert accuracy.main(once) == 0
@@ -87,7 +73,7 @@ def test_one_image(accuracy: ModuleType, base: list[str], models: Path, tmp_path
 
 
 def test_what_has_been_measured_is_not_measured_again(
-    accuracy: ModuleType, base: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = [*base, "--contrasts", "T1w", "--fields", "none", "coil", "--methods", "input", "getnet-alone"]
     path = tmp_path / "out" / "accuracy_rows.tsv"
@@ -112,7 +98,7 @@ def test_what_has_been_measured_is_not_measured_again(
     assert len(path.read_text().splitlines()) == len(lines) + 2
 
 
-def test_several_at_a_time_give_the_same(accuracy: ModuleType, base: list[str], tmp_path: Path) -> None:
+def test_several_at_a_time_give_the_same(base: list[str], tmp_path: Path) -> None:
     run = [*base, "--contrasts", "T1w", "T2w", "--fields", "none", "--methods", "input"]
     args = accuracy.make_parser().parse_args(run)
     args.out.mkdir()
@@ -131,7 +117,7 @@ def made(method: str, subject: str, brain: float, **more: str) -> dict[str, str]
     return row | {"field_brain": str(brain), **more}
 
 
-def test_summary_compares_image_by_image(accuracy: ModuleType) -> None:
+def test_summary_compares_image_by_image() -> None:
     import accuracy_tables
 
     rows = [made("n4", "04", 0.02), made("n4", "20", 0.04), made("getnet", "04", 0.03), made("getnet", "20", 0.01)]
@@ -147,7 +133,7 @@ def test_summary_compares_image_by_image(accuracy: ModuleType) -> None:
     assert summary["coil", "input"]["slope"] == "n/a"
 
 
-def test_goals(accuracy: ModuleType) -> None:
+def test_goals() -> None:
     from accuracy_goals import goals
 
     rows = [made("n4", "04", 0.02), made("getnet", "04", 0.011, slope="1.01", second_cv="0.02")]
@@ -156,7 +142,7 @@ def test_goals(accuracy: ModuleType) -> None:
     assert any(line.startswith("NOT MET") and "second pass" in line and "0.020" in line for line in lines.values())
 
 
-def test_the_readmes_tables_are_restructured_text(accuracy: ModuleType, tmp_path: Path, capsys) -> None:
+def test_the_readmes_tables_are_restructured_text(tmp_path: Path, capsys) -> None:
     core = pytest.importorskip("docutils.core")
     import accuracy_tables
 
@@ -171,7 +157,7 @@ def test_the_readmes_tables_are_restructured_text(accuracy: ModuleType, tmp_path
     assert ".0200" in text
 
 
-def test_real_images(accuracy: ModuleType, tmp_path: Path) -> None:
+def test_real_images(tmp_path: Path) -> None:
     from .core.phantom import head
 
     data = tmp_path / "data"
@@ -195,7 +181,7 @@ def test_real_images(accuracy: ModuleType, tmp_path: Path) -> None:
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
 
-def test_what_is_not_there(accuracy: ModuleType, base: list[str], capsys: pytest.CaptureFixture) -> None:
+def test_what_is_not_there(base: list[str], capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         accuracy.main([*base, "--subjects", "99"])
     assert "subject99_crisp_v.mnc.gz: there is no such model" in capsys.readouterr().err

@@ -6,28 +6,14 @@ import os
 import sys
 import time
 from collections import Counter
-from pathlib import Path
-from types import ModuleType
 
+import fuzz
 import pytest
 
 CASES = 330
 
 
-@pytest.fixture(scope="module")
-def fuzz() -> ModuleType:
-    """Import the command as it is when it runs: beside its modules."""
-    folder = str(Path(__file__).parents[2] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import fuzz
-
-        yield fuzz
-    finally:
-        sys.path.remove(folder)
-
-
-def test_spoiled_files_are_read_or_refused(fuzz):
+def test_spoiled_files_are_read_or_refused():
     done = list(fuzz.run(CASES, seed=11))
     assert [case for case, *_ in done] == list(range(CASES))
     assert [(case, kind, reason) for case, kind, outcome, _, reason in done if outcome == "failures"] == []
@@ -38,12 +24,12 @@ def test_spoiled_files_are_read_or_refused(fuzz):
     assert {kind for _, kind, *_ in done} == set(fuzz.KINDS)
 
 
-def test_a_case_is_the_same_again_and_another_with_another_seed(fuzz):
+def test_a_case_is_the_same_again_and_another_with_another_seed():
     assert [fuzz.spoiled(case, 5) for case in range(50)] == [fuzz.spoiled(case, 5) for case in range(50)]
     assert fuzz.spoiled(7, 5) != fuzz.spoiled(7, 6)
 
 
-def test_what_is_not_foreseen_is_a_failure(fuzz, tmp_path):
+def test_what_is_not_foreseen_is_a_failure(tmp_path):
     from fuzz_mutations import whole
 
     class Broken:
@@ -65,7 +51,7 @@ def misbehave(answers, first, last, seed):
         answers.send(("kind", "read", 0.0, ""))
 
 
-def test_a_process_that_dies_or_hangs_is_noticed_and_the_others_go_on(fuzz):
+def test_a_process_that_dies_or_hangs_is_noticed_and_the_others_go_on():
     outcomes = [(case, outcome, reason) for case, _, outcome, _, reason in fuzz.run(4, 0, misbehave, patience=10)]
     assert outcomes == [
         (0, "read", ""),
@@ -76,7 +62,7 @@ def test_a_process_that_dies_or_hangs_is_noticed_and_the_others_go_on(fuzz):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand(fuzz, tmp_path, monkeypatch, capsys):
+def test_a_hundred_thousand(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["fuzz.py", "--seed", "1", "--table", str(tmp_path / "fuzz.tsv")])
     assert fuzz.main() == 0
     assert "100000 cases" in capsys.readouterr().out

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import reliability_soak as soak
 
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
 
 
 @pytest.fixture(scope="module")
-def soak():
-    """Import the benchmark's module as it is when it runs: beside the others."""
-    folder = str(Path(__file__).parents[2] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import reliability_soak
-
-        yield reliability_soak
-    finally:
-        sys.path.remove(folder)
-
-
-@pytest.fixture(scope="module")
-def sixty(soak, tmp_path_factory):
+def sixty(tmp_path_factory):
     """Give a folder of sixty images and their results by a small network, and what became of them."""
     folder = tmp_path_factory.mktemp("sixty")
     save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), folder / "quick.safetensors")
@@ -41,7 +27,7 @@ def test_sixty_images(sixty):
 
 
 @pytest.mark.slow
-def test_two_thousand_images(soak, tmp_path):
+def test_two_thousand_images(tmp_path):
     done = soak.run(tmp_path, 2000)
     assert done.wrong == []
     assert (done.good, done.bad, done.code) == (1900, 100, 1)
@@ -74,7 +60,7 @@ def rescale(results):
         (lambda results: results[0]["sidecar"].unlink(), "lacks sidecar"),
     ],
 )
-def test_results_that_are_wrong_are_noticed(soak, sixty, tmp_path, spoil, found):
+def test_results_that_are_wrong_are_noticed(sixty, tmp_path, spoil, found):
     folder, _ = sixty
     out = shutil.copytree(folder / "out", tmp_path / "out")
     names = [f"{soak.name_of(i)}.nii.gz" for i in (0, 2)]
@@ -84,7 +70,7 @@ def test_results_that_are_wrong_are_noticed(soak, sixty, tmp_path, spoil, found)
     assert any(found in what for what in again.wrong)
 
 
-def test_a_bad_image_without_a_line_is_noticed(soak, sixty, tmp_path):
+def test_a_bad_image_without_a_line_is_noticed(sixty, tmp_path):
     folder, _ = sixty
     (log,) = folder.glob("out/logs/*/status.tsv")
     there = tmp_path / "out" / "logs" / "run" / "status.tsv"
