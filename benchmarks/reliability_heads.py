@@ -64,11 +64,6 @@ class Subject:
         """Its correction."""
         return correct(self.image)
 
-    @cached_property
-    def foreground(self) -> Mask:
-        """The voxels that its field was estimated from."""
-        return self.reference.foreground
-
 
 def correct(image: SpatialImage, mask: Mask | None = None) -> getnet_bids.Correction:
     """Correct an image as anyone would."""

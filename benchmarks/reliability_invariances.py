@@ -12,6 +12,7 @@ from nibabel.spatialimages import SpatialImage
 from reliability_heads import Mask, Subject, Volume, correct, image_of, onto
 from scipy import ndimage
 
+from getnet_bids import Correction
 from getnet_bids.images import magnitudes
 
 SCALES = (1e-6, 0.3, 1e3, 1e6)
@@ -30,7 +31,8 @@ class Change:
     Parameters
     ----------
     spread, most : float
-        Standard deviation and greatest absolute value of the logarithm of their ratio, over the foreground.
+        Standard deviation and greatest absolute value of the logarithm of their ratio, over the foreground: the voxels
+        that the field was estimated from, those outside of a mask apart.
     brain : float
         Its standard deviation over the brain.
     """
@@ -52,8 +54,8 @@ def worst(changes: list[Change]) -> Change:
     return Change(*(max(getattr(c, name) for c in changes) for name in ("spread", "most", "brain")))
 
 
-Fields = Iterator[tuple[Volume, Volume]]
-"""Each a field and what it should be, on the subject's grid."""
+Fields = Iterator[tuple[Volume, Correction]]
+"""Each a field on the subject's grid, and the correction whose field it should be."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,11 @@ class Invariance:
 
     def measure(self, subject: Subject) -> Change:
         """Give the worst change of a subject's field."""
-        fields = self.fields(subject)
-        return worst([change(field, reference, subject.foreground, subject.brain) for field, reference in fields])
+        changes = [
+            change(field, magnitudes(reference.field), reference.foreground, subject.brain)
+            for field, reference in self.fields(subject)
+        ]
+        return worst(changes)
 
 
 def field_of(image: SpatialImage, mask: Mask | None = None) -> Volume:
@@ -92,7 +97,7 @@ def turned(subject: Subject, orientations: Sequence[Sequence[tuple[int, int]]]) 
         back[there[:, 0]] = np.column_stack([range(3), there[:, 1]])
         field = correct(subject.image.as_reoriented(there)).field.as_reoriented(back)
         np.testing.assert_allclose(field.affine, subject.image.affine, atol=1e-6)
-        yield magnitudes(field), magnitudes(subject.reference.field)
+        yield magnitudes(field), subject.reference
 
 
 FLIPS = [[(axis, -1 if axis == flipped else 1) for axis in range(3)] for flipped in range(3)]
@@ -105,7 +110,7 @@ def scaled(subject: Subject) -> Fields:
     """Multiply all voxels."""
     for factor in SCALES:
         volume = magnitudes(subject.image) * np.float32(factor)
-        yield field_of(nib.Nifti1Image(volume, subject.image.affine)), magnitudes(subject.reference.field)
+        yield field_of(nib.Nifti1Image(volume, subject.image.affine)), subject.reference
 
 
 def padded(subject: Subject) -> Fields:
@@ -117,18 +122,18 @@ def padded(subject: Subject) -> Fields:
         size = np.diag(affine)[:3]
         field = correct(image_of(wide, size, affine[:3, 3] - size * before)).field
         inner = tuple(slice(b, b + n) for b, n in zip(before, volume.shape, strict=True))
-        yield magnitudes(field)[inner], magnitudes(subject.reference.field)
+        yield magnitudes(field)[inner], subject.reference
 
 
 def rescanned(subject: Subject, size: float, seed: int = 1) -> Fields:
     """Scan the head with voxels of another size, over the subject's own."""
     image = subject.scan(size * subject.voxel, seed)
-    yield onto(correct(image).field, subject.image), magnitudes(subject.reference.field)
+    yield onto(correct(image).field, subject.image), subject.reference
 
 
 def masked(subject: Subject) -> Fields:
     """Give the brain as mask, and then a larger and a smaller one."""
-    reference = field_of(subject.image, subject.brain)
+    reference = correct(subject.image, subject.brain)
     for change_of in (ndimage.binary_dilation, ndimage.binary_erosion):
         yield field_of(subject.image, change_of(subject.brain, iterations=GROWTH)), reference
 

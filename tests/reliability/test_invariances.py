@@ -32,7 +32,7 @@ def test_the_head_has_a_field_to_find(subject):
     """What is found is no constant, which would be invariant to everything."""
     field = np.asarray(subject.reference.field.dataobj)
     assert 0.05 < np.log(field[subject.brain]).std() < 0.3
-    assert subject.brain.sum() < subject.foreground.sum() < 0.8 * field.size
+    assert subject.brain.sum() < subject.reference.foreground.sum() < 0.8 * field.size
 
 
 def test_a_change_is_measured_whatever_the_scale(benchmark, subject):
