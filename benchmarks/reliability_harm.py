@@ -27,9 +27,9 @@ def field_of(volume: Volume) -> Volume:
     return magnitudes(correct(image_of(volume, np.ones(3), np.zeros(3))).field)
 
 
-def of_synthetic() -> Iterator[Figure]:
-    """Measure the synthetic head."""
-    plain, shaded = synthetic(shaded=False), synthetic()
+def of_synthetic(voxel: float = 1.0) -> Iterator[Figure]:
+    """Measure the synthetic head, its voxels of some size, mm."""
+    plain, shaded = synthetic(voxel, shaded=False), synthetic(voxel)
     yield "no field: CV of ours", plain.name, cv(magnitudes(plain.reference.field), plain.brain), GOAL
     again = correct(shaded.reference.image)
     yield "corrected by us: CV of the second field", shaded.name, cv(magnitudes(again.field), shaded.brain), GOAL

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from reliability_heads import synthetic
+from reliability_invariances import INVARIANCES, change
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    """Import the benchmark's modules as they are when it runs: beside each other."""
-    folder = str(Path(__file__).parents[2] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import reliability_heads
-        import reliability_invariances
-
-        yield reliability_heads, reliability_invariances
-    finally:
-        sys.path.remove(folder)
-
-
-@pytest.fixture(scope="module")
-def subject(benchmark):
-    return benchmark[0].synthetic(2.0)
+def subject():
+    return synthetic(2.0)
 
 
 def test_the_head_has_a_field_to_find(subject):
@@ -35,11 +20,11 @@ def test_the_head_has_a_field_to_find(subject):
     assert subject.brain.sum() < subject.reference.foreground.sum() < 0.8 * field.size
 
 
-def test_a_change_is_measured_whatever_the_scale(benchmark, subject):
+def test_a_change_is_measured_whatever_the_scale(subject):
     field = np.asarray(subject.reference.field.dataobj)
     where = np.ones(field.shape, bool)
     step = np.where(np.arange(field.shape[0]) % 2 == 0, 1.02, 1 / 1.02)[:-1, None, None]
-    found = benchmark[1].change(3 * field[:-1] * step, field[:-1], where[:-1], where[:-1])
+    found = change(3 * field[:-1] * step, field[:-1], where[:-1], where[:-1])
     assert found.spread == pytest.approx(np.log(1.02), rel=1e-3)
     assert found.most == pytest.approx(np.log(1.02), rel=1e-2)
 
@@ -48,9 +33,9 @@ def test_a_change_is_measured_whatever_the_scale(benchmark, subject):
     ("name", "most"),
     [("flipped", 0.01), ("turned", 0.01), ("times 1e-06 to 1e+06", 1e-5), ("more of 0", 1e-5), ("brain mask", 0.05)],
 )
-def test_invariance(benchmark, subject, name, most):
+def test_invariance(subject, name, most):
     """The goal holds for the standard deviation over the foreground; ``most`` is the limit of any voxel."""
-    (invariance,) = [one for one in benchmark[1].INVARIANCES if name in one.name]
+    (invariance,) = [one for one in INVARIANCES if name in one.name]
     found = invariance.measure(subject)
     assert found.spread <= invariance.goal
     assert found.brain <= invariance.goal
@@ -58,8 +43,8 @@ def test_invariance(benchmark, subject, name, most):
 
 
 @pytest.mark.parametrize("size", [0.7, 0.8])
-def test_size_of_voxels(benchmark, subject, size):
-    (invariance,) = [one for one in benchmark[1].INVARIANCES if one.name == f"voxels {size} times as long"]
+def test_size_of_voxels(subject, size):
+    (invariance,) = [one for one in INVARIANCES if one.name == f"voxels {size} times as long"]
     found = invariance.measure(subject)
     assert found.spread <= invariance.goal
     assert found.brain <= invariance.goal
