@@ -10,7 +10,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -181,16 +181,14 @@ def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[s
 
         return run
 
-    def clocked_slices(*given: Any) -> Iterator:
-        slices = plain(*given)
-        following = clocked("slices", lambda: next(slices, None))
-        while (batch := following()) is not None:
-            yield batch
-
-    plain = correction.slices_of
-    correction.slices_of = clocked_slices
     network.log_gain = clocked("network", network.log_gain)
-    names = {"foreground": "find_foreground", "fusion": "fuse", "refinement": "refine_field", "field": "gain_field"}
+    names = {
+        "slices": "slices_of",
+        "foreground": "find_foreground",
+        "fusion": "fuse",
+        "refinement": "refine_field",
+        "field": "gain_field",
+    }
     for stage, name in names.items():
         setattr(correction, name, clocked(stage, getattr(correction, name)))
     began = time.perf_counter()

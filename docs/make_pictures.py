@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch.nn.functional import avg_pool2d
 
 from getnet_bids.cli.demo import brain, known_gain, make_dataset
 from getnet_bids.core import correction
 from getnet_bids.core.foreground import find_foreground
 from getnet_bids.core.fusion import Basis, fuse
-from getnet_bids.core.geometry import Box, Plane, choose_planes
-from getnet_bids.core.network import CELLS
+from getnet_bids.core.geometry import Box, Plane, choose_planes, slices_of
+from getnet_bids.core.network import CELL, CELLS
 from getnet_bids.core.refine import refine_field
 from getnet_bids.images import magnitudes, read, voxel_size
 from getnet_bids.reports.mosaic import Mosaic, anatomical, arrange
@@ -68,10 +69,14 @@ def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
     volume *= foreground
     box = Box.around(volume > 0, voxel)
     basis = Basis.over(box, correction.SMOOTHNESS * box.extent / correction.HEAD)
-    planes = choose_planes(tuple(volume.shape), voxel, box)
-    found = [correction.slice_fields(volume, None, plane, voxel, box, network, options) for plane in planes]
-    values, weights = zip(*found, strict=True)
-    theta = fuse(basis, planes, list(values), list(weights), correction.STIFFNESS)
+    planes = choose_planes(tuple(volume.shape), voxel, box, correction.SLICES)
+    values, weights = [], []
+    for plane in planes:
+        slices = slices_of(volume, plane, voxel, box)
+        log_gain, log_spread = correction.run_network(network, slices, options)
+        values.append(log_gain)
+        weights.append(avg_pool2d((slices > 0).float(), CELL)[:, 0] * torch.exp(-2 * log_spread))
+    theta = fuse(basis, planes, values, weights, correction.STIFFNESS)
     fused = correction.gain_field(basis, theta, voxel, foreground).numpy()
     refined = correction.gain_field(*refine_field(volume, voxel, box, basis, theta), voxel, foreground).numpy()
     cells = {

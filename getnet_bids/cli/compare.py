@@ -110,8 +110,7 @@ def compare_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Nam
     CommandError
         An option that cannot work.
     """
-    # Nothing is to phone home, and idle threads are to sleep.
-    os.environ["NO_ET"] = "1"
+    # Idle threads are to sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from .plugin import plugin_of
     from .progress import Progress

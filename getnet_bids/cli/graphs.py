@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import nibabel as nib
 from nipype import Node
 
 from getnet_bids.workflows import comparison, tissue
 
 from . import exits
+from .memory import voxels_of
 from .sink import ComparisonSink
 
 if TYPE_CHECKING:
-    from nibabel.spatialimages import SpatialImage
     from nipype import Workflow
 
     from getnet_bids.bids.discovery import Source
@@ -71,10 +69,7 @@ def image_workflow(name: str, job: CompareJob, args: Namespace) -> Workflow:
 
 def memory_scale(path: Path) -> float:
     """Give an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
-    try:
-        return 0.25 + 0.75 * math.prod(cast("SpatialImage", nib.load(path)).shape) / HEAD
-    except Exception:  # nibabel has many; the nodes that read it will tell
-        return 1.0
+    return 0.25 + 0.75 * voxels / HEAD if (voxels := voxels_of(path)) else 1.0
 
 
 def draw(workflow: Workflow, path: Path) -> None:

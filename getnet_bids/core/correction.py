@@ -15,7 +15,7 @@ from torch import Tensor
 from .device import unless_out_of_memory
 from .foreground import find_foreground
 from .fusion import Basis, fuse
-from .geometry import Box, Plane, choose_planes, slices_of, support
+from .geometry import Box, choose_planes, slices_of, support
 from .network import CELL, GetNet
 from .refine import refine_field
 from .voxels import checked, mean_volume, scaled, usable_mask
@@ -29,6 +29,10 @@ SMOOTHNESS = 70.0
 """Half wave length below which a head's field is suppressed, mm."""
 STIFFNESS = 1e-4
 """Weight of the roughness penalty in the fusion."""
+SLICES, SLICES_ALONE = 12, 24
+"""Slices along the object's longest extent: for a start to be refined, and for a field of the network alone."""
+ANSWERS = 0.8, 1.2
+"""Smallest and largest share of a field that the network is believed to have found."""
 LEAST = 64
 """A field is estimated from at least so many voxels."""
 SLAB = 2**18
@@ -171,6 +175,8 @@ def estimate(
     part = support(seen)  # a margin of 0 tells nothing, and must not change where the object's border is
     foreground = torch.zeros_like(seen, dtype=torch.bool)
     foreground[part] = find_foreground(seen[part], voxel)
+    for values, kept in zip(seen.permute(2, 1, 0), foreground.permute(2, 1, 0), strict=True):
+        values.mul_(kept)  # one at a time stays in the processor's cache
     inside = None if mask is None else torch.from_numpy(mask).to(device).reshape(seen.shape)
     chosen = foreground if inside is None else foreground & inside
     if int(torch.count_nonzero(chosen)) < LEAST:
@@ -179,7 +185,7 @@ def estimate(
             what = " inside the mask; leave the mask out, or give the right one"
         raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{what}")
     fitted = None if inside is None else inside[part]
-    basis, theta = estimate_log_field(seen.mul_(foreground)[part], voxel, network, fitted, options)
+    basis, theta = estimate_log_field(seen[part], voxel, network, fitted, options)
     basis = basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])
     del seen, foreground  # the memory is needed again
     field = gain_field(basis, theta, voxel, chosen).cpu().numpy().reshape(spatial, order="F")
@@ -210,16 +216,58 @@ def estimate_log_field(
     """
     box = Box.around(volume > 0, voxel)
     basis = Basis.over(box, options.smoothness or SMOOTHNESS * box.extent / HEAD)
-    planes = choose_planes(tuple(volume.shape), voxel, box)
-    values, weights = [], []
-    for plane in planes:
-        value, weight = slice_fields(volume, mask, plane, voxel, box, network, options)
-        values.append(value)
-        weights.append(weight)
-    theta = fuse(basis, planes, values, weights, STIFFNESS)
+    planes = choose_planes(tuple(volume.shape), voxel, box, SLICES if options.refine else SLICES_ALONE)
+    fitted = volume if mask is None else volume * mask
+
+    def pictures(of: Tensor) -> Tensor:
+        return torch.cat([slices_of(of, plane, voxel, box) for plane in planes])
+
+    def ask(pictures: Tensor) -> Tensor:
+        log_gain, log_spread = run_network(network, pictures, options)
+        counts = [len(plane.index) for plane in planes]
+        weights = shares * torch.exp(-2 * log_spread)
+        return fuse(basis, planes, list(log_gain.split(counts)), list(weights.split(counts)), STIFFNESS)
+
+    shown = pictures(volume)
+    shares = F.avg_pool2d(((shown if mask is None else pictures(fitted)) > 0).float(), CELL)[:, 0]
+    theta = ask(shown)
     if options.refine:
-        return refine_field(volume if mask is None else volume * mask, voxel, box, basis, theta)
-    return basis, theta
+        return refine_field(fitted, voxel, box, basis, theta)
+    there = fitted > 0
+    gain = gain_field(basis, theta, voxel, there)
+    left = gain_field(basis, ask(pictures(volume / gain)), voxel, there)
+    return basis, theta / answer(gain.log_(), left.log_(), there)
+
+
+def answer(found: Tensor, left: Tensor, where: Tensor) -> float:
+    """Tell how much of a field the network finds, from what it still finds where its field is divided out.
+
+    Were nothing but the field to answer to, it would find none the second time. NeedNet's equation asks that
+    G(v k) / G(v) be k, for whatever image v: what an image itself is taken for is in both, and cancels.
+
+    Parameters
+    ----------
+    found, left : Tensor, same shape
+        Log fields of the image, and of the image divided by the first.
+    where : Tensor of bool, same shape
+
+    Returns
+    -------
+    float
+        1 if all of it was found, less if the network's field is too weak; within `ANSWERS`.
+
+    Examples
+    --------
+    >>> field, anatomy = torch.tensor([-0.2, 0.0, 0.2]), torch.tensor([0.01, -0.02, 0.01])
+    >>> first = 0.9 * field + anatomy
+    >>> round(answer(first, 0.9 * (field - first) + anatomy, torch.ones(3, dtype=torch.bool)), 3)
+    0.9
+    """
+    x, y = found[where].double(), left[where].double()
+    x -= x.mean()
+    energy = float(x.square().sum())
+    share = float((x * (x - y)).sum()) / energy if energy > 0 else 1.0
+    return min(max(share, ANSWERS[0]), ANSWERS[1])
 
 
 def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], chosen: Tensor) -> Tensor:
@@ -247,79 +295,46 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
     parts = list(zip(log_field.split(at_once), slabs.split(at_once), strict=True))
     x, y, z = (basis.along(axis, p, theta.device) for axis, p in enumerate(position))
     flat = torch.einsum("xi,yj,ijk->kyx", x, y, theta).float().flatten(1)
-    low, high, total = (theta.new_tensor(v) for v in (torch.inf, -torch.inf, 0.0))
+    # What is not chosen counts as one voxel that is.
+    first = np.unravel_index(int(slabs.flatten().byte().argmax()), slabs.shape)
+    fill = z[first[0]].float() @ flat[:, first[1] * slabs.shape[2] + first[2]]
+    ends: list[Tensor] = []
+    total = theta.new_zeros(())
     for (log_gain, inside), along in zip(parts, z.float().split(at_once), strict=True):
         torch.mm(along, flat, out=log_gain.view(len(along), -1))
-        low = torch.minimum(low, torch.where(inside, log_gain, torch.inf).amin())
-        high = torch.maximum(high, torch.where(inside, log_gain, -torch.inf).amax())
-        total += torch.where(inside, log_gain, 0.0).sum(dtype=torch.float64)
-    mean = total / torch.count_nonzero(chosen)
+        counted = torch.where(inside, log_gain, fill)
+        total += counted.sum(dtype=torch.float64)
+        ends.append(torch.stack(counted.aminmax()))
+    count = torch.count_nonzero(chosen)
+    mean = ((total - (chosen.numel() - count) * fill.double()) / count).float()
     # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
+    low, high = torch.stack(ends)[:, 0].amin(), torch.stack(ends)[:, 1].amax()
     for log_gain, _ in parts:
-        log_gain.clamp_(low.float(), high.float()).sub_(mean.float()).exp_()
+        log_gain.clamp_(low, high).sub_(mean).exp_()
     return log_field.permute(2, 1, 0)
 
 
-def slice_fields(
-    volume: Tensor,
-    mask: Tensor | None,
-    plane: Plane,
-    voxel: tuple[float, float, float],
-    box: Box,
-    network: GetNet,
-    options: Options,
-) -> tuple[Tensor, Tensor]:
-    """Run the network over one plane's slices.
-
-    Parameters
-    ----------
-    volume : Tensor, shape (X, Y, Z), float32
-        As for `estimate_log_field`, and so are mask, voxel, network and options.
-    mask : Tensor of bool or None
-    plane : Plane
-    voxel : tuple of float
-    box : Box
-    network : GetNet
-    options : Options
-
-    Returns
-    -------
-    log_gain, weight : Tensor, each shape (S, 16, 16), float32
-        Each cell's estimate, and the share of it that is chosen over the square of its expected error.
-    """
-    values, weights = [], []
-    low = reduced_precision(options.precision, volume.device)
-    signal = volume if mask is None else volume * mask
-    fitted = slices_of(signal, plane, voxel, box, options.batch_size)
-    for shown in slices_of(volume, plane, voxel, box, options.batch_size):
-        log_gain, log_spread = run_network(network, shown, low)
-        share = F.avg_pool2d(((shown if mask is None else next(fitted)) > 0).float(), CELL)[:, 0]
-        values.append(log_gain)
-        weights.append(share * torch.exp(-2 * log_spread))
-    return torch.cat(values), torch.cat(weights)
-
-
-def run_network(network: GetNet, slices: Tensor, low: bool) -> tuple[Tensor, Tensor]:
-    """Run the network over slices, in parts where its device has no memory for all at a time.
+def run_network(network: GetNet, slices: Tensor, options: Options) -> tuple[Tensor, Tensor]:
+    """Run the network over slices, fewer at a time where its device has no memory for a batch.
 
     Parameters
     ----------
     network : GetNet
     slices : Tensor, shape (N, 1, 256, 256)
-    low : bool
-        In bfloat16.
+    options : Options
 
     Returns
     -------
     log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
     """
+    low = reduced_precision(options.precision, slices.device)
 
     def run(size: int) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(slices.device.type, torch.bfloat16, enabled=low):
             gains, spreads = zip(*(network.log_gain(part) for part in slices.split(size)), strict=True)
         return torch.cat(gains), torch.cat(spreads)
 
-    size = len(slices)
+    size = min(len(slices), options.batch_size)
     while size > 1:
         done = unless_out_of_memory(partial(run, size))
         if done is not None:

@@ -40,19 +40,44 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
     longest = max(s * v for s, v in zip(volume.shape, voxel_size, strict=True))
     block = [min(s, max(2, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
     # Volumes lie in memory with the first axis fastest: the last is taken as the first.
-    volume, block = volume.permute(2, 1, 0), block[::-1]
-    positive = volume[None, None].clamp_min(0)
-    means = F.avg_pool3d(positive, block, ceil_mode=True)[0, 0]
-    squares = F.avg_pool3d(positive.square(), block, ceil_mode=True)[0, 0]
-    deviations = (squares - means.square()).clamp_min(0).sqrt()
-    if is_noise(means.cpu().numpy(), deviations.cpu().numpy(), block_share(volume.shape, block)):
-        return torch.zeros_like(volume, dtype=torch.bool).permute(2, 1, 0)
-    block_level, voxel_level = thresholds(means.cpu().numpy(), deviations.cpu().numpy())
-    body = torch.from_numpy(whole((means > block_level).cpu().numpy())).to(volume.device)
-    for axis in (2, 1, 0):
-        index = torch.arange(volume.shape[axis], device=volume.device) // block[axis]
-        body = body.index_select(axis, index)
-    return body.logical_and_(volume > voxel_level).permute(2, 1, 0)
+    slabs, block = volume.permute(2, 1, 0), block[::-1]
+    means, deviations = (m.cpu().numpy() for m in block_moments(slabs, block))
+    found = torch.zeros_like(slabs, dtype=torch.bool)
+    if not is_noise(means, deviations, block_share(slabs.shape, block)):
+        block_level, voxel_level = thresholds(means, deviations)
+        body = torch.from_numpy(whole(means > block_level)).to(volume.device)
+        for axis in (2, 1):
+            body = body.index_select(axis, torch.arange(slabs.shape[axis], device=body.device) // block[axis])
+        for inside, part, values in zip(body, found.split(block[0]), slabs.split(block[0]), strict=True):
+            torch.gt(values, voxel_level, out=part).logical_and_(inside)
+    return found.permute(2, 1, 0)
+
+
+def block_moments(slabs: Tensor, block: list[int]) -> tuple[Tensor, Tensor]:
+    """Give the mean and the standard deviation of each block's voxels; what is below 0 counts as 0.
+
+    Parameters
+    ----------
+    slabs : Tensor, shape (Z, Y, X), float32
+    block : list of three int
+        Voxels of a block along each axis; the last block along an axis may have fewer.
+
+    Returns
+    -------
+    means, deviations : Tensor, shape (blocks along Z, along Y, along X)
+
+    Examples
+    --------
+    >>> block_moments(torch.tensor([[[1.0, 3.0, 5.0]]]), [1, 1, 2])
+    (tensor([[[2., 5.]]]), tensor([[[1., 0.]]]))
+    """
+    means, squares = [], []
+    for layer in slabs.split(block[0]):  # one at a time stays in the processor's cache
+        positive = layer.clamp_min(0)
+        means.append(positive.mean(0))
+        squares.append(positive.square_().mean(0))
+    mean, square = (F.avg_pool2d(torch.stack(m)[:, None], block[1:], ceil_mode=True)[:, 0] for m in (means, squares))
+    return mean, (square - mean.square()).clamp_min_(0).sqrt_()
 
 
 def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) -> tuple[float, float]:

@@ -6,7 +6,6 @@ mouse brain and an abdomen are thus seen alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +22,12 @@ COARSE_FILL = 0.5
 """The least of it, where voxels are large."""
 SHARP = 0.6
 """Pixels are this share of a voxel or larger: the network takes what is blurred for shaded."""
-SLICES = 24
-"""Slices along the object's longest extent; a head gets one about every 7 mm."""
+FEWEST = 8
+"""A plane gets at least so many slices, where the object has them."""
 ROUNDING = 1e-6
 """Added before a position is rounded down, so that the unit of length does not decide what lies on a border."""
+SLABS = 8
+"""Slabs that are counted at a time."""
 LEAST = 12
 """A plane is used if the object has so many voxels along both its axes."""
 
@@ -52,11 +53,15 @@ class Box:
     @classmethod
     def around(cls, foreground: Tensor, voxel_size: tuple[float, float, float]) -> Box:
         """Enclose the voxels that are set, shape (X, Y, Z), all but the outermost thousandth at each side."""
-        low, high = [], []
-        # Sums of floats are many times faster than those of bools, and exact up to 2^24.
-        counts = foreground.float()
-        last, first = counts.sum(2), counts.sum(0)
-        profiles = last.sum(1), last.sum(0), first.sum(0)
+        low, high, rows = [], [], []
+        slabs = foreground.permute(2, 1, 0)  # the first axis is the fastest in memory
+        across = torch.zeros(slabs.shape[1:], device=slabs.device)
+        for part in slabs.split(SLABS):
+            # Sums of floats are many times faster than those of bools, and exact up to 2^24.
+            counts = part.float()
+            across += counts.sum(0)
+            rows.append(counts.sum((1, 2)))
+        profiles = across.sum(0), across.sum(1), torch.cat(rows)
         for profile, size in zip(profiles, voxel_size, strict=True):
             share = profile.double().cumsum(0)
             share = share / share[-1]
@@ -76,9 +81,9 @@ def support(volume: Tensor) -> tuple[slice, slice, slice]:
     >>> [(part.start, part.stop) for part in support(volume)]
     [(1, 3), (2, 3), (0, 6)]
     """
-    last, first = volume.amax(2), volume.amax(0)
-    parts = []
-    for profile in (last.amax(1), last.amax(0), first.amax(0)):
+    slabs = volume.permute(2, 1, 0)  # the first axis is the fastest in memory
+    across, parts = slabs.amax(0), []
+    for profile in (across.amax(0), across.amax(1), slabs.flatten(1).amax(1)):
         above = torch.nonzero(profile > 0)[:, 0]
         parts.append(slice(int(above[0]), int(above[-1]) + 1) if len(above) else slice(0, len(profile)))
     return parts[0], parts[1], parts[2]
@@ -106,7 +111,7 @@ class Plane:
     pixel: float
 
 
-def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float], box: Box) -> list[Plane]:
+def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float], box: Box, slices: int) -> list[Plane]:
     """Choose up to three planes, and the slices in each.
 
     A plane in which the object is only a few voxels wide is left out (a thin slab seen from the side), unless
@@ -120,6 +125,8 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
         mm.
     box : Box
         Where the object is.
+    slices : int
+        How many along the object's longest extent, and in proportion along the others.
 
     Returns
     -------
@@ -134,7 +141,8 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
         if narrow < LEAST and narrow < sorted(across)[1]:
             continue
         first, last = box.low[axis] / voxel_size[axis], box.high[axis] / voxel_size[axis]
-        count = max(1, min(round(last - first), round((box.high[axis] - box.low[axis]) / box.extent * SLICES)))
+        wanted = max(FEWEST, round((box.high[axis] - box.low[axis]) / box.extent * slices))
+        count = max(1, min(round(last - first), wanted))
         index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count + ROUNDING).astype(np.intp)
         index = np.clip(index, 0, shape[axis] - 1)
         pixel = pixel_size(box, min(voxel_size[a] for a in others))
@@ -200,10 +208,8 @@ def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(t < 1, (1.5 * t - 2.5) * t**2 + 1, ((2.5 - 0.5 * t) * t - 4) * t + 2)
 
 
-def slices_of(
-    volume: Tensor, plane: Plane, voxel_size: tuple[float, float, float], box: Box, batch: int
-) -> Iterator[Tensor]:
-    """Give a plane's slices, in batches.
+def slices_of(volume: Tensor, plane: Plane, voxel_size: tuple[float, float, float], box: Box) -> Tensor:
+    """Give a plane's slices.
 
     Parameters
     ----------
@@ -213,12 +219,10 @@ def slices_of(
     voxel_size : tuple of float
         mm.
     box : Box
-    batch : int
-        Slices at a time.
 
-    Yields
-    ------
-    Tensor, shape (at most batch, 1, 256, 256)
+    Returns
+    -------
+    Tensor, shape (S, 1, 256, 256)
         Rows and columns are the volume's other two axes in their order.
     """
     rows, columns = (
@@ -227,6 +231,5 @@ def slices_of(
         if a != plane.axis
     )
     index = torch.from_numpy(plane.index).to(volume.device)
-    for part in index.split(batch):
-        cut = volume.index_select(plane.axis, part).movedim(plane.axis, 0)
-        yield (rows @ cut @ columns.T)[:, None]
+    cut = volume.index_select(plane.axis, index).movedim(plane.axis, 0)
+    return (rows @ (cut @ columns.T))[:, None]

@@ -193,11 +193,13 @@ def normalise(slices: Tensor) -> Tensor:
             [1.0000, 1.5000]])
     """
     x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_min_(0)
-    x.div_(x.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny))
-    count = torch.count_nonzero(x, (1, 2, 3)).clamp_min(1)[:, None, None, None]
-    mean = x.sum((1, 2, 3), keepdim=True) / count
-    x.div_(mean.clamp_min(1e-6)).clamp_max_(20)
-    return torch.cat([x, (x / 0.05).log1p_().div_(3)], 1)
+    count = torch.count_nonzero(x, (1, 2, 3)).clamp_min(1)
+    mean = x.sum((1, 2, 3), dtype=torch.float64) / count
+    out = x.new_empty(len(x), 2, *x.shape[2:])
+    level, log_level = out[:, :1], out[:, 1:]
+    torch.div(x, mean.float().clamp_min_(torch.finfo(torch.float32).tiny)[:, None, None, None], out=level)
+    torch.mul(level.clamp_max_(20), 20, out=log_level).log1p_().div_(3)
+    return out
 
 
 def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = None) -> None:

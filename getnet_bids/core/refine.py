@@ -10,37 +10,32 @@ intensity is no tissue's, hardly pull.
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from .fusion import Basis, normal_matrix, project
-from .geometry import ROUNDING, Box
+from .fusion import Basis, normal_matrix
+from .geometry import Box
+from .points import Points
+from .sharpening import Sharpening
 
-GRID = 55
-"""Points along the object's longest extent; 4 mm apart in a head."""
-SMOOTHING, SCALE = 0.8, 1.0
-"""Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm)."""
-TAU = 0.05
-"""Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
 STAGES = ((2.0, 0.20, 0.05), (1.4, 0.15, 0.04), (1.0, 0.10, 0.04))
 """Of each stage: smallest half wave (in smoothnesses), kernel's full width at half maximum (in standard deviations of
 the network's log field), and the least that this may be (log). The network's error is about a seventh of the field, so
 that wider kernels would only merge tissues whose intensities lie near each other."""
+THIN = 2
+"""In so many stages every other point is left out: their fields are smooth, and but a start for the last."""
 WIDEST = 0.10
 """The greatest full width at half maximum (log)."""
 ITERATIONS, TOLERANCE = 60, 1e-4
 """At most so many in a stage, which ends when the field changes by less than this (standard deviation of the log)."""
 STRIDE = 1.7
 """The field goes so many times as far as the sharpened histogram tells, since it would come near slowly."""
-WIENER = 0.01
-"""Noise term of the deconvolution."""
-BIN = 0.01
-"""Width of the histogram's bins (log)."""
 STIFFNESS = 1e-4
 """Weight of the roughness penalty."""
+ROOM = 0.5
+"""How far a stage may take an intensity beyond those that it starts with (log)."""
+LEAST = 64
+"""Fewer points tell nothing."""
 
 
 def refine_field(
@@ -66,184 +61,90 @@ def refine_field(
     theta : Tensor, shape `basis.count`
         The refined field.
     """
-    log_image, weight, position = sample(volume, voxel, box)
-    # All but the fit is done on the points that count alone, in a row.
-    used = torch.nonzero(weight.flatten() > 0)[:, 0]
-    if len(used) < 64:
+    points = Points.of(volume, voxel, box)
+    coarse = points.thinned()
+    if torch.count_nonzero(coarse.weight) < LEAST:
         return basis, theta
-    share_of = weight.flatten()[used] / weight.sum()
-    log_image = log_image.flatten()[used]
-    field = on_points(theta, [basis.along(a, p, volume.device) for a, p in enumerate(position)], used)
-    start = basis.length
-    spread = float(((field - field @ share_of).square() @ share_of).sqrt())
-    for factor, share, least in STAGES:
-        width = min(max(share * spread, least), WIDEST)
-        basis = Basis.over(box, start * factor)
-        b = [basis.along(a, p, volume.device) for a, p in enumerate(position)]
-        matrix = normal_matrix(weight, b) / weight.sum()
-        penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS
-        factored = torch.linalg.cholesky(matrix + torch.diag(penalty + 1e-9))
-        for i in range(ITERATIONS):
-            sharp = sharpened(log_image - field, share_of, width)
-            rest = torch.zeros_like(weight)
-            rest.view(-1)[used] = share_of * (log_image - sharp)
-            fitted = torch.cholesky_solve(project(rest, b)[:, None], factored)[:, 0].reshape(basis.count)
-            theta = torch.lerp(theta, fitted, STRIDE) if i else fitted
-            before, field = field, on_points(theta, b, used)
-            change = field - before
-            if float((change - change @ share_of).square() @ share_of) < TOLERANCE**2:
-                break
+    length, spread = basis.length, -1.0
+    for number, (factor, share, least) in enumerate(STAGES):
+        stage = Stage(coarse if number < THIN else points)
+        field = stage.field(theta, basis)
+        spread = stage.deviation(field) if spread < 0 else spread
+        basis = Basis.over(box, length * factor)
+        theta = stage.sharpened(field, basis, min(max(share * spread, least), WIDEST))
     theta = theta.clone()
     theta[0, 0, 0] = 0
     return basis, theta
 
 
-def sample(volume: Tensor, voxel: tuple[float, float, float], box: Box) -> tuple[Tensor, Tensor, list[np.ndarray]]:
-    """Sample a volume's logarithm, smoothed, on a coarse grid, with weights.
+class Stage:
+    """The points that count, in a row, and fields on them.
 
     Parameters
     ----------
-    volume : Tensor, shape (X, Y, Z), float32
-        Magnitudes, 0 where nothing is to be fitted.
-    voxel : tuple of float
-        mm.
-    box : Box
-        Where the object is.
-
-    Returns
-    -------
-    log_image : Tensor, shape (I, J, K), float64
-        0 where the weight is 0.
-    weight : Tensor, shape (I, J, K), float64
-        1 where the image is flat, near 0 at borders, 0 outside.
-    position : list of three ndarrays
-        The grid, mm.
+    points : Points
     """
-    unit = box.extent / 220
-    grid, smooth, level, slope = [], [], [], []
-    for axis, size in enumerate(voxel):
-        step = max(box.extent / GRID, size)
-        count = max(1, round((box.high[axis] - box.low[axis]) / step))
-        step = (box.high[axis] - box.low[axis]) / count
-        points = box.low[axis] + (np.arange(count) + 0.5) * step
-        if step <= size * 1.5:  # thick slices: take them as they are
-            points = (np.unique(np.floor(points / size + ROUNDING)) + 0.5) * size
-        grid.append(points)
-        smooth.append(gaussian(points, volume.shape[axis], size, SMOOTHING * unit, False, volume.device))
-        level.append(gaussian(points, volume.shape[axis], size, SCALE * unit, False, volume.device))
-        slope.append(gaussian(points, volume.shape[axis], size, SCALE * unit, True, volume.device))
 
-    def apply(slabs: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return (y @ (slabs @ x.T)).permute(2, 1, 0).double()
+    def __init__(self, points: Points) -> None:
+        self.points = points
+        self.used = torch.nonzero(points.weight.flatten() > 0)[:, 0]
+        self.log_image = points.log_image.flatten()[self.used]
+        self.share = points.weight.flatten()[self.used] / points.weight.sum()
 
-    # The last axis first: it is the slowest in memory, and what is left is small.
-    lines = volume.permute(2, 1, 0).flatten(1)
-    blurred = [(m[2] @ lines).reshape(-1, volume.shape[1], volume.shape[0]) for m in (smooth, level, slope)]
-    value = apply(blurred[0], smooth[0], smooth[1])
-    gradient2 = apply(blurred[1], slope[0], level[1]).square_()
-    gradient2 += apply(blurred[1], level[0], slope[1]).square_()
-    gradient2 += apply(blurred[2], level[0], level[1]).square_()
-    nearest = [torch.from_numpy(np.floor(p / v + ROUNDING)).long() for p, v in zip(grid, voxel, strict=True)]
-    inside = volume
-    for axis in (2, 1, 0):
-        inside = inside.index_select(axis, nearest[axis].to(volume.device))
-    inside = inside > 0
-    inside &= value > 0
-    value = torch.where(inside, value, 1.0)
-    weight = inside / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
-    return torch.where(inside, value.log(), 0.0), weight, grid
+    def field(self, theta: Tensor, basis: Basis) -> Tensor:
+        """Evaluate a log field; shape (n,), float32."""
+        return self.on_points(theta.float(), self.cosines(basis))
 
+    def cosines(self, basis: Basis) -> list[Tensor]:
+        """Evaluate a basis along the grid's axes; three tensors, float32."""
+        device = self.log_image.device
+        return [basis.along(axis, p, device).float() for axis, p in enumerate(self.points.position)]
 
-def gaussian(
-    points: np.ndarray, size: int, voxel: float, sigma: float, derivative: bool, device: torch.device
-) -> Tensor:
-    """Make the matrix that smooths voxels along an axis by a Gaussian (or its derivative) at some points.
+    def on_points(self, theta: Tensor, b: list[Tensor]) -> Tensor:
+        """Sum B theta; (I, J, K) coefficients to n points."""
+        lines = b[1] @ (theta @ b[2].T)
+        return (b[0] @ lines.flatten(1)).flatten().index_select(0, self.used)
 
-    Parameters
-    ----------
-    points : ndarray, shape (n,)
-        Where, mm.
-    size : int
-        Voxels along the axis.
-    voxel, sigma : float
-        Size of a voxel, standard deviation of the Gaussian, mm.
-    derivative : bool
-    device : torch.device
+    def from_points(self, values: Tensor, grid: Tensor, b: list[Tensor]) -> Tensor:
+        """Sum B' values; n points to I J K coefficients. `grid` is 0 where no point counts."""
+        grid.view(-1).index_copy_(0, self.used, values)
+        lines = (b[0].T @ grid.flatten(1)).unflatten(1, grid.shape[1:])
+        return ((b[1].T @ lines) @ b[2]).flatten()
 
-    Returns
-    -------
-    Tensor, shape (len(points), size), float32
-        Rows sum to 1; for the derivative, they give 1 per mm for a slope of 1 per mm.
-    """
-    if size == 1:
-        return torch.full((len(points), 1), 0.0 if derivative else 1.0, device=device)
-    sigma = max(sigma, 0.45 * voxel)
-    distance = (np.arange(size) + 0.5) * voxel - points[:, None]
-    bell = np.exp(-0.5 * (distance / sigma) ** 2) * (np.abs(distance) < 4 * sigma + voxel)
-    bell /= bell.sum(1, keepdims=True)
-    if derivative:
-        bell = bell * (distance - (bell * distance).sum(1, keepdims=True))
-        bell /= np.maximum((bell * distance).sum(1, keepdims=True), 1e-12)
-    return torch.from_numpy(bell).to(device, torch.float32)
+    def deviation(self, field: Tensor) -> float:
+        """Give a log field's standard deviation."""
+        return float(((field - field @ self.share).square() @ self.share).sqrt())
 
+    def sharpened(self, field: Tensor, basis: Basis, width: float) -> Tensor:
+        """Find the log field that makes the histogram sharp.
 
-def on_points(theta: Tensor, b: list[Tensor], used: Tensor) -> Tensor:
-    """Evaluate a log field at some points of a grid.
+        Parameters
+        ----------
+        field : Tensor, shape (n,)
+            Where to start.
+        basis : Basis
+            Of the field to be found.
+        width : float
+            Full width at half maximum of the kernel (log).
 
-    Parameters
-    ----------
-    theta : Tensor, shape (I, J, K), float64
-        Coefficients.
-    b : list of three Tensors, shapes (X, I), (Y, J), (Z, K)
-        The cosines of each axis on the grid.
-    used : Tensor of int, shape (n,)
-        Flat indices of the points.
-
-    Returns
-    -------
-    Tensor, shape (n,), float64
-    """
-    lines = torch.einsum("xi,yj,ijk->xyk", b[0], b[1], theta)
-    return (lines @ b[2].T).flatten()[used]
-
-
-def sharpened(values: Tensor, weight: Tensor, width: float) -> Tensor:
-    """Give for each log intensity what it should have been.
-
-    Parameters
-    ----------
-    values, weight : Tensor, same shape
-        Log intensities and their weights.
-    width : float
-        Full width at half maximum of the field's histogram.
-
-    Returns
-    -------
-    Tensor, shape of `values`
-        The expectation of the true log intensity given the observed one (Sled et al. 1998, eq. 10-13).
-    """
-    low, high = (float(v) for v in values.aminmax())
-    count = int((high - low) / BIN) + 2
-    place = (values - low) / BIN
-    left = place.long().clamp_(max=count - 2)
-    right_share = place - left
-    on_right = weight * right_share
-    histogram = torch.bincount(left, weight - on_right, count)
-    histogram[1:] += torch.bincount(left, on_right, count)[:-1]
-
-    padded = 2 ** math.ceil(math.log2(count + 8 * width / BIN))
-    sigma = width / (2 * math.sqrt(2 * math.log(2)))
-    frequency = torch.fft.rfftfreq(padded, BIN, dtype=torch.float64, device=values.device)
-    kernel = torch.exp(-2 * (math.pi * frequency * sigma) ** 2)
-
-    def blurred(x: Tensor, response: Tensor) -> Tensor:
-        return torch.fft.irfft(torch.fft.rfft(x, padded) * response, padded)
-
-    sharp = blurred(histogram, kernel / (kernel.square() + WIENER)).clamp_min(0)
-    # The padding wraps around: its second half lies below the first bin.
-    bins = torch.arange(padded, dtype=torch.float64, device=values.device)
-    bins = torch.where(bins < (count + padded) / 2, bins, bins - padded) * BIN + low
-    mass = torch.fft.irfft(torch.fft.rfft(sharp) * kernel, padded)
-    moment = torch.fft.irfft(torch.fft.rfft(sharp * bins) * kernel, padded)
-    table = torch.where(mass > 1e-9 * mass.max(), moment / mass.clamp_min(1e-30), bins)[:count]
-    return table[left] + torch.diff(table, append=table[-1:])[left] * right_share
+        Returns
+        -------
+        Tensor, shape `basis.count`, float64
+        """
+        weight, b = self.points.weight.double(), self.cosines(basis)
+        matrix = normal_matrix(weight, [m.double() for m in b]) / weight.sum()
+        penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + torch.diag(penalty + 1e-9)))
+        low, high = (float(v) for v in (self.log_image - field).aminmax())
+        sharpening = Sharpening(low - ROOM, high + ROOM, width, field.device)
+        grid = torch.zeros_like(self.points.weight)
+        theta = None
+        for _ in range(ITERATIONS):
+            change = sharpening(self.log_image - field, self.share)
+            fitted = inverse @ self.from_points(self.share * (field - change), grid, b).double()
+            theta = fitted if theta is None else torch.lerp(theta, fitted, STRIDE)
+            before, field = field, self.on_points(theta.float().reshape(basis.count), b)
+            if self.deviation(field - before) < TOLERANCE:
+                break
+        assert theta is not None
+        return theta.reshape(basis.count)

@@ -63,7 +63,7 @@ def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def usable_mask(mask: ArrayLike, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Turn a mask into bool, first axis fastest in memory."""
+    """Turn a mask of the image's shape into bool."""
     array = np.asarray(mask)
     if array.shape != spatial:
         raise ValueError(f"the mask's shape {array.shape} is not the image's {spatial}")

@@ -7,7 +7,7 @@ from getnet_bids.core.basis import cosines
 from getnet_bids.core.correction import Options, correct_volume, gain_field
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
-from getnet_bids.core.metrics import field_error, relative_mae
+from getnet_bids.core.metrics import field_error, relative_mae, slope
 from getnet_bids.core.network import load_weights
 from getnet_bids.weights import default_weights
 
@@ -164,6 +164,34 @@ def test_a_mask_of_another_shape_or_place_is_refused(network, shaded):
         correct_volume(shaded, VOXEL, network, mask=BRAIN[1:])
     with pytest.raises(ValueError, match="leave the mask out"):
         correct_volume(shaded, VOXEL, network, mask=np.zeros_like(BRAIN))
+
+
+class Timid(torch.nn.Module):
+    """Takes an object's shading for its field, but a share of it alone."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.share = torch.nn.Parameter(torch.tensor(share), requires_grad=False)
+
+    def log_gain(self, slices):
+        inside = torch.nn.functional.avg_pool2d((slices > 0).float(), 16).clamp_min(1e-6)
+        level = torch.nn.functional.avg_pool2d(slices, 16) / inside
+        return self.share * level.clamp_min(1e-3).log()[:, 0], 3.0 * (inside[:, 0] < 1)  # unsure at borders
+
+
+@pytest.mark.parametrize("share", [0.85, 1.1])
+def test_what_a_network_finds_too_little_or_too_much_is_made_good(share):
+    image = field(0.2) * (ellipsoid(1.0) < 0)
+    alone = Options(refine=False)
+    timid, whole = (correct_volume(image, VOXEL, Timid(s), options=alone).field for s in (share, 1.0))
+    assert abs(slope(whole, field(0.2), BRAIN) - 1) < 0.1
+    assert abs(slope(timid, whole, BRAIN) - 1) < 0.03
+
+
+def test_a_network_that_finds_nothing_is_believed():
+    image = field(0.2) * (ellipsoid(1.0) < 0)
+    done = correct_volume(image, VOXEL, Timid(0.0), options=Options(refine=False))
+    np.testing.assert_allclose(done.field, 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [{"smoothness": 0.0}, {"precision": "half"}, {"batch_size": 0}])

@@ -24,7 +24,7 @@ def test_finds_a_field_of_the_basis_whatever_the_slices_offsets(axes):
     basis = Basis.over(BOX, 80.0)
     theta = torch.from_numpy(rng.normal(size=basis.count) / (1 + basis.penalty()))
     theta[0, 0, 0] = 0
-    planes = [p for p in choose_planes(SHAPE, VOXEL, BOX) if p.axis in axes]
+    planes = [p for p in choose_planes(SHAPE, VOXEL, BOX, 24) if p.axis in axes]
     values = [cells_of(basis, theta, p, rng) for p in planes]
     weights = [torch.from_numpy(rng.uniform(0.5, 1, v.shape)) for v in values]
     found = fuse(basis, planes, values, weights, 1e-12)
@@ -36,7 +36,7 @@ def test_one_plane_leaves_what_it_cannot_see_flat():
     basis = Basis.over(BOX, 80.0)
     theta = torch.zeros(basis.count, dtype=torch.float64)
     theta[1, 0, 0], theta[0, 0, 1] = 0.2, 0.3
-    plane = choose_planes(SHAPE, VOXEL, BOX)[2]
+    plane = choose_planes(SHAPE, VOXEL, BOX, 24)[2]
     value = cells_of(basis, theta, plane, rng)
     found = fuse(basis, [plane], [value], [torch.ones_like(value)], 1e-9)
     assert abs(found[1, 0, 0] - 0.2) < 1e-3
@@ -48,7 +48,7 @@ def test_cells_without_weight_do_not_count():
     basis = Basis.over(BOX, 100.0)
     theta = torch.from_numpy(rng.normal(size=basis.count) / (1 + basis.penalty()))
     theta[0, 0, 0] = 0
-    planes = choose_planes(SHAPE, VOXEL, BOX)
+    planes = choose_planes(SHAPE, VOXEL, BOX, 24)
     values = [cells_of(basis, theta, p, rng) for p in planes]
     weights = [torch.from_numpy((rng.uniform(size=v.shape) > 0.3).astype(float)) for v in values]
     values = [torch.where(w > 0, v, 9.0) for v, w in zip(values, weights, strict=True)]
@@ -66,7 +66,7 @@ def test_separable_sums_equal_the_design_matrix():
 
 def test_smoother_setting_gives_smoother_field():
     rng = np.random.default_rng(0)
-    planes = choose_planes(SHAPE, VOXEL, BOX)
+    planes = choose_planes(SHAPE, VOXEL, BOX, 24)
     values = [torch.from_numpy(rng.normal(size=(len(p.index), 16, 16))) for p in planes]
     weights = [torch.ones_like(v) for v in values]
     position = [np.linspace(0, 180, 30), np.linspace(0, 210, 30), np.linspace(0, 150, 30)]

@@ -48,13 +48,12 @@ def test_any_object_fills_the_slices_alike(scale):
     shape, voxel = (200, 230, 180), (1.0 * scale,) * 3
     volume = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     box = full_box(shape, voxel)
-    planes = choose_planes(shape, voxel, box)
+    planes = choose_planes(shape, voxel, box, 24)
     assert [p.axis for p in planes] == [0, 1, 2]
-    slices = next(slices_of(volume, planes[2], voxel, box, 4))
-    reference_box = full_box(shape, (1.0,) * 3)
-    reference = next(
-        slices_of(volume, choose_planes(shape, (1.0,) * 3, reference_box)[2], (1.0,) * 3, reference_box, 4)
-    )
+    slices = slices_of(volume, planes[2], voxel, box)
+    one = (1.0,) * 3
+    reference_box = full_box(shape, one)
+    reference = slices_of(volume, choose_planes(shape, one, reference_box, 24)[2], one, reference_box)
     np.testing.assert_allclose(slices, reference, atol=1e-4)
     columns = (slices[0, 0].sum(0) > 0).sum()
     assert abs(int(columns) - FILL * 256) <= 4
@@ -70,22 +69,39 @@ def test_any_object_fills_the_slices_alike(scale):
     ],
 )
 def test_planes_in_which_a_slab_is_thin_are_left_out(shape, voxel, axes):
-    assert [p.axis for p in choose_planes(shape, voxel, full_box(shape, voxel))] == axes
+    assert [p.axis for p in choose_planes(shape, voxel, full_box(shape, voxel), 24)] == axes
+
+
+@pytest.mark.parametrize(
+    ("shape", "voxel", "slices", "counts"),
+    [
+        ((180, 220, 180), (1.0, 1.0, 1.0), 24, [20, 24, 20]),
+        ((180, 220, 180), (1.0, 1.0, 1.0), 12, [10, 12, 10]),
+        ((320, 320, 30), (0.7, 0.7, 1.0), 12, [12, 12, 8]),
+        ((320, 320, 5), (0.7, 0.7, 5.0), 12, [5]),
+        ((256, 256, 1), (1.0, 1.0, 1.0), 12, [1]),
+    ],
+)
+def test_slices_are_spread_over_the_object(shape, voxel, slices, counts):
+    planes = choose_planes(shape, voxel, full_box(shape, voxel), slices)
+    assert [len(p.index) for p in planes] == counts
+    for plane in planes:
+        gaps = np.diff(np.concatenate([[-1], plane.index, [shape[plane.axis]]]))
+        assert gaps.min() >= 1
+        assert gaps[1:-1].size == 0 or np.ptp(gaps[1:-1]) <= 1
 
 
 def test_cells_lie_where_their_pixels_come_from():
     """The mean of a coordinate over a cell of a slice is the cell's position."""
     shape, voxel = (100, 120, 80), (1.0, 0.75, 1.5)
     box = full_box(shape, voxel)
-    for plane in choose_planes(shape, voxel, box):
+    for plane in choose_planes(shape, voxel, box, 24):
         for axis in range(3):
             coordinate = (torch.arange(shape[axis]) + 0.5) * voxel[axis]
             view = [1, 1, 1]
             view[axis] = -1
             volume = coordinate.reshape(view).expand(shape).float()
-            cells = torch.cat([torch.nn.functional.avg_pool2d(s, 16) for s in slices_of(volume, plane, voxel, box, 8)])[
-                :, 0
-            ]
+            cells = torch.nn.functional.avg_pool2d(slices_of(volume, plane, voxel, box), 16)[:, 0]
             order = [plane.axis, *(a for a in range(3) if a != plane.axis)]
             place = np.moveaxis(
                 np.broadcast_to(plane.position[axis].reshape(view), [len(p) for p in plane.position]), order, range(3)

@@ -3,7 +3,7 @@ import torch
 
 from getnet_bids.core.fusion import Basis, normal_matrix, project
 from getnet_bids.core.geometry import Box
-from getnet_bids.core.refine import gaussian, refine_field, sample, sharpened
+from getnet_bids.core.refine import refine_field
 
 from .phantom import VOXEL, ellipsoid, field, head, log_field
 
@@ -53,30 +53,3 @@ def test_tissues_that_are_alike_are_not_taken_for_one():
     refined_basis, theta = refine_field(volume, VOXEL, box, basis, start)
     found = log_field(refined_basis, theta, position)
     assert error(found, field(0.16), inside) < 0.02
-
-
-def test_sharpening_separates_two_classes():
-    rng = np.random.default_rng(0)
-    truth = np.repeat([0.0, 0.5], 20000)
-    observed = torch.from_numpy(truth + rng.normal(scale=0.05, size=truth.size))
-    sharp = sharpened(observed, torch.ones_like(observed), 0.05 * 2.355).numpy()
-    assert np.abs(sharp - truth).mean() < 0.4 * np.abs(observed.numpy() - truth).mean()
-
-
-def test_borders_weigh_less_than_flat_parts():
-    volume = torch.full((120, 40, 40), 100.0)
-    volume[60:] = 200.0
-    _, weight, position = sample(volume, (1.0, 1.0, 1.0), Box((0.0,) * 3, (120.0, 40.0, 40.0)))
-    along = weight.mean((1, 2)).numpy()
-    assert along[np.argmin(np.abs(position[0] - 60))] < 0.1
-    assert along[np.argmin(np.abs(position[0] - 30))] > 0.9
-
-
-def test_gaussian_matrices_smooth_and_differentiate():
-    position = (np.arange(100) + 0.5) * 2.0
-    points = np.linspace(40, 160, 7)
-    level, slope = (gaussian(points, 100, 2.0, 3.0, d, torch.device("cpu")).double().numpy() for d in (False, True))
-    np.testing.assert_allclose(level @ (3 * position + 1), 3 * points + 1, rtol=1e-5)
-    np.testing.assert_allclose(slope @ (3 * position + 1), 3, rtol=1e-5)
-    wave = np.sin(position / 10)
-    np.testing.assert_allclose(level @ wave, np.sin(points / 10) * np.exp(-((3 / 10) ** 2) / 2), atol=2e-3)
