@@ -29,7 +29,7 @@ SMOOTHNESS = 70.0
 """Half wave length below which a head's field is suppressed, mm."""
 STIFFNESS = 1e-4
 """Weight of the roughness penalty in the fusion."""
-SLICES, SLICES_ALONE = 12, 24
+SLICES, SLICES_ALONE = 10, 24
 """Slices along the object's longest extent: for a start to be refined, and for a field of the network alone."""
 ANSWERS = 0.8, 1.2
 """Smallest and largest share of a field that the network is believed to have found."""

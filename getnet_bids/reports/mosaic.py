@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 from scipy import ndimage
 
 COLUMNS = 5
@@ -140,23 +140,30 @@ class Mosaic:
             255 on the border and 0 elsewhere.
         """
 
-        def border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            inside = ndimage.binary_closing(np.pad(pixels > 127, 2))
-            pieces, _ = ndimage.label(~inside)
+        def border(pixels: Image.Image) -> NDArray[np.uint8]:
+            closed = ImageOps.expand(pixels, 3).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.MinFilter(3))
+            pieces, _ = ndimage.label(np.asarray(closed) < 128)
             inside = pieces != pieces[0, 0]
-            return np.where(inside & ~ndimage.binary_erosion(inside), 255, 0).astype(np.uint8)[2:-2, 2:-2]
+            within = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+            return (inside[1:-1, 1:-1] & ~within)[2:-2, 2:-2].astype(np.uint8) * 255
 
         canvas = Image.new("L", self.size)
         for s in self.slices:
             pixels = Image.fromarray(np.ascontiguousarray(self.cut(foreground, s)).astype(np.uint8) * 255)
             pixels = pixels.resize(self.sizes[s.axis], Image.Resampling.BILINEAR)
-            canvas.paste(Image.fromarray(border(np.asarray(pixels))), self.corner(s))
+            canvas.paste(Image.fromarray(border(pixels)), self.corner(s))
         return canvas
 
     def write_labels(self, canvas: Image.Image) -> None:
         """Write the sides and positions into a picture."""
-        draw, font = ImageDraw.Draw(canvas), label_font()
-        white, black = (255, 0) if canvas.mode == "L" else ((255,) * 3, (0,) * 3)
+        letters, shape = self.labels
+        canvas.paste(letters.convert(canvas.mode), mask=shape)
+
+    @cached_property
+    def labels(self) -> tuple[Image.Image, Image.Image]:
+        """White letters with a black border, and the shape of both together."""
+        letters, shape = Image.new("L", self.size), Image.new("L", self.size)
+        on_letters, on_shape, font = ImageDraw.Draw(letters), ImageDraw.Draw(shape), label_font()
         for s, place, text in self.texts:
             top, left = sum(self.heights[: s.row]), s.column * self.width
             bottom, right = top + self.heights[s.row], left + self.width
@@ -167,7 +174,9 @@ class Mosaic:
                 "bottom": (left + 3, bottom - 3),
             }[place]
             anchor = {"left": "lm", "right": "rm", "bottom": "lb"}[place]
-            draw.text((x, y), text, white, font, anchor, stroke_width=1, stroke_fill=black)
+            on_letters.text((x, y), text, 255, font, anchor, stroke_width=1, stroke_fill=0)
+            on_shape.text((x, y), text, 255, font, anchor, stroke_width=1, stroke_fill=255)
+        return letters, shape
 
 
 @lru_cache(maxsize=1)
