@@ -196,6 +196,22 @@ def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[s
     return {**spent, "the rest": time.perf_counter() - began - sum(spent.values())}
 
 
+IDLE = {
+    *("alias", "as_strided", "as_strided_", "detach", "empty", "empty_like", "empty_strided", "expand", "item"),
+    *("lift_fresh", "mT", "narrow", "numpy_T", "permute", "reshape", "resize_", "resolve_conj", "resolve_neg"),
+    *("result_type", "select", "set_", "slice", "squeeze", "t", "to", "transpose", "unsqueeze", "view", "_conj"),
+    *("_local_scalar_dense", "_reshape_alias", "_unsafe_view"),
+}
+"""Operations of torch that look at tensors in another way, or make room for them."""
+
+
+def launches(event: Any) -> int:
+    """Count the operations of a profile's event that a GPU is launched for: the innermost that compute."""
+    inner = sum(launches(child) for child in event.cpu_children)
+    kind, _, name = event.name.partition("::")
+    return inner or int(kind == "aten" and name not in IDLE)
+
+
 def gpu(image: str) -> Result:
     """Correct a volume that lies on a GPU already; without one, estimate it and say of what."""
     import torch
@@ -239,13 +255,7 @@ def gpu(image: str) -> Result:
 
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         correct()
-    # Views and allocations launch nothing.
-    idle = ("view", "empty", "as_strided", "expand", "permute", "transpose", "slice", "select", "unsqueeze", "detach")
-    launched = sum(
-        event.count
-        for event in profiled.key_averages()
-        if event.key.startswith("aten::") and event.self_cpu_time_total > 0 and not any(w in event.key for w in idle)
-    )
+    launched = sum(launches(event) for event in profiled.events() if event.cpu_parent is None)
     began = time.process_time()
     blocks = np.random.default_rng(0).random((60, 60, 60), dtype=np.float32)
     foreground.thresholds(blocks, blocks / 9)

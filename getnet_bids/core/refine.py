@@ -22,8 +22,10 @@ STAGES = ((2.0, 0.20, 0.05), (1.4, 0.15, 0.04), (1.0, 0.10, 0.04))
 """Of each stage: smallest half wave (in smoothnesses), kernel's full width at half maximum (in standard deviations of
 the network's log field), and the least that this may be (log). The network's error is about a seventh of the field, so
 that wider kernels would only merge tissues whose intensities lie near each other."""
-THIN = 2
-"""In so many stages every other point is left out: their fields are smooth, and but a start for the last."""
+STAGES_2D = ((2.0, 0.20, 0.02), (1.0, 0.10, 0.02))
+"""The same for a single slice, whose histogram holds less: nothing wider would keep its tissues apart."""
+KEPT_2D = 0.3
+"""The share of the network's own log field that is kept in a single slice, since noise misleads the two differently."""
 WIDEST = 0.10
 """The greatest full width at half maximum (log)."""
 ITERATIONS, TOLERANCE = 60, 1e-4
@@ -61,18 +63,21 @@ def refine_field(
     theta : Tensor, shape `basis.count`
         The refined field.
     """
+    flat = 1 in volume.shape
     points = Points.of(volume, voxel, box)
-    coarse = points.thinned()
+    # But for the last stage every other point will do: fields are smooth there, and only a start.
+    coarse = points if flat else points.thinned()
     if torch.count_nonzero(coarse.weight) < LEAST:
         return basis, theta
-    length, spread = basis.length, -1.0
-    for number, (factor, share, least) in enumerate(STAGES):
-        stage = Stage(coarse if number < THIN else points)
+    found, length, spread = theta, basis.length, -1.0
+    stages = STAGES_2D if flat else STAGES
+    for factor, share, least in stages:
+        stage = Stage(points if factor == stages[-1][0] else coarse)
         field = stage.field(theta, basis)
         spread = stage.deviation(field) if spread < 0 else spread
         basis = Basis.over(box, length * factor)
         theta = stage.sharpened(field, basis, min(max(share * spread, least), WIDEST))
-    theta = theta.clone()
+    theta = torch.lerp(theta, found, KEPT_2D) if flat else theta.clone()
     theta[0, 0, 0] = 0
     return basis, theta
 

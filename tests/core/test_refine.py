@@ -5,7 +5,7 @@ from getnet_bids.core.fusion import Basis, normal_matrix, project
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.refine import refine_field
 
-from .phantom import VOXEL, ellipsoid, field, head, log_field
+from .phantom import SHAPE, VOXEL, ellipsoid, field, head, log_field
 
 
 def error(log_field, truth, where):
@@ -53,3 +53,21 @@ def test_tissues_that_are_alike_are_not_taken_for_one():
     refined_basis, theta = refine_field(volume, VOXEL, box, basis, start)
     found = log_field(refined_basis, theta, position)
     assert error(found, field(0.16), inside) < 0.02
+
+
+def test_a_single_slice_is_refined_and_keeps_a_share_of_its_start():
+    k = SHAPE[2] // 2
+    image, truth = head(0.02, 0.15)[:, :, k : k + 1], field(0.15)[:, :, k : k + 1]
+    volume = torch.from_numpy(image * (image > 0.1))
+    box = Box.around(volume > 0, VOXEL)
+    basis = Basis.over(box, 100.0)
+    position = [(np.arange(n) + 0.5) * v for n, v in zip(image.shape, VOXEL, strict=True)]
+    brain = (ellipsoid(0.8)[:, :, k : k + 1] < 0) & (image > 0.1)
+    start = torch.zeros(basis.count, dtype=torch.float64)
+    refined_basis, theta = refine_field(volume, VOXEL, box, basis, start)
+    assert refined_basis.count == basis.count
+    found = log_field(refined_basis, theta, position)
+    # A start of no field: at best the kept share of the truth is left.
+    assert error(found, truth, brain) < 0.6 * error(np.zeros_like(found), truth, brain)
+    slope = np.polyfit(np.log(truth[brain]), found[brain], 1)[0]
+    assert slope < 0.85
