@@ -75,10 +75,10 @@ class Points:
             (torch.from_numpy(m).to(volume.device, torch.float32) for m in matrices[:2]) for matrices in (level, slope)
         )
         lines = flat @ level_x.T
-        value = level_y @ lines
-        gradient2 = (slope_y @ lines).square_()
-        gradient2 += (level_y @ (flat @ slope_x.T)).square_()
-        gradient2 += (level_y @ (steep @ level_x.T)).square_()
+        value = (level_y @ lines).double()  # whose square might be below float32's least
+        gradient2 = (slope_y @ lines).double().square_()
+        gradient2 += (level_y @ (flat @ slope_x.T)).double().square_()
+        gradient2 += (level_y @ (steep @ level_x.T)).double().square_()
         inside = slabs
         for axis, (p, size) in enumerate(zip(reversed(position), reversed(voxel), strict=True)):
             nearest = torch.from_numpy(np.floor(p / size + ROUNDING)).long()
@@ -86,7 +86,7 @@ class Points:
         there = (inside > 0).logical_and_(value > 0)
         value = torch.where(there, value, 1.0)
         weight = there / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
-        log_image, weight = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight))
+        log_image, weight = (t.permute(2, 1, 0).float().contiguous() for t in (value.log(), weight))
         return cls(log_image, weight, position)
 
 

@@ -28,8 +28,10 @@ KEPT_2D = 0.3
 """The share of the network's own log field that is kept in a single slice, since noise misleads the two differently."""
 WIDEST = 0.10
 """The greatest full width at half maximum (log)."""
-ITERATIONS, TOLERANCE = 60, 1e-4
-"""At most so many in a stage, which ends when the field changes by less than this (standard deviation of the log)."""
+ITERATIONS = 60
+"""At most so many in a stage."""
+TOLERANCE, FINAL = 1e-4, 3e-5
+"""A stage, and the last, ends when the field changes by less than this (standard deviation of the log)."""
 STRIDE = 1.7
 """The field goes so many times as far as the sharpened histogram tells, since it would come near slowly."""
 STIFFNESS = 1e-4
@@ -72,11 +74,13 @@ def refine_field(
     found, length, spread = theta, basis.length, -1.0
     stages = STAGES_2D if flat else STAGES
     for factor, share, least in stages:
-        stage = Stage(points if factor == stages[-1][0] else coarse)
+        last = factor == stages[-1][0]
+        stage = Stage(points if last else coarse)
         field = stage.field(theta, basis)
         spread = stage.deviation(field) if spread < 0 else spread
         basis = Basis.over(box, length * factor)
-        theta = stage.sharpened(field, basis, min(max(share * spread, least), WIDEST))
+        width = min(max(share * spread, least), WIDEST)
+        theta = stage.sharpened(field, basis, width, FINAL if last else TOLERANCE)
     theta = torch.lerp(theta, found, KEPT_2D) if flat else theta.clone()
     theta[0, 0, 0] = 0
     return basis, theta
@@ -120,7 +124,7 @@ class Stage:
         """Give a log field's standard deviation."""
         return float(((field - field @ self.share).square() @ self.share).sqrt())
 
-    def sharpened(self, field: Tensor, basis: Basis, width: float) -> Tensor:
+    def sharpened(self, field: Tensor, basis: Basis, width: float, tolerance: float) -> Tensor:
         """Find the log field that makes the histogram sharp.
 
         Parameters
@@ -131,6 +135,8 @@ class Stage:
             Of the field to be found.
         width : float
             Full width at half maximum of the kernel (log).
+        tolerance : float
+            It ends when the field changes by less.
 
         Returns
         -------
@@ -149,7 +155,7 @@ class Stage:
             fitted = inverse @ self.from_points(self.share * (field - change), grid, b).double()
             theta = fitted if theta is None else torch.lerp(theta, fitted, STRIDE)
             before, field = field, self.on_points(theta.float().reshape(basis.count), b)
-            if self.deviation(field - before) < TOLERANCE:
+            if self.deviation(field - before) < tolerance:
                 break
         assert theta is not None
         return theta.reshape(basis.count)
