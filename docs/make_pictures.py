@@ -70,12 +70,10 @@ def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
     box = Box.around(volume > 0, voxel)
     basis = Basis.over(box, correction.SMOOTHNESS * box.extent / correction.HEAD)
     planes = choose_planes(tuple(volume.shape), voxel, box, correction.SLICES)
-    values, weights = [], []
-    for plane in planes:
-        slices = slices_of(volume, plane, voxel, box)
-        log_gain, log_spread = correction.run_network(network, slices, options)
-        values.append(log_gain)
-        weights.append(avg_pool2d((slices > 0).float(), CELL)[:, 0] * torch.exp(-2 * log_spread))
+    slices = torch.cat([slices_of(volume, plane, voxel, box) for plane in planes])
+    log_gain, log_spread = correction.run_network(network, slices, options)
+    weight = avg_pool2d((slices > 0).float(), CELL)[:, 0] * torch.exp(-2 * log_spread)
+    values, weights = (list(cells.split([len(p.index) for p in planes])) for cells in (log_gain, weight))
     theta = fuse(basis, planes, values, weights, correction.STIFFNESS)
     fused = correction.gain_field(basis, theta, voxel, foreground).numpy()
     refined = correction.gain_field(*refine_field(volume, voxel, box, basis, theta), voxel, foreground).numpy()

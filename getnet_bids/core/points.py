@@ -19,8 +19,6 @@ TAU = 0.05
 """Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
 REACH = 4
 """Gaussians are cut off at so many standard deviations."""
-MANY = 32
-"""A grid is thinned along axes with so many points or more, if their number is odd: then both ends stay."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,9 @@ class Points:
 
     Parameters
     ----------
-    log_image : Tensor, shape (I, J, K), float32
+    log_image : Tensor, shape (I, J, K), float64
         0 where the weight is 0.
-    weight : Tensor, shape (I, J, K), float32
+    weight : Tensor, shape (I, J, K), float64
         1 where the image is flat, near 0 at borders, 0 outside.
     position : tuple of three ndarrays
         The grid, mm.
@@ -40,13 +38,6 @@ class Points:
     log_image: Tensor
     weight: Tensor
     position: tuple[Vector, Vector, Vector]
-
-    def thinned(self) -> Points:
-        """Leave out every other point along each axis that has many; mirrored, the same ones are left."""
-        steps = [slice(None, None, 2 if len(p) >= MANY and len(p) % 2 else 1) for p in self.position]
-        x, y, z = (p[step] for p, step in zip(self.position, steps, strict=True))
-        part = (steps[0], steps[1], steps[2])
-        return Points(self.log_image[part].contiguous(), self.weight[part].contiguous(), (x, y, z))
 
     @classmethod
     def of(cls, volume: Tensor, voxel: tuple[float, float, float], box: Box) -> Points:
@@ -86,7 +77,7 @@ class Points:
         there = (inside > 0).logical_and_(value > 0)
         value = torch.where(there, value, 1.0)
         weight = there / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
-        log_image, weight = (t.permute(2, 1, 0).float().contiguous() for t in (value.log(), weight))
+        log_image, weight = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight))
         return cls(log_image, weight, position)
 
 
@@ -94,8 +85,6 @@ def grid(box: Box, axis: int, voxel: float) -> Vector:
     """Choose the points along an axis with voxels of a size, mm."""
     extent = box.high[axis] - box.low[axis]
     count = max(1, round(extent / max(box.extent / GRID, voxel)))
-    if count >= MANY:
-        count += 1 - count % 2
     points = box.low[axis] + (np.arange(count, dtype=np.float64) + 0.5) * (extent / count)
     if extent / count <= voxel * 1.5:  # thick slices: take them as they are
         points = (np.unique(np.floor(points / voxel + ROUNDING)) + 0.5) * voxel

@@ -28,10 +28,8 @@ KEPT_2D = 0.3
 """The share of the network's own log field that is kept in a single slice, since noise misleads the two differently."""
 WIDEST = 0.10
 """The greatest full width at half maximum (log)."""
-ITERATIONS = 60
-"""At most so many in a stage."""
-TOLERANCE, FINAL = 1e-4, 3e-5
-"""A stage, and the last, ends when the field changes by less than this (standard deviation of the log)."""
+ITERATIONS, TOLERANCE = 60, 1e-4
+"""At most so many in a stage, which ends when the field changes by less than this (standard deviation of the log)."""
 STRIDE = 1.7
 """The field goes so many times as far as the sharpened histogram tells, since it would come near slowly."""
 STIFFNESS = 1e-4
@@ -67,26 +65,21 @@ def refine_field(
     """
     flat = 1 in volume.shape
     points = Points.of(volume, voxel, box)
-    # But for the last stage every other point will do: fields are smooth there, and only a start.
-    coarse = points if flat else points.thinned()
-    if torch.count_nonzero(coarse.weight) < LEAST:
+    if torch.count_nonzero(points.weight) < LEAST:
         return basis, theta
     found, length, spread = theta, basis.length, -1.0
-    stages = STAGES_2D if flat else STAGES
-    for factor, share, least in stages:
-        last = factor == stages[-1][0]
-        stage = Stage(points if last else coarse)
-        field = stage.field(theta, basis)
-        spread = stage.deviation(field) if spread < 0 else spread
+    row = Row(points)
+    for factor, share, least in STAGES_2D if flat else STAGES:
+        field = row.field(theta, basis)
+        spread = row.deviation(field) if spread < 0 else spread
         basis = Basis.over(box, length * factor)
-        width = min(max(share * spread, least), WIDEST)
-        theta = stage.sharpened(field, basis, width, FINAL if last else TOLERANCE)
+        theta = row.sharpened(field, basis, min(max(share * spread, least), WIDEST))
     theta = torch.lerp(theta, found, KEPT_2D) if flat else theta.clone()
     theta[0, 0, 0] = 0
     return basis, theta
 
 
-class Stage:
+class Row:
     """The points that count, in a row, and fields on them.
 
     Parameters
@@ -101,13 +94,13 @@ class Stage:
         self.share = points.weight.flatten()[self.used] / points.weight.sum()
 
     def field(self, theta: Tensor, basis: Basis) -> Tensor:
-        """Evaluate a log field; shape (n,), float32."""
-        return self.on_points(theta.float(), self.cosines(basis))
+        """Evaluate a log field; shape (n,), float64."""
+        return self.on_points(theta, self.cosines(basis))
 
     def cosines(self, basis: Basis) -> list[Tensor]:
-        """Evaluate a basis along the grid's axes; three tensors, float32."""
+        """Evaluate a basis along the grid's axes; three tensors, float64."""
         device = self.log_image.device
-        return [basis.along(axis, p, device).float() for axis, p in enumerate(self.points.position)]
+        return [basis.along(axis, p, device) for axis, p in enumerate(self.points.position)]
 
     def on_points(self, theta: Tensor, b: list[Tensor]) -> Tensor:
         """Sum B theta; (I, J, K) coefficients to n points."""
@@ -124,7 +117,7 @@ class Stage:
         """Give a log field's standard deviation."""
         return float(((field - field @ self.share).square() @ self.share).sqrt())
 
-    def sharpened(self, field: Tensor, basis: Basis, width: float, tolerance: float) -> Tensor:
+    def sharpened(self, field: Tensor, basis: Basis, width: float) -> Tensor:
         """Find the log field that makes the histogram sharp.
 
         Parameters
@@ -135,15 +128,13 @@ class Stage:
             Of the field to be found.
         width : float
             Full width at half maximum of the kernel (log).
-        tolerance : float
-            It ends when the field changes by less.
 
         Returns
         -------
         Tensor, shape `basis.count`, float64
         """
-        weight, b = self.points.weight.double(), self.cosines(basis)
-        matrix = normal_matrix(weight, [m.double() for m in b]) / weight.sum()
+        weight, b = self.points.weight, self.cosines(basis)
+        matrix = normal_matrix(weight, b) / weight.sum()
         penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + torch.diag(penalty + 1e-9)))
         low, high = (float(v) for v in (self.log_image - field).aminmax())
@@ -152,10 +143,10 @@ class Stage:
         theta = None
         for _ in range(ITERATIONS):
             change = sharpening(self.log_image - field, self.share)
-            fitted = inverse @ self.from_points(self.share * (field - change), grid, b).double()
+            fitted = inverse @ self.from_points(self.share * (field - change), grid, b)
             theta = fitted if theta is None else torch.lerp(theta, fitted, STRIDE)
-            before, field = field, self.on_points(theta.float().reshape(basis.count), b)
-            if self.deviation(field - before) < tolerance:
+            before, field = field, self.on_points(theta.reshape(basis.count), b)
+            if self.deviation(field - before) < TOLERANCE:
                 break
         assert theta is not None
         return theta.reshape(basis.count)

@@ -51,18 +51,18 @@ class Sharpening:
 
         Returns
         -------
-        Tensor, shape (n,), float32
+        Tensor, shape (n,), float64
         """
         place = ((values - self.low) / BIN).clamp_(0, self.count - 1.001)
         left = place.to(torch.int32)
-        right_share = place.sub_(left).float()
+        right_share = place.sub_(left)
         on_right = weight * right_share
-        histogram = torch.bincount(left, weight - on_right, self.count).double()
+        histogram = torch.bincount(left, weight - on_right, self.count)
         histogram[1:] += torch.bincount(left, on_right, self.count)[:-1]
 
         sharp = self.blurred(histogram, self.deblur).clamp_min_(0)
         mass, moment = self.blurred(torch.stack([sharp, sharp * self.bins]), self.blur)
-        change = torch.where(mass > EMPTY * mass.amax(), moment / mass.clamp_min(1e-30) - self.bins, 0.0).float()
+        change = torch.where(mass > EMPTY * mass.amax(), moment / mass.clamp_min(1e-30) - self.bins, 0.0)
         return torch.lerp(change.index_select(0, left), change[1:].index_select(0, left), right_share)
 
     def blurred(self, histogram: Tensor, response: Tensor) -> Tensor:

@@ -35,17 +35,6 @@ def test_what_is_0_has_no_weight():
     assert not points.log_image[points.position[0] < 30].any()
 
 
-def test_thinning_leaves_short_axes_alone():
-    volume = torch.rand(110, 110, 12) + 1
-    points = Points.of(volume, (1.0, 1.0, 5.0), Box((0.0,) * 3, (110.0, 110.0, 60.0)))
-    thin = points.thinned()
-    assert points.weight.shape[2] == thin.weight.shape[2] == 12
-    for axis in (0, 1):
-        np.testing.assert_array_equal(thin.position[axis], points.position[axis][::2])
-    assert torch.equal(thin.log_image, points.log_image[::2, ::2])
-    assert torch.equal(thin.weight, points.weight[::2, ::2])
-
-
 def test_gaussian_matrices_smooth_and_differentiate():
     position = (np.arange(100) + 0.5) * 2.0
     points = np.linspace(40, 160, 7)
