@@ -64,7 +64,7 @@ class Basis:
     def along(self, axis: int, position: Vector, device: torch.device) -> Tensor:
         """Evaluate the cosines of one axis at positions in mm; shape (n, count[axis]), float64."""
         values = cosines(position, self.low[axis], self.high[axis], self.count[axis])
-        return torch.from_numpy(values).to(device)
+        return torch.from_numpy(values).to(device, copy=True)  # as torch lays it out: products have the same bits then
 
     def penalty(self) -> NDArray[np.float64]:
         """Penalty of each coefficient, (omega length / pi)^4, 1 for half waves of `length`; shape `count`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 LARGEST = 1e37
@@ -59,7 +60,9 @@ def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     peak = volume.max()
     if 0 < peak < 1 and volume.min() < -LARGEST * peak:
         volume = np.maximum(volume, 0)  # or the quotient would overflow; what is below 0 is no signal
-    return np.asfortranarray(np.divide(volume, peak if peak > 0 else 1, dtype=np.float32))
+    # Where torch lays it: products of what lies elsewhere may differ in the last bit from process to process.
+    out = torch.empty(volume.shape[::-1]).numpy().T
+    return np.divide(volume, peak if peak > 0 else 1, out=out)
 
 
 def usable_mask(mask: ArrayLike, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
