@@ -82,11 +82,14 @@ class Computed:
     volume : CorrectedVolume
     seconds : float
         What computing took.
+    device : str
+        Where, by name.
     """
 
     loaded: Loaded
     volume: CorrectedVolume
     seconds: float
+    device: str = ""
 
 
 def load(job: Job) -> Loaded:
@@ -104,7 +107,7 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     voxels = magnitudes(loaded.image)
     size = voxel_size(loaded.image, loaded.job.source.relative)
     volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
-    return Computed(loaded, volume, time.monotonic() - started)
+    return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
@@ -149,7 +152,7 @@ def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata) -> None:
     outputs = computed.loaded.job.outputs
     outputs.corrected.parent.mkdir(parents=True, exist_ok=True)
     with locked(outputs.corrected):
-        save(computed, recipe, metadata, device_text(computed.volume.device))
+        save(computed, recipe, metadata, computed.device)
 
 
 def run_jobs(

@@ -25,11 +25,10 @@ from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import InputFile, provenance
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.core.correction import CorrectedVolume
-from getnet_bids.core.device import resolve_device
+from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic
 from getnet_bids.images import decode, magnitudes, read, write
 from getnet_bids.interfaces.foreground import foreground_of
-from getnet_bids.interfaces.threads import torch_threads
 from getnet_bids.locks import locked
 
 from .jobs import CompareJob

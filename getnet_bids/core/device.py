@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -84,3 +85,21 @@ def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
         if any(words in str(error) for words in GPU_FULL):
             return None
         raise
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch take so many threads on the CPU, and afterwards as many as before.
+
+    Parameters
+    ----------
+    count : int
+        -1 leaves it as it is.
+    """
+    before = torch.get_num_threads()
+    if count > 0:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .device import torch_threads
 from .fusion import Basis, normal_matrix
 from .geometry import Box
 from .points import Points
@@ -68,12 +69,13 @@ def refine_field(
     if torch.count_nonzero(points.weight) < LEAST:
         return basis, theta
     found, length, spread = theta, basis.length, -1.0
-    row = Row(points)
-    for factor, share, least in STAGES_2D if flat else STAGES:
-        field = row.field(theta, basis)
-        spread = row.deviation(field) if spread < 0 else spread
-        basis = Basis.over(box, length * factor)
-        theta = row.sharpened(field, basis, min(max(share * spread, least), WIDEST))
+    with torch_threads(1):  # the steps are many and small: waking a second thread for each takes longer
+        row = Row(points)
+        for factor, share, least in STAGES_2D if flat else STAGES:
+            field = row.field(theta, basis)
+            spread = row.deviation(field) if spread < 0 else spread
+            basis = Basis.over(box, length * factor)
+            theta = row.sharpened(field, basis, min(max(share * spread, least), WIDEST))
     theta = torch.lerp(theta, found, KEPT_2D) if flat else theta.clone()
     theta[0, 0, 0] = 0
     return basis, theta

@@ -11,7 +11,6 @@ from nipype.interfaces.base import File, SimpleInterface, Str, Tuple, isdefined,
 from getnet_bids.weights import default_weights
 
 from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, output_path
-from .threads import torch_threads
 
 LOGGER = logging.getLogger("nipype.interface")
 
@@ -102,6 +101,7 @@ class GetNetCorrection(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import Options, correct, images
+        from getnet_bids.core.device import torch_threads
         from getnet_bids.errors import ImageError
         from getnet_bids.weights import load_network
 

@@ -1,30 +1,8 @@
-"""How many threads torch and ITK take."""
+"""How many threads ITK takes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch take so many threads on the CPU, and afterwards as many as before.
-
-    Parameters
-    ----------
-    count : int
-        -1 leaves it as it is.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    if count > 0:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def itk_threads(count: int) -> None:
