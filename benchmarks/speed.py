@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,14 @@ def machine(threads: int) -> str:
     return f"{threads} threads of {os.cpu_count()} cores, {processor()}, torch {torch.__version__}, {busy}"
 
 
+def rows_of_others(path: Path, measured: Sequence[str]) -> list[list[str]]:
+    """Give the rows of a table, if there is one, of the sections that are not measured now."""
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [row for row in list(csv.reader(file, delimiter="\t"))[1:] if row[2] not in measured]
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -285,8 +293,9 @@ def main() -> None:
             if name in args.only:
                 measure(bench, table)
     args.out.mkdir(parents=True, exist_ok=True)
+    kept = rows_of_others(args.out / "speed.tsv", args.only)
     with open(args.out / "speed.tsv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows([HEADER, *table.rows])
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows([HEADER, *kept, *table.rows])
     if "growth" in args.only:
         draw(table, args.out / "speed.png")
     print(f"{time.monotonic() - began:.0f} s in all; see {args.out / 'speed.tsv'}")
