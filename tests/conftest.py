@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,15 @@ from numpy.typing import NDArray
 
 AFFINE = np.array([[-6.0, 0, 0, 90], [0, 0, 6.0, -80], [0, -6.0, 0, 70], [0, 0, 0, 1]])
 """6 mm voxels, neither axis order nor signs the usual."""
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Iterator[None]:
+    """See that a test leaves torch its threads: with fewer, the last bits of later tests' results are others."""
+    before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 0
+    yield
+    if before:
+        assert sys.modules["torch"].get_num_threads() == before
 
 
 @pytest.fixture(scope="session")

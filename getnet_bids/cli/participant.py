@@ -212,16 +212,12 @@ def correct_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Nam
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     take_big_pages()
     # These take seconds to import: not before it is known that there is something to do.
-    import torch
-
     from getnet_bids.core.correction import Options
-    from getnet_bids.core.device import resolve_device
+    from getnet_bids.core.device import resolve_device, torch_threads
     from getnet_bids.weights import load_network
 
     from .run import Job, run_jobs
 
-    if threads := [count for count in (args.threads, args.omp_nthreads) if count]:
-        torch.set_num_threads(min(threads))
     try:
         resolve_device(args.device)
     except ValueError as error:
@@ -233,4 +229,6 @@ def correct_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Nam
     options = Options(**recipe.options, batch_size=args.batch_size)
     jobs = [Job(source, outputs) for source, outputs in todo]
     memory = args.mem_mb and args.mem_mb * 10**6
-    run_jobs(jobs, network, options, recipe, log, args.stop_on_first_crash, memory)
+    threads = min((count for count in (args.threads, args.omp_nthreads) if count), default=-1)
+    with torch_threads(threads):
+        run_jobs(jobs, network, options, recipe, log, args.stop_on_first_crash, memory)

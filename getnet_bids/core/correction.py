@@ -222,8 +222,8 @@ def estimate_log_field(
     def pictures(of: Tensor) -> Tensor:
         return torch.cat([slices_of(of, plane, voxel, box) for plane in planes])
 
-    def ask(pictures: Tensor) -> Tensor:
-        log_gain, log_spread = run_network(network, pictures, options)
+    def ask(slices: Tensor) -> Tensor:
+        log_gain, log_spread = run_network(network, slices, options)
         counts = [len(plane.index) for plane in planes]
         weights = shares * torch.exp(-2 * log_spread)
         return fuse(basis, planes, list(log_gain.split(counts)), list(weights.split(counts)), STIFFNESS)

@@ -142,13 +142,12 @@ class Row:
         low, high = (float(v) for v in (self.log_image - field).aminmax())
         sharpening = Sharpening(low - ROOM, high + ROOM, width, field.device)
         grid = torch.zeros_like(self.points.weight)
-        theta = None
+        theta = field.new_zeros(0)
         for _ in range(ITERATIONS):
             change = sharpening(self.log_image - field, self.share)
             fitted = inverse @ self.from_points(self.share * (field - change), grid, b)
-            theta = fitted if theta is None else torch.lerp(theta, fitted, STRIDE)
+            theta = torch.lerp(theta, fitted, STRIDE) if len(theta) else fitted
             before, field = field, self.on_points(theta.reshape(basis.count), b)
             if self.deviation(field - before) < TOLERANCE:
                 break
-        assert theta is not None
         return theta.reshape(basis.count)
