@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .basis import Vector, cosines
+from .device import torch_threads
 from .geometry import Box, Plane
 
 MARGIN = 0.12
@@ -179,5 +180,6 @@ def solve(matrix: Tensor, right: Tensor, basis: Basis, stiffness: float) -> Tens
     penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * stiffness
     penalised = matrix + torch.diag(penalty + 1e-9)
     theta = torch.zeros_like(right)
-    theta[1:] = torch.linalg.solve(penalised[1:, 1:], right[1:])
+    with torch_threads(1):  # on several it depends on how many
+        theta[1:] = torch.linalg.solve(penalised[1:, 1:], right[1:])
     return theta.reshape(basis.count)

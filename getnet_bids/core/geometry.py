@@ -58,7 +58,7 @@ class Box:
         across = torch.zeros(slabs.shape[1:], device=slabs.device)
         for part in slabs.split(SLABS):
             # Sums of floats are many times faster than those of bools, and exact up to 2^24.
-            counts = part.float()
+            counts = part.view(torch.uint8).float()
             across += counts.sum(0)
             rows.append(counts.sum((1, 2)))
         profiles = across.sum(0), across.sum(1), torch.cat(rows)
@@ -231,5 +231,6 @@ def slices_of(volume: Tensor, plane: Plane, voxel_size: tuple[float, float, floa
         if a != plane.axis
     )
     index = torch.from_numpy(plane.index).to(volume.device)
-    cut = volume.index_select(plane.axis, index).movedim(plane.axis, 0)
+    slabs = volume.permute(2, 1, 0)  # as it lies in memory: nothing is copied but the slices
+    cut = slabs.index_select(2 - plane.axis, index).permute(2, 1, 0).movedim(plane.axis, 0)
     return (rows @ (cut @ columns.T))[:, None]
