@@ -9,6 +9,8 @@ from threading import Condition
 
 BYTES_A_VOXEL = 20
 """At the peak, of an image that is read, corrected and written: 13 to 15 by ``benchmarks/speed.py``, and a margin."""
+MEMORY = 1_500_000_000
+"""Bytes that images in work take by default; with what a program of this kind takes anyway, 2 GB."""
 
 
 class ClosedError(Exception):

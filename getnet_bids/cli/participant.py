@@ -9,7 +9,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from . import config, exits
-from .memory import take_big_pages
+from .memory import MEMORY, take_big_pages
 
 if TYPE_CHECKING:
     from getnet_bids.bids.discovery import Found, Source
@@ -213,7 +213,7 @@ def correct_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Nam
     take_big_pages()
     # These take seconds to import: not before it is known that there is something to do.
     from getnet_bids.core.correction import Options
-    from getnet_bids.core.device import resolve_device, torch_threads
+    from getnet_bids.core.device import resolve_device
     from getnet_bids.weights import load_network
 
     from .run import Job, run_jobs
@@ -228,7 +228,24 @@ def correct_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Nam
         raise exits.CommandError(exits.BAD_DATA, str(error)) from None
     options = Options(**recipe.options, batch_size=args.batch_size)
     jobs = [Job(source, outputs) for source, outputs in todo]
-    memory = args.mem_mb and args.mem_mb * 10**6
-    threads = min((count for count in (args.threads, args.omp_nthreads) if count), default=-1)
-    with torch_threads(threads):
-        run_jobs(jobs, network, options, recipe, log, args.stop_on_first_crash, memory)
+    at_once, beside, threads = shares(len(jobs), args)
+    memory = args.mem_mb * 10**6 if args.mem_mb else MEMORY
+    run_jobs(jobs, network, options, recipe, log, args.stop_on_first_crash, memory, at_once, beside, threads)
+
+
+def shares(images: int, args: Namespace) -> tuple[int, int, int]:
+    """Tell how many images are computed at a time, how many are read or written beside them, and threads for each.
+
+    A GPU computes one at a time, and soon waits for what is read and written.
+    """
+    import torch
+
+    from getnet_bids.core.device import resolve_device
+
+    from .compare import threads_for
+
+    processors = args.threads or torch.get_num_threads()
+    if resolve_device(args.device).type != "cpu":
+        return 1, processors, processors
+    threads = min(args.omp_nthreads or threads_for(images, processors), processors)
+    return processors // threads, 1, threads

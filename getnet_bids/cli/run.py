@@ -24,13 +24,14 @@ from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog, reason_of
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
+from getnet_bids.core.device import torch_threads
 from getnet_bids.errors import ImageError, one_line
 from getnet_bids.images import decode, hush, like, magnitudes, voxel_size, write
 from getnet_bids.locks import locked
 from getnet_bids.reports.pages import Pages
 from getnet_bids.reports.pictures import Pictures, portray
 
-from .memory import Room, memory_of
+from .memory import MEMORY, Room, memory_of
 from .progress import Progress
 from .stream import Outcome, stream
 
@@ -101,13 +102,14 @@ def load(job: Job) -> Loaded:
     return Loaded(job, file, decode(data, source.relative))
 
 
-def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
+def compute(loaded: Loaded, network: GetNet, options: Options, threads: int = -1) -> Computed:
     """Correct an image."""
     started = time.monotonic()
     voxels = magnitudes(loaded.image)
     size = voxel_size(loaded.image, loaded.job.source.relative)
-    volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
-    return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
+    with torch_threads(threads):
+        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
+        return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
@@ -162,7 +164,10 @@ def run_jobs(
     recipe: Recipe,
     log: RunLog,
     stop_on_failure: bool = False,
-    memory: int | None = None,
+    memory: int = MEMORY,
+    at_once: int = 1,
+    beside: int = 1,
+    threads: int = -1,
 ) -> None:
     """Do all jobs and log what becomes of each.
 
@@ -179,8 +184,14 @@ def run_jobs(
     log : RunLog
     stop_on_failure : bool
         Begin no further image after one failed.
-    memory : int, optional
+    memory : int
         Bytes that the images in work may take; one that takes more is done by itself.
+    at_once : int
+        Images that are computed at a time,
+    beside : int
+        and those that may be read or written meanwhile.
+    threads : int
+        For each that is computed; -1: torch's.
     """
     hush()
     metadata = Metadata(jobs[0].source.root)
@@ -206,11 +217,13 @@ def run_jobs(
         stream(
             jobs,
             load,
-            partial(compute, network=network, options=options),
+            partial(compute, network=network, options=options, threads=threads),
             partial(save_alone, recipe=recipe, metadata=metadata),
             report,
-            (lambda job: memory_of(job.source.path)) if memory else (lambda job: 0),
-            Room(memory) if memory else None,
+            lambda job: memory_of(job.source.path),
+            Room(memory),
+            at_once,
+            beside,
         )
 
 

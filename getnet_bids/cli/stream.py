@@ -1,12 +1,12 @@
-"""A stream of jobs in three stages: the next is read, and the last written, while one is computed."""
+"""A stream of jobs through three stages: while some are computed others are read and written."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Generic, TypeVar
 
 from .memory import Room
@@ -24,7 +24,7 @@ class Outcome(Generic[Job]):
     ----------
     job : Job
     seconds : float
-        From when its turn came, which is when the one before was computed, to its end.
+        From when it was begun to its end.
     error : Exception or None
         What ended it early, in whichever stage.
     """
@@ -32,15 +32,6 @@ class Outcome(Generic[Job]):
     job: Job
     seconds: float
     error: Exception | None = None
-
-
-@dataclass
-class Turn(Generic[Job]):
-    """A job on its way: when its turn came, and what it has taken of the room."""
-
-    job: Job
-    started: float = 0.0
-    taken: int = 0
 
 
 def stream(
@@ -51,12 +42,13 @@ def stream(
     report: Callable[[Outcome[Job]], bool],
     weigh: Callable[[Job], int] = lambda job: 0,
     room: Room | None = None,
+    at_once: int = 1,
+    beside: int = 1,
 ) -> None:
     """Take jobs through reading, computing and writing.
 
-    Reading and writing have a thread each; computing is done in the caller's, so that an interrupt arrives there.
-    At most three jobs are in memory: one read ahead, one being computed, one being written. An error ends its own
-    job alone. After an interrupt, what is being written is finished before the interrupt goes on.
+    Each job has a thread from its beginning to its end. They are begun in their order; an error ends its own job
+    alone. After an interrupt no job goes on to its next stage, and what is being written is finished.
 
     Parameters
     ----------
@@ -64,11 +56,16 @@ def stream(
     read, compute, write : callable
         The stages; each is given what the one before returned.
     report : callable
-        Told of each job as it ends, one at a time but from either thread; no further job is begun once it is false.
+        Told of each job as it ends, one at a time but from any thread; once it is false, none that is not being
+        computed already goes on.
     weigh : callable
-        What a job takes of `room`, from its reading to its end; called on the reading thread.
+        What a job takes of `room`, from its reading to its end.
     room : Room, optional
-        A job is not read before there is room for it. Default: as much as wanted.
+        A job is not begun before there is room for it. Default: as much as wanted.
+    at_once : int
+        So many are computed at a time,
+    beside : int
+        and so many more may be in memory, read or written meanwhile.
 
     Examples
     --------
@@ -80,56 +77,60 @@ def stream(
     >>> sorted(results)
     [(0, "ZeroDivisionError('integer division or modulo by zero')"), (1, 'None'), (2, 'None')]
     """
-    lock = Lock()
-    going = True
+    beginning, reporting, computing = Lock(), Lock(), Semaphore(at_once)
     room = room or Room()
     queue = iter(jobs)
+    going = True
 
-    def end(turn: Turn[Job], error: Exception | None = None) -> None:
-        nonlocal going
-        room.give(turn.taken)
-        with lock:
-            going = report(Outcome(turn.job, time.monotonic() - turn.started, error)) and going
-
-    def read_in(turn: Turn[Job]) -> Loaded:
-        wanted = weigh(turn.job)
-        room.take(wanted)
-        turn.taken = wanted
-        return read(turn.job)
-
-    def write_out(turn: Turn[Job], computed: Computed) -> None:
-        try:
-            write(computed)
-        except Exception as error:
-            end(turn, error)
-        else:
-            end(turn)
-
-    with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
-
-        def begin_next() -> tuple[Turn[Job], Future[Loaded]] | None:
+    def begin() -> tuple[Job, int] | None:
+        with beginning:  # held while there is no room: a large job is not to be overtaken for ever
             for job in queue:
-                turn = Turn(job)
-                return turn, reader.submit(read_in, turn)
-            return None
+                if not going:
+                    break
+                taken = weigh(job)
+                room.take(taken)
+                return job, taken
+        return None
 
+    def stopped() -> bool:
+        return room.closed
+
+    def end(job: Job, started: float, error: Exception | None = None) -> None:
+        nonlocal going
+        with reporting:
+            going = report(Outcome(job, time.monotonic() - started, error)) and going
+
+    def do(job: Job, started: float) -> None:
+        loaded = read(job)
+        with computing:
+            if stopped() or not going:
+                return
+            try:
+                computed = compute(loaded)
+            except Exception as error:
+                end(job, started, error)  # before the next is let in
+                return
+        del loaded
+        if stopped():
+            return
+        write(computed)
+        end(job, started)
+
+    def work() -> None:
+        while begun := begin():
+            job, taken = begun
+            started = time.monotonic()
+            try:
+                do(job, started)
+            except Exception as error:
+                end(job, started, error)
+            finally:
+                room.give(taken)
+
+    with ThreadPoolExecutor(at_once + beside, "job") as threads:
         try:
-            ahead = begin_next()
-            writing: Future[None] | None = None
-            while ahead is not None and going:
-                turn, loading = ahead
-                turn.started = time.monotonic()
-                ahead = begin_next()
-                try:
-                    computed = compute(loading.result())
-                except Exception as error:
-                    end(turn, error)
-                    continue
-                if writing is not None:
-                    writing.result()
-                writing = writer.submit(write_out, turn, computed)
-                del computed  # or it would stay in memory until the next is computed
-            if writing is not None:
-                writing.result()
+            done, _ = wait([threads.submit(work) for _ in range(at_once + beside)], return_when=FIRST_EXCEPTION)
+            for worker in done:
+                worker.result()
         finally:
-            room.close()  # the reader may be waiting for room that an interrupted job has
+            room.close()

@@ -304,7 +304,8 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
     ends: list[Tensor] = []
     total = theta.new_zeros(())
     for log_gain, inside, part in zip(parts, slabs.split(at_once), lines.split(at_once), strict=True):
-        torch.mm(part.flatten(0, 1), x, out=log_gain.flatten(0, 1))
+        with torch_threads(1):  # on several the last bits depend on how many
+            torch.mm(part.flatten(0, 1), x, out=log_gain.flatten(0, 1))
         counted = torch.sub(log_gain, level).mul_(inside)
         total += counted.sum(2).double().sum()
         ends.append(torch.stack(counted.aminmax()))

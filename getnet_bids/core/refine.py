@@ -65,11 +65,12 @@ def refine_field(
         The refined field.
     """
     flat = 1 in volume.shape
-    points = Points.of(volume, voxel, box)
-    if torch.count_nonzero(points.weight) < LEAST:
-        return basis, theta
     found, length, spread = theta, basis.length, -1.0
-    with torch_threads(1):  # the steps are many and small: waking a second thread for each takes longer
+    # The steps are many and small: waking a second thread for each takes longer, and last bits depend on how many.
+    with torch_threads(1):
+        points = Points.of(volume, voxel, box)
+        if torch.count_nonzero(points.weight) < LEAST:
+            return basis, theta
         row = Row(points)
         for factor, share, least in STAGES_2D if flat else STAGES:
             field = row.field(theta, basis)

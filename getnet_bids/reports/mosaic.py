@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 COLUMNS = 5
@@ -141,11 +141,11 @@ class Mosaic:
         """
 
         def border(pixels: Image.Image) -> NDArray[np.uint8]:
-            closed = ImageOps.expand(pixels, 3).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.MinFilter(3))
-            pieces, _ = ndimage.label(np.asarray(closed) < 128)
+            outside = widened(~widened(np.pad(np.asarray(pixels) >= 128, 4)))  # what is left when it is closed
+            pieces, _ = ndimage.label(outside)
             inside = pieces != pieces[0, 0]
             within = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-            return (inside[1:-1, 1:-1] & ~within)[2:-2, 2:-2].astype(np.uint8) * 255
+            return (inside[1:-1, 1:-1] & ~within)[1:-1, 1:-1].astype(np.uint8) * 255
 
         canvas = Image.new("L", self.size)
         for s in self.slices:
@@ -177,6 +177,12 @@ class Mosaic:
             on_letters.text((x, y), text, 255, font, anchor, stroke_width=1, stroke_fill=0)
             on_shape.text((x, y), text, 255, font, anchor, stroke_width=1, stroke_fill=255)
         return letters, shape
+
+
+def widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Grow a mask by one pixel to all eight sides, but not at its own border, which is cut off."""
+    rows = mask[:-2] | mask[1:-1] | mask[2:]
+    return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
 
 
 @lru_cache(maxsize=1)
@@ -238,7 +244,7 @@ def arrange(
     sizes = np.array([*voxel_size, max(voxel_size)][:3])[order]
     solid = anatomical(foreground, affine)
     extents = [extent(solid, axis) for axis in range(3)]
-    box = tuple(slice(*widened(low, high, n)) for (low, high), n in zip(extents, solid.shape, strict=True))
+    box = tuple(slice(*with_margin(low, high, n)) for (low, high), n in zip(extents, solid.shape, strict=True))
     voxels = np.array([part.stop - part.start for part in box])
     millimetres = voxels * sizes
 
@@ -289,12 +295,12 @@ def extent(foreground: NDArray[np.bool_], axis: int) -> tuple[int, int]:
     return int(indices[0]), int(indices[-1])
 
 
-def widened(low: int, high: int, n: int) -> tuple[int, int]:
+def with_margin(low: int, high: int, n: int) -> tuple[int, int]:
     """Give the range of a picture from the extent of what is in it.
 
     Examples
     --------
-    >>> widened(10, 109, 200), widened(0, 99, 100)
+    >>> with_margin(10, 109, 200), with_margin(0, 99, 100)
     ((7, 113), (0, 100))
     """
     margin = int(np.ceil(MARGIN * (high - low + 1)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
@@ -48,7 +49,20 @@ def test_stopping_at_the_first_failure():
     assert sorted(o.job for o in outcomes) == [0, 1, 2]
 
 
-def test_at_most_three_jobs_are_in_memory():
+def test_stopping_at_the_first_failure_ends_what_is_computed_beside_it():
+    outcomes, begun = [], threading.Barrier(3)
+
+    def compute(x):
+        begun.wait(5)
+        return 1 // x
+
+    stages = lambda x: x, compute, lambda x: time.sleep(0.05)
+    stream(range(50), *stages, collect(outcomes, stop_on_failure=True), at_once=3)
+    assert sorted(o.job for o in outcomes) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("at_once", "beside"), [(1, 1), (1, 2), (4, 1)])
+def test_no_more_jobs_are_in_work_than_told(at_once, beside):
     held, most, lock = 0, 0, threading.Lock()
 
     def read(x):
@@ -63,34 +77,50 @@ def test_at_most_three_jobs_are_in_memory():
         with lock:
             held -= 1
 
-    stream(range(30), read, lambda x: time.sleep(0.001), write, collect([]))
-    assert (held, most) == (0, 3)
+    computing, computed = 0, 0
+
+    def compute(x):
+        nonlocal computing, computed
+        with lock:
+            computing += 1
+            computed = max(computed, computing)
+        time.sleep(0.005)
+        with lock:
+            computing -= 1
+
+    stream(range(30), read, compute, write, collect([]), at_once=at_once, beside=beside)
+    assert (held, most, computed) == (0, at_once + beside, at_once)
 
 
 def test_reading_and_writing_go_on_beside_computing():
     started = time.monotonic()
     stages = [lambda x: time.sleep(0.05)] * 3
-    stream(range(10), *stages, collect([]))
+    stream(range(10), *stages, collect([]), beside=2)
     assert time.monotonic() - started < 10 * 3 * 0.05 * 0.7
 
 
 def test_after_an_interrupt_what_is_being_written_is_finished():
-    finished = []
+    written, computed, writing = [], [], threading.Event()
 
     def compute(x):
-        if x == 2:
-            raise KeyboardInterrupt
+        if x == 1:
+            writing.wait(5)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.1)
+        computed.append(x)
         return x
 
     def write(x):
-        time.sleep(0.05)
-        finished.append(x)
+        writing.set()
+        time.sleep(0.3)
+        written.append(x)
 
     outcomes = []
     with pytest.raises(KeyboardInterrupt):
         stream(range(9), lambda x: x, compute, write, collect(outcomes))
-    assert finished == [0, 1]
-    assert [o.job for o in outcomes] == [0, 1]
+    assert computed == [0, 1]
+    assert written == [0]
+    assert [o.job for o in outcomes] == [0]
 
 
 def test_an_error_in_reporting_is_not_lost():
