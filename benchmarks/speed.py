@@ -121,7 +121,7 @@ class Bench:
         """Run the BIDS App over copies of a head; gives seconds, peak memory in MB, and where the results are."""
         out = self.folder / f"out-{shape[0]}-{count}"
         command = (sys.executable, "-m", "getnet_bids.cli.app", str(self.dataset(shape, count)), str(out))
-        options = ("participant", "--force", "--omp-nthreads", str(self.threads))
+        options = ("participant", "--force", "--nprocs", str(self.threads))
         seconds, peak, _ = self.child(*command, *options)
         return seconds, peak, out
 
@@ -197,7 +197,7 @@ def memory(bench: Bench, table: Table) -> None:
 
 def growth(bench: Bench, table: Table) -> None:
     """Measure how time grows with the number of images and of voxels."""
-    counts = (3, 10, 30) if bench.quick else (10, 30, 100, 300)
+    counts = (3, 10, 30) if bench.quick else (10, 30, 100, 300, 1000)
     small = (48, 56, 48)
     start, *_ = bench.app(small, 1)
     for count in counts:

@@ -180,21 +180,21 @@ def add_performance(group: argparse._ActionsContainer) -> None:
         dest="threads",
         type=positive_int,
         metavar="N",
-        help="threads that compute, of all steps at once (default: as torch sees fit)",
+        help="threads that compute, of all images or steps at a time (default: as many as there are processors)",
     )
     group.add_argument(
         "--omp-nthreads",
         type=positive_int,
         metavar="N",
-        help="threads that one step may have (default: those of --nprocs; with --compare, whose steps run side by "
-        "side, 1, or more if there are fewer images than processes)",
+        help="threads of one image, or with --compare of one step (default: 1, or more if there are fewer images than "
+        "--nprocs)",
     )
     group.add_argument(
         "--mem-mb",
         "--mem_mb",
         type=positive_int,
         metavar="MB",
-        help="memory for images: another is not read before it fits beside those in work (default: three images)",
+        help="memory for images: another is not read before it fits beside those in work (default: 1500)",
     )
     group.add_argument(
         "--use-plugin", type=Path, metavar="FILE", help="YAML with nipype's plugin and plugin_args, for --compare"

@@ -102,14 +102,13 @@ def load(job: Job) -> Loaded:
     return Loaded(job, file, decode(data, source.relative))
 
 
-def compute(loaded: Loaded, network: GetNet, options: Options, threads: int = -1) -> Computed:
+def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     """Correct an image."""
     started = time.monotonic()
     voxels = magnitudes(loaded.image)
     size = voxel_size(loaded.image, loaded.job.source.relative)
-    with torch_threads(threads):
-        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
-        return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
+    volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
+    return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
@@ -196,7 +195,8 @@ def run_jobs(
     hush()
     metadata = Metadata(jobs[0].source.root)
     pages = Pages(log.folder.parents[1], [job.source for job in jobs])
-    with Progress(len(jobs)) as progress:
+    # Set once: a number that is set in one thread holds for a part of torch in all.
+    with torch_threads(threads), Progress(len(jobs)) as progress:
 
         def report(outcome: Outcome[Job]) -> bool:
             source = outcome.job.source.relative
@@ -217,7 +217,7 @@ def run_jobs(
         stream(
             jobs,
             load,
-            partial(compute, network=network, options=options, threads=threads),
+            partial(compute, network=network, options=options),
             partial(save_alone, recipe=recipe, metadata=metadata),
             report,
             lambda job: memory_of(job.source.path),
