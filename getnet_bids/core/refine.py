@@ -27,6 +27,8 @@ STAGES_2D = ((2.0, 0.20, 0.02), (1.0, 0.10, 0.02))
 """The same for a single slice, whose histogram holds less: nothing wider would keep its tissues apart."""
 KEPT_2D = 0.3
 """The share of the network's own log field that is kept in a single slice, since noise misleads the two differently."""
+DOUBT = 0.04
+"""The network's error (standard deviation of the log); of a field that varies no more than this nothing is believed."""
 WIDEST = 0.10
 """The greatest full width at half maximum (log)."""
 ITERATIONS, TOLERANCE = 60, 1e-4
@@ -74,12 +76,28 @@ def refine_field(
         row = Row(points)
         for factor, share, least in STAGES_2D if flat else STAGES:
             field = row.field(theta, basis)
-            spread = row.deviation(field) if spread < 0 else spread
+            if spread < 0:
+                field = field if flat else field * believed(row.deviation(field))
+                spread = row.deviation(field)
             basis = Basis.over(box, length * factor)
             theta = row.sharpened(field, basis, min(max(share * spread, least), WIDEST))
     theta = torch.lerp(theta, found, KEPT_2D) if flat else theta.clone()
     theta[0, 0, 0] = 0
     return basis, theta
+
+
+def believed(spread: float) -> float:
+    """Tell which share of the network's log field to start from, by how much it varies.
+
+    It is what is expected of the truth, where an error of `DOUBT` is added to it (James and Stein, 1961). A corrected
+    image is left as it is where it is as sharp as it can be, and not led astray by what the network still sees in it.
+
+    Examples
+    --------
+    >>> [round(believed(spread), 2) for spread in (0.0, 0.04, 0.08, 0.4)]
+    [0.0, 0.0, 0.75, 0.99]
+    """
+    return max(0.0, 1 - (DOUBT / spread) ** 2) if spread > 0 else 0.0
 
 
 class Row:
