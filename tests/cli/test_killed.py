@@ -79,6 +79,7 @@ def results(out):
         if path.suffix == ".json":
             content = json.loads(path.read_text())
             content["GetNet"].pop("Seconds")
+            content["GetNet"].pop("Device")  # with its threads, which are more where only one image is left to do
             found[path.name] = json.dumps(content, sort_keys=True)
         else:
             found[path.name] = hash_file(path)

@@ -50,46 +50,55 @@ def test_stopping_at_the_first_failure():
 
 
 def test_stopping_at_the_first_failure_ends_what_is_computed_beside_it():
-    outcomes, begun = [], threading.Barrier(3)
+    outcomes, begun, failed = [], threading.Barrier(3), threading.Event()
+
+    def report(outcome):
+        outcomes.append(outcome)
+        if outcome.error:
+            failed.set()
+        return not outcome.error
 
     def compute(x):
-        begun.wait(5)
-        return 1 // x
+        begun.wait(10)
+        if x == 0:
+            raise ValueError
+        failed.wait(10)
+        time.sleep(0.1)
 
-    stages = lambda x: x, compute, lambda x: time.sleep(0.05)
-    stream(range(50), *stages, collect(outcomes, stop_on_failure=True), at_once=3)
+    stream(range(50), lambda x: x, compute, lambda x: None, report, at_once=3)
     assert sorted(o.job for o in outcomes) == [0, 1, 2]
+    assert [o.job for o in outcomes if o.error] == [0]
 
 
 @pytest.mark.parametrize(("at_once", "beside"), [(1, 1), (1, 2), (4, 1)])
-def test_no_more_jobs_are_in_work_than_told(at_once, beside):
-    held, most, lock = 0, 0, threading.Lock()
+def test_as_many_jobs_are_in_work_as_told_and_no_more(at_once, beside):
+    counts = {"held": 0, "computing": 0}
+    most = dict(counts)
+    lock, together = threading.Lock(), {"held": threading.Event(), "computing": threading.Event()}
+    wanted = {"held": at_once + beside, "computing": at_once}
 
-    def read(x):
-        nonlocal held, most
+    def more(kind, by):
         with lock:
-            held += 1
-            most = max(most, held)
-
-    def write(x):
-        nonlocal held
-        time.sleep(0.01)
-        with lock:
-            held -= 1
-
-    computing, computed = 0, 0
+            counts[kind] += by
+            most[kind] = max(most[kind], counts[kind])
+            if counts[kind] >= wanted[kind]:
+                together[kind].set()
 
     def compute(x):
-        nonlocal computing, computed
-        with lock:
-            computing += 1
-            computed = max(computed, computing)
-        time.sleep(0.005)
-        with lock:
-            computing -= 1
+        more("computing", 1)
+        assert together["computing"].wait(10)
+        time.sleep(0.001)
+        more("computing", -1)
 
-    stream(range(30), read, compute, write, collect([]), at_once=at_once, beside=beside)
-    assert (held, most, computed) == (0, at_once + beside, at_once)
+    def write(x):
+        assert together["held"].wait(10)
+        more("held", -1)
+
+    outcomes = []
+    stream(range(30), lambda x: more("held", 1), compute, write, collect(outcomes), at_once=at_once, beside=beside)
+    assert not any(o.error for o in outcomes)
+    assert counts == {"held": 0, "computing": 0}
+    assert most == wanted
 
 
 def test_reading_and_writing_go_on_beside_computing():
@@ -105,6 +114,7 @@ def test_after_an_interrupt_what_is_being_written_is_finished():
     def compute(x):
         if x == 1:
             writing.wait(5)
+            time.sleep(0.3)  # by now the main thread waits
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             time.sleep(0.1)
         computed.append(x)
@@ -112,7 +122,7 @@ def test_after_an_interrupt_what_is_being_written_is_finished():
 
     def write(x):
         writing.set()
-        time.sleep(0.3)
+        time.sleep(1)
         written.append(x)
 
     outcomes = []
