@@ -108,6 +108,15 @@ def test_reading_and_writing_go_on_beside_computing():
     assert time.monotonic() - started < 10 * 3 * 0.05 * 0.7
 
 
+@pytest.fixture
+def interruptible():
+    """Have SIGINT interrupt, which a shell's background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_after_an_interrupt_what_is_being_written_is_finished():
     written, computed, writing = [], [], threading.Event()
 
