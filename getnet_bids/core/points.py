@@ -65,11 +65,13 @@ class Points:
         (level_x, level_y), (slope_x, slope_y) = (
             (torch.from_numpy(m).to(volume.device, torch.float32) for m in matrices[:2]) for matrices in (level, slope)
         )
-        lines = flat @ level_x.T
-        value = (level_y @ lines).double()  # whose square might be below float32's least
-        gradient2 = (slope_y @ lines).double().square_()
-        gradient2 += (level_y @ (flat @ slope_x.T)).double().square_()
-        gradient2 += (level_y @ (steep @ level_x.T)).double().square_()
+        lines = torch.cat([level_y, slope_y]) @ flat
+        smooth, along_y = lines.split(len(level_y), 1)
+        smooth, along_x = (smooth @ torch.cat([level_x, slope_x]).T).split(len(level_x), 2)
+        value = smooth.double()  # whose square might be below float32's least
+        gradient2 = along_x.double().square_()
+        gradient2 += (along_y @ level_x.T).double().square_()
+        gradient2 += (level_y @ steep @ level_x.T).double().square_()
         inside = slabs
         for axis, (p, size) in enumerate(zip(reversed(position), reversed(voxel), strict=True)):
             nearest = torch.from_numpy(np.floor(p / size + ROUNDING)).long()

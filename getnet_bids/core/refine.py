@@ -17,7 +17,7 @@ from .device import torch_threads
 from .fusion import Basis, normal_matrix
 from .geometry import Box
 from .points import Points
-from .sharpening import Sharpening
+from .sharpening import BIN, FINE, Sharpening
 
 STAGES = ((2.0, 0.20, 0.05), (1.4, 0.15, 0.04), (1.0, 0.10, 0.04))
 """Of each stage: smallest half wave (in smoothnesses), kernel's full width at half maximum (in standard deviations of
@@ -67,21 +67,20 @@ def refine_field(
         The refined field.
     """
     flat = 1 in volume.shape
-    found, length, spread = theta, basis.length, -1.0
+    found, length = theta, basis.length
     # The steps are many and small: waking a second thread for each takes longer, and last bits depend on how many.
     with torch_threads(1):
-        points = Points.of(volume, voxel, box)
-        if torch.count_nonzero(points.weight) < LEAST:
+        seen = Seen(Points.of(volume, voxel, box))
+        if torch.count_nonzero(seen.share) < LEAST:
             return basis, theta
-        row = Row(points)
+        field = seen.field(theta, basis)
+        field = field if flat else field * believed(seen.deviation(field))
+        spread = seen.deviation(field)
         for factor, share, least in STAGES_2D if flat else STAGES:
-            field = row.field(theta, basis)
-            if spread < 0:
-                field = field if flat else field * believed(row.deviation(field))
-                spread = row.deviation(field)
             basis = Basis.over(box, length * factor)
-            theta = row.sharpened(field, basis, min(max(share * spread, least), WIDEST))
-    theta = torch.lerp(theta, found, KEPT_2D) if flat else theta.clone()
+            theta = seen.sharpened(field, basis, min(max(share * spread, least), WIDEST))
+            field = seen.field(theta, basis)
+    theta = torch.lerp(theta, found, KEPT_2D) if flat else theta
     theta[0, 0, 0] = 0
     return basis, theta
 
@@ -100,8 +99,8 @@ def believed(spread: float) -> float:
     return max(0.0, 1 - (DOUBT / spread) ** 2) if spread > 0 else 0.0
 
 
-class Row:
-    """The points that count, in a row, and fields on them.
+class Seen:
+    """What a refinement looks at, and fields there.
 
     Parameters
     ----------
@@ -109,41 +108,29 @@ class Row:
     """
 
     def __init__(self, points: Points) -> None:
-        self.points = points
-        self.used = torch.nonzero(points.weight.flatten() > 0)[:, 0]
-        self.log_image = points.log_image.flatten()[self.used]
-        self.share = points.weight.flatten()[self.used] / points.weight.sum()
-
-    def field(self, theta: Tensor, basis: Basis) -> Tensor:
-        """Evaluate a log field; shape (n,), float64."""
-        return self.on_points(theta, self.cosines(basis))
+        self.position = points.position
+        self.share = (points.weight / points.weight.sum()).float()
+        self.log_image = points.log_image.float()
 
     def cosines(self, basis: Basis) -> list[Tensor]:
         """Evaluate a basis along the grid's axes; three tensors, float64."""
-        device = self.log_image.device
-        return [basis.along(axis, p, device) for axis, p in enumerate(self.points.position)]
+        return [basis.along(axis, p, self.share.device) for axis, p in enumerate(self.position)]
 
-    def on_points(self, theta: Tensor, b: list[Tensor]) -> Tensor:
-        """Sum B theta; (I, J, K) coefficients to n points."""
-        lines = b[1] @ (theta @ b[2].T)
-        return (b[0] @ lines.flatten(1)).flatten().index_select(0, self.used)
-
-    def from_points(self, values: Tensor, grid: Tensor, b: list[Tensor]) -> Tensor:
-        """Sum B' values; n points to I J K coefficients. `grid` is 0 where no point counts."""
-        grid.view(-1).index_copy_(0, self.used, values)
-        lines = (b[0].T @ grid.flatten(1)).unflatten(1, grid.shape[1:])
-        return ((b[1].T @ lines) @ b[2]).flatten()
+    def field(self, theta: Tensor, basis: Basis) -> Tensor:
+        """Evaluate a log field; shape (I, J, K), float32."""
+        return evaluated(theta.float(), [m.float() for m in self.cosines(basis)])
 
     def deviation(self, field: Tensor) -> float:
         """Give a log field's standard deviation."""
-        return float(((field - field @ self.share).square() @ self.share).sqrt())
+        field, share = field.double(), self.share.double()
+        return float(((field - (field * share).sum()).square() * share).sum().sqrt())
 
     def sharpened(self, field: Tensor, basis: Basis, width: float) -> Tensor:
         """Find the log field that makes the histogram sharp.
 
         Parameters
         ----------
-        field : Tensor, shape (n,)
+        field : Tensor, shape (I, J, K), float32
             Where to start.
         basis : Basis
             Of the field to be found.
@@ -154,19 +141,40 @@ class Row:
         -------
         Tensor, shape `basis.count`, float64
         """
-        weight, b = self.points.weight, self.cosines(basis)
-        matrix = normal_matrix(weight, b) / weight.sum()
-        penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + torch.diag(penalty + 1e-9)))
-        low, high = (float(v) for v in (self.log_image - field).aminmax())
+        b = self.cosines(basis)
+        matrix = normal_matrix(self.share.double(), b)
+        penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS + 1e-9
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + torch.diag(penalty)).float())
+        low, high = (float(v) for v in (self.log_image - field)[self.share > 0].aminmax())
         sharpening = Sharpening(low - ROOM, high + ROOM, width, field.device)
-        grid = torch.zeros_like(self.points.weight)
-        theta = field.new_zeros(0)
-        for _ in range(ITERATIONS):
-            change = sharpening(self.log_image - field, self.share)
-            fitted = inverse @ self.from_points(self.share * (field - change), grid, b)
-            theta = torch.lerp(theta, fitted, STRIDE) if len(theta) else fitted
-            before, field = field, self.on_points(theta.reshape(basis.count), b)
-            if self.deviation(field - before) < TOLERANCE:
+        # Points that do not count are spread out: adding to the same number again and again would take longer.
+        spread = low + (high - low) * torch.arange(len(self.share.flatten()), device=field.device).remainder(97) / 97
+        places = sharpening.places(torch.where(self.share > 0, self.log_image, spread.view_as(self.share)))
+        b = [m.float() for m in b]
+
+        def pull(field: Tensor) -> Tensor:
+            return sharpening(torch.sub(places, field, alpha=FINE / BIN), self.share)
+
+        theta = (inverse @ projected(self.share * (field - pull(field)), b)).double()
+        for _ in range(1, ITERATIONS):
+            field = evaluated(theta.view(basis.count).float(), b)
+            # The fit to what the histogram tells, less the field that there is: small numbers, for which float32 does.
+            slope = projected(self.share * pull(field), b) + penalty * theta
+            step = (inverse @ slope.float()).double()
+            theta = theta - STRIDE * step
+            variance = step @ (slope - penalty * step) - (matrix[0] @ step).square()
+            if STRIDE**2 * float(variance) < TOLERANCE**2:
                 break
         return theta.reshape(basis.count)
+
+
+def evaluated(theta: Tensor, b: list[Tensor]) -> Tensor:
+    """Sum B theta; (A, B, C) coefficients to a grid (I, J, K)."""
+    lines = b[1] @ (theta @ b[2].T)
+    return (b[0] @ lines.flatten(1)).unflatten(1, lines.shape[1:])
+
+
+def projected(values: Tensor, b: list[Tensor]) -> Tensor:
+    """Sum B' values; a grid (I, J, K) to A B C coefficients."""
+    lines = (b[0].T @ values.flatten(1)).unflatten(1, values.shape[1:])
+    return ((b[1].T @ lines) @ b[2]).flatten()

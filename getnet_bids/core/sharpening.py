@@ -9,6 +9,8 @@ from torch import Tensor
 
 BIN = 0.01
 """Width of the histogram's bins (log)."""
+FINE = 8
+"""Values are told apart to this part of a bin, and count in shares for the two bins that they lie between."""
 WIENER = 0.01
 """Noise term of the deconvolution."""
 EMPTY = 1e-9
@@ -31,7 +33,7 @@ class Sharpening:
     """
 
     def __init__(self, low: float, high: float, width: float, device: torch.device) -> None:
-        self.low, self.count = low, int((high - low) / BIN) + 2
+        self.low, self.count = low, math.ceil((high - low) / BIN) + 1
         self.padded = 2 ** math.ceil(math.log2(self.count + 8 * width / BIN))
         sigma = width / (2 * math.sqrt(2 * math.log(2)))
         frequency = torch.fft.rfftfreq(self.padded, BIN, dtype=torch.float64, device=device)
@@ -40,30 +42,36 @@ class Sharpening:
         # The padding wraps around: its second half lies below the first bin.
         bins = torch.arange(self.padded, dtype=torch.float64, device=device)
         self.bins = torch.where(bins < (self.count + self.padded) / 2, bins, bins - self.padded) * BIN + low
+        self.moments = torch.stack([torch.ones_like(self.bins), self.bins])
+        share = (torch.arange(FINE, dtype=torch.float64, device=device) + 0.5) / FINE
+        self.share, self.triangle = share.float(), torch.cat([share, 1 - share])
+        self.table = torch.zeros(self.count + 1, FINE, device=device)
 
-    def __call__(self, values: Tensor, weight: Tensor) -> Tensor:
+    def places(self, values: Tensor) -> Tensor:
+        """Give where in `table` log intensities lie, as numbers to be rounded down."""
+        return ((values - self.low) / BIN + 1) * FINE
+
+    def __call__(self, places: Tensor, weight: Tensor) -> Tensor:
         """Give what is to be added to log intensities, of which these are the histogram.
 
         Parameters
         ----------
-        values, weight : Tensor, shape (n,)
-            Log intensities and their weights.
+        places, weight : Tensor, same shape, float32
+            The log intensities, as `places` gives them, and their weights.
 
         Returns
         -------
-        Tensor, shape (n,), float64
+        Tensor, of the same shape, float32
         """
-        place = ((values - self.low) / BIN).clamp_(0, self.count - 1.001)
-        left = place.to(torch.int32)
-        right_share = place.sub_(left)
-        on_right = weight * right_share
-        histogram = torch.bincount(left, weight - on_right, self.count)
-        histogram[1:] += torch.bincount(left, on_right, self.count)[:-1]
-
+        place = places.clamp(FINE, FINE * self.count - 1).int().flatten()
+        counts = torch.bincount(place, weight.flatten(), self.table.numel()).double()
+        histogram = counts.unfold(0, 2 * FINE, FINE) @ self.triangle
         sharp = self.blurred(histogram, self.deblur).clamp_min_(0)
-        mass, moment = self.blurred(torch.stack([sharp, sharp * self.bins]), self.blur)
+        mass, moment = self.blurred(sharp * self.moments, self.blur)
         change = torch.where(mass > EMPTY * mass.amax(), moment / mass.clamp_min(1e-30) - self.bins, 0.0)
-        return torch.lerp(change.index_select(0, left), change[1:].index_select(0, left), right_share)
+        change = change[: self.count, None].float()
+        torch.lerp(change[:-1], change[1:], self.share, out=self.table[1 : self.count])
+        return self.table.view(-1).index_select(0, place).view(places.shape)
 
     def blurred(self, histogram: Tensor, response: Tensor) -> Tensor:
         """Multiply a histogram's spectrum by a response; shape (..., padded)."""

@@ -6,10 +6,13 @@ from getnet_bids.core.sharpening import Sharpening
 CPU = torch.device("cpu")
 
 
+def change(values, weight, low, high, width):
+    sharpening = Sharpening(low, high, width, CPU)
+    return sharpening(sharpening.places(torch.from_numpy(values).float()), torch.from_numpy(weight).float()).numpy()
+
+
 def sharpened(values, width):
-    low, high = values.min() - 0.5, values.max() + 0.5
-    observed = torch.from_numpy(values)
-    return values + Sharpening(low, high, width, CPU)(observed, torch.ones_like(observed)).numpy()
+    return values + change(values, np.ones_like(values), values.min() - 0.5, values.max() + 0.5, width)
 
 
 def test_separates_two_classes():
@@ -34,12 +37,23 @@ def test_weights_count():
     """Values of no weight are moved, but move no others."""
     rng = np.random.default_rng(2)
     values = np.concatenate([rng.normal(0.0, 0.03, 5000), rng.normal(0.1, 0.03, 5000)])
-    weight = torch.from_numpy(np.repeat([1.0, 0.0], 5000))
-    both = Sharpening(-1.0, 1.0, 0.06, CPU)(torch.from_numpy(values), weight).numpy()
-    alone = Sharpening(-1.0, 1.0, 0.06, CPU)(torch.from_numpy(values[:5000]), weight[:5000]).numpy()
+    weight = np.repeat([1.0, 0.0], 5000)
+    both, alone = (change(values[:n], weight[:n], -1.0, 1.0, 0.06) for n in (10000, 5000))
     np.testing.assert_allclose(both[:5000], alone, atol=1e-6)
 
 
 def test_values_beyond_the_ends_count_as_these():
-    values = torch.tensor([-5.0, 0.0, 5.0], dtype=torch.float64)
-    assert Sharpening(-1.0, 1.0, 0.05, CPU)(values, torch.ones(3)).isfinite().all()
+    beyond, at_ends = (change(np.array([-x, 0.0, x]), np.ones(3), -1.0, 1.0, 0.05) for x in (5.0, 1.0))
+    np.testing.assert_array_equal(beyond, at_ends)
+
+
+def test_values_between_bins_are_told_apart():
+    """A Gaussian is drawn to its middle, wherever that lies between bins, and each value by its own distance."""
+    noise = np.random.default_rng(3).normal(scale=0.02, size=100_000)
+    left = []
+    for middle in (0.2, 0.2025, 0.2075):
+        moved = noise + change(middle + noise, np.ones_like(noise), -1.0, 1.0, 0.02 * 2.355)
+        assert abs(moved.mean()) < 5e-4
+        left.append(np.abs(moved).mean())
+    assert max(left) < 0.4 * np.abs(noise).mean()
+    assert max(left) < 1.1 * min(left)
