@@ -27,6 +27,8 @@ CELLS = 16
 """Side of the grid that the gain is given on, cells."""
 CELL = SLICE // CELLS
 """Side of a cell, pixels."""
+LARGEST = 1e30
+"""Brighter pixels count as this bright; a row's sum must not be beyond float32."""
 MOST = 1024
 """Largest width and depth: a file's word for it must not fill the memory."""
 FORMAT = "1"
@@ -80,8 +82,8 @@ class ResidualBlock(nn.Module):
         """Map features (N, C, H, W) to features of the same shape."""
         h = self.conv1(F.relu(x))
         if self.context is not None:
-            h = h + self.context(x.mean((2, 3)))[:, :, None, None]
-        return x + self.conv2(F.relu(h))
+            h += self.context(x.mean((2, 3)))[:, :, None, None]
+        return self.conv2(F.relu_(h)).add_(x)
 
 
 class GetNet(nn.Module):
@@ -192,9 +194,9 @@ def normalise(slices: Tensor) -> Tensor:
     tensor([[0.0000, 0.5000],
             [1.0000, 1.5000]])
     """
-    x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_min_(0)
-    count = torch.count_nonzero(x, (1, 2, 3)).clamp_min(1)
-    mean = x.sum((1, 2, 3), dtype=torch.float64) / count
+    x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_(0, LARGEST)
+    count = torch.sign(x).sum((1, 2, 3)).clamp_min(1)  # exact, as long as a slice has less than 2^24 pixels
+    mean = x.sum(3).sum((1, 2), dtype=torch.float64) / count
     out = x.new_empty(len(x), 2, *x.shape[2:])
     level, log_level = out[:, :1], out[:, 1:]
     torch.div(x, mean.float().clamp_min_(torch.finfo(torch.float32).tiny)[:, None, None, None], out=level)
