@@ -290,31 +290,31 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
         The first axis is the fastest in memory.
     """
     slabs = chosen.permute(2, 1, 0).view(torch.uint8)  # with which everything is many times faster
-    log_field = torch.empty(slabs.shape, device=chosen.device)
     position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(chosen.shape, voxel, strict=True)]
-    at_once = max(1, SLAB // slabs[0].numel())
-    parts = log_field.split(at_once)
     x, y, z = (basis.along(axis, p, theta.device) for axis, p in enumerate(position))
     lines = (z @ torch.einsum("yj,ijk->kyi", y, theta).flatten(1)).float().unflatten(1, (len(y), -1))
     x = x.T.float()
+    field = torch.empty(slabs.shape, device=chosen.device)
+    at_once = max(1, SLAB // slabs[0].numel())
     # Differences from the field in one of the chosen voxels: what is not chosen counts 0 in sums and at both ends.
     slab = int(slabs.flatten(1).amax(1).argmax())
     row, column = divmod(int(slabs[slab].flatten().argmax()), slabs.shape[2])
-    level = lines[slab, row] @ x[:, column]
+    lines[..., 0] -= lines[slab, row] @ x[:, column]
     ends: list[Tensor] = []
     total = theta.new_zeros(())
-    for log_gain, inside, part in zip(parts, slabs.split(at_once), lines.split(at_once), strict=True):
-        with torch_threads(1):  # on several the last bits depend on how many
-            torch.mm(part.flatten(0, 1), x, out=log_gain.flatten(0, 1))
-        counted = torch.sub(log_gain, level).mul_(inside)
-        total += counted.sum(2).double().sum()
-        ends.append(torch.stack(counted.aminmax()))
-    mean = level + (total / torch.count_nonzero(chosen)).float()
-    # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
-    low, high = torch.stack(ends)[:, 0].amin() + level, torch.stack(ends)[:, 1].amax() + level
-    for log_gain in parts:
-        log_gain.clamp_(low, high).sub_(mean).exp_()
-    return log_field.permute(2, 1, 0)
+    with torch_threads(1):  # on several the last bits depend on how many
+        for inside, part in zip(slabs.split(at_once), lines.split(at_once), strict=True):
+            counted = torch.mm(part.flatten(0, 1), x, out=field[: len(part)].flatten(0, 1)).mul_(inside.flatten(0, 1))
+            total += counted.sum(1).double().sum()
+            ends.append(torch.stack(counted.aminmax()))
+        mean = (total / torch.count_nonzero(chosen)).float()
+        lines[..., 0] -= mean
+        # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
+        low, high = (torch.stack(ends).T - mean).tolist()
+        low, high = min(low), max(high)
+        for part, gain in zip(lines.split(at_once), field.split(at_once), strict=True):
+            torch.mm(part.flatten(0, 1), x, out=gain.flatten(0, 1)).clamp_(low, high).exp_()
+    return field.permute(2, 1, 0)
 
 
 def run_network(network: GetNet, slices: Tensor, options: Options) -> tuple[Tensor, Tensor]:

@@ -76,8 +76,32 @@ def block_moments(slabs: Tensor, block: list[int]) -> tuple[Tensor, Tensor]:
         positive = layer.clamp_min(0)
         means.append(positive.mean(0))
         squares.append(positive.square_().mean(0))
-    mean, square = (F.avg_pool2d(torch.stack(m)[:, None], block[1:], ceil_mode=True)[:, 0] for m in (means, squares))
+    mean, square = (mean_by(block[2], mean_by(block[1], torch.stack(m), 1), 2) for m in (means, squares))
     return mean, (square - mean.square()).clamp_min_(0).sqrt_()
+
+
+def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
+    """Give the means of neighbours along an axis, so many at a time; the last may be of fewer.
+
+    Examples
+    --------
+    >>> mean_by(2, torch.tensor([1.0, 3.0, 4.0]), 0)
+    tensor([2., 4.])
+    """
+    index = [slice(None)] * values.ndim
+    total = torch.zeros(0)
+    for start in range(min(size, values.shape[axis])):
+        index[axis] = slice(start, None, size)
+        part = values[tuple(index)]
+        if start == 0:
+            total = part.clone()
+        else:
+            total.narrow(axis, 0, part.shape[axis]).add_(part)
+    whole, rest = divmod(values.shape[axis], size)
+    total.narrow(axis, 0, whole).div_(size)
+    if rest:
+        total.narrow(axis, whole, 1).div_(rest)
+    return total
 
 
 def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) -> tuple[float, float]:
