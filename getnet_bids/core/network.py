@@ -27,7 +27,7 @@ CELLS = 16
 """Side of the grid that the gain is given on, cells."""
 CELL = SLICE // CELLS
 """Side of a cell, pixels."""
-LARGEST = 1e30
+LARGEST = 1e35
 """Brighter pixels count as this bright; a row's sum must not be beyond float32."""
 MOST = 1024
 """Largest width and depth: a file's word for it must not fill the memory."""
