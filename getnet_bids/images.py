@@ -44,8 +44,10 @@ FARTHEST = 1e9
 """Of an affine's numbers, mm: a thousand kilometres."""
 SIZES = 1e-7, 1e5
 """Smallest and largest voxel that is believed, mm."""
-LEVEL = 2
-"""Of igzip's gzip, 0 to 3: on corrected heads and fields 3 takes twice as long and saves nothing."""
+LEVEL = 1
+"""Of igzip's gzip, 0 to 3: on corrected heads and fields 2 saves .3 % and takes a tenth longer, 3 saves no more."""
+PIECE = 2**20
+"""Bytes that are packed at a time."""
 
 
 def read(path: str | os.PathLike[str]) -> SpatialImage:
@@ -338,7 +340,8 @@ def write(image: SpatialImage, path: str | os.PathLike[str]) -> None:
     whole = as_format(image, nib.MGHImage if ending.startswith(".mg") else nib.Nifti1Image)
     with atomic(Path(path)) as file:
         if ending in (".nii.gz", ".mgz"):
-            with igzip.IGzipFile("", "wb", LEVEL, file, mtime=0) as packed:
-                whole.to_stream(packed)
+            packed = cast(io.RawIOBase, igzip.IGzipFile("", "wb", LEVEL, file, mtime=0))
+            with io.BufferedWriter(packed, PIECE) as pieces:
+                whole.to_stream(pieces)
         else:
             whole.to_stream(file)

@@ -50,8 +50,9 @@ def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tu
     # An axis of one or two slices has no inside, so that it cannot tell its border.
     inner = signal[tuple(slice(1, -1) if n > 2 else slice(None) for n in signal.shape)]
     outermost = signal.size - inner.size
-    border = (np.count_nonzero(signal) - np.count_nonzero(inner)) / max(outermost, 1)
-    inside = np.count_nonzero(signal) / signal.size
+    count = np.count_nonzero(signal)
+    border = (count - np.count_nonzero(inner)) / max(outermost, 1)
+    inside = count / signal.size
     how = (
         f"Measured: {border:.1%} of the outermost voxels and {inside:.1%} of all are not 0 "
         f"(at most {BORDER:.0%} and {INSIDE:.0%} if stripped)."

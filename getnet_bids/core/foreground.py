@@ -231,4 +231,5 @@ def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     size = np.bincount(pieces.ravel())[1:]
     mask = np.isin(pieces, 1 + np.flatnonzero(size >= 0.05 * size.max()))
     grown = ndimage.binary_dilation(mask, iterations=1)
-    return ndimage.binary_fill_holes(grown)
+    beside, _ = ndimage.label(np.pad(~grown, 1, constant_values=True))
+    return beside[1:-1, 1:-1, 1:-1] != beside[0, 0, 0]

@@ -181,5 +181,6 @@ def solve(matrix: Tensor, right: Tensor, basis: Basis, stiffness: float) -> Tens
     penalised = matrix + torch.diag(penalty + 1e-9)
     theta = torch.zeros_like(right)
     with torch_threads(1):  # on several it depends on how many
-        theta[1:] = torch.linalg.solve(penalised[1:, 1:], right[1:])
+        factor = torch.linalg.cholesky(penalised[1:, 1:])
+        theta[1:] = torch.cholesky_solve(right[1:, None], factor)[:, 0]
     return theta.reshape(basis.count)
