@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ SAMPLE = 400_000
 ENOUGH = 5_000
 """Unless fewer than this are foreground: then more are looked at."""
 BINS = 96
+PERCENTILES = (0.5, 1, 50, 99, 99.5)
+"""Of the intensities."""
 EXTREME = 4.0
 """Ratio of the field's 99th to its 1st percentile from which it is remarked on."""
 WORSE = 1.2
@@ -32,6 +35,12 @@ class Sample:
     before: NDArray[np.floating]
     after: NDArray[np.floating]
     field: NDArray[np.floating]
+
+    @cached_property
+    def percentiles(self) -> dict[float, tuple[float, float]]:
+        """The `PERCENTILES` before and after."""
+        both = [np.percentile(values, PERCENTILES).tolist() for values in (self.before, self.after)]
+        return dict(zip(PERCENTILES, zip(*both, strict=True), strict=True))
 
 
 def sample(
@@ -98,8 +107,8 @@ def measure(taken: Sample, foreground_ml: float) -> dict[str, Any]:
         "FieldCV": variation(taken.field),
         "CVBefore": variation(taken.before),
         "CVAfter": variation(taken.after),
-        "MedianBefore": rounded(np.median(taken.before)),
-        "MedianAfter": rounded(np.median(taken.after)),
+        "MedianBefore": rounded(taken.percentiles[50][0]),
+        "MedianAfter": rounded(taken.percentiles[50][1]),
         "ForegroundVolume": rounded(foreground_ml),
         "Histogram": histogram(taken),
     }
@@ -114,8 +123,7 @@ def histogram(taken: Sample) -> dict[str, Any]:
     >>> counts["From"], counts["To"], sum(counts["Before"]), sum(counts["After"])
     (2.4975, 994.005, 992, 995)
     """
-    ends = [np.percentile(values, (0.5, 99.5)) for values in (taken.before, taken.after)]
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    low, high = min(taken.percentiles[0.5]), max(taken.percentiles[99.5])
     if not high > low:
         high = low + max(1e-3 * abs(low), 1e-6)
     counts = [np.histogram(values, BINS, (low, high))[0].tolist() for values in (taken.before, taken.after)]

@@ -163,7 +163,6 @@ class Mosaic:
     def labels(self) -> tuple[Image.Image, Image.Image]:
         """White letters with a black border, and the shape of both together."""
         letters, shape = Image.new("L", self.size), Image.new("L", self.size)
-        on_letters, on_shape, font = ImageDraw.Draw(letters), ImageDraw.Draw(shape), label_font()
         for s, place, text in self.texts:
             top, left = sum(self.heights[: s.row]), s.column * self.width
             bottom, right = top + self.heights[s.row], left + self.width
@@ -174,9 +173,23 @@ class Mosaic:
                 "bottom": (left + 3, bottom - 3),
             }[place]
             anchor = {"left": "lm", "right": "rm", "bottom": "lb"}[place]
-            on_letters.text((x, y), text, 255, font, anchor, stroke_width=1, stroke_fill=0)
-            on_shape.text((x, y), text, 255, font, anchor, stroke_width=1, stroke_fill=255)
+            for canvas, (stamp, (across, down)) in zip((letters, shape), stamps(text, anchor), strict=True):
+                canvas.paste(255, (x + across, y + down), stamp)
         return letters, shape
+
+
+@lru_cache(maxsize=1024)
+def stamps(text: str, anchor: str) -> tuple[tuple[Image.Image, tuple[int, int]], ...]:
+    """Draw a text, and its shape with a border of one pixel; gives both and how far from the anchor each lies."""
+    drawn = []
+    for fill in (0, 255):
+        left, top, right, bottom = label_font().getbbox(text, anchor=anchor, stroke_width=1)
+        corner = int(left) - 1, int(top) - 1
+        canvas = Image.new("L", (int(right) - corner[0] + 1, int(bottom) - corner[1] + 1))
+        place = -corner[0], -corner[1]
+        ImageDraw.Draw(canvas).text(place, text, 255, label_font(), anchor, stroke_width=1, stroke_fill=fill)
+        drawn.append((canvas, corner))
+    return tuple(drawn)
 
 
 def widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -126,8 +126,8 @@ def portray(
     span = 2 * np.log(reach)
 
     def grey(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-        seen = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-        return (np.clip((seen - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+        seen = np.fmin(np.fmax(values, low), high)  # what is no number counts as black
+        return ((seen - low) * (255 / (high - low))).astype(np.uint8)
 
     def colour(values: NDArray[np.floating]) -> NDArray[np.uint8]:
         return (1 + np.clip(0.5 + np.log(values) / span, 0, 1) * 254).astype(np.uint8)
@@ -162,8 +162,8 @@ def packed(canvas: Image.Image, kind: str, **options: Any) -> bytes:
 
 def window(taken: Sample) -> tuple[float, float]:
     """Give the intensities of black and white: one window for before and after."""
-    bright = max(float(np.percentile(values, 99)) for values in (taken.before, taken.after))
-    dark = min(0.0, *(float(np.percentile(values, 1)) for values in (taken.before, taken.after)))
+    bright = max(taken.percentiles[99])
+    dark = min(0.0, *taken.percentiles[1])
     return dark, 1.05 * bright if bright > dark else dark + 1.0
 
 
