@@ -124,7 +124,7 @@ def histogram(taken: Sample) -> dict[str, Any]:
     (2.4975, 994.005, 992, 995)
     """
     low, high = min(taken.percentiles[0.5]), max(taken.percentiles[99.5])
-    if not high > low:
+    if not high - low > 1e-5 * abs(low):  # or float32 could not tell the bins apart
         high = low + max(1e-3 * abs(low), 1e-6)
     counts = [np.histogram(values, BINS, (low, high))[0].tolist() for values in (taken.before, taken.after)]
     return {"From": rounded(low), "To": rounded(high), "Before": counts[0], "After": counts[1]}
