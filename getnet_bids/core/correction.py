@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .device import torch_threads, unless_out_of_memory
+from .device import at_once, torch_threads, unless_out_of_memory
 from .foreground import find_foreground
 from .fusion import Basis, fuse
 from .geometry import Box, choose_planes, slices_of, support
@@ -175,8 +175,9 @@ def estimate(
     part = support(seen)  # a margin of 0 tells nothing, and must not change where the object's border is
     foreground = torch.zeros_like(seen, dtype=torch.bool)
     foreground[part] = find_foreground(seen[part], voxel)
-    for values, kept in zip(seen.permute(2, 1, 0), foreground.permute(2, 1, 0), strict=True):
-        values.mul_(kept.view(torch.uint8))  # one at a time stays in the processor's cache
+    few = at_once(seen.permute(2, 1, 0), 1)
+    for values, kept in zip(seen.split(few, 2), foreground.split(few, 2), strict=True):
+        values.mul_(kept.view(torch.uint8))
     inside = None if mask is None else torch.from_numpy(mask).to(device).reshape(seen.shape)
     chosen = foreground if inside is None else foreground & inside
     if int(torch.count_nonzero(chosen)) < LEAST:
@@ -295,7 +296,7 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
     lines = (z @ torch.einsum("yj,ijk->kyi", y, theta).flatten(1)).float().unflatten(1, (len(y), -1))
     x = x.T.float()
     field = torch.empty(slabs.shape, device=chosen.device)
-    at_once = max(1, SLAB // slabs[0].numel())
+    some = at_once(slabs, SLAB // slabs[0].numel())
     # Differences from the field in one of the chosen voxels: what is not chosen counts 0 in sums and at both ends.
     slab = int(slabs.flatten(1).amax(1).argmax())
     row, column = divmod(int(slabs[slab].flatten().argmax()), slabs.shape[2])
@@ -303,7 +304,7 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
     ends: list[Tensor] = []
     total = theta.new_zeros(())
     with torch_threads(1):  # on several the last bits depend on how many
-        for inside, part in zip(slabs.split(at_once), lines.split(at_once), strict=True):
+        for inside, part in zip(slabs.split(some), lines.split(some), strict=True):
             counted = torch.mm(part.flatten(0, 1), x, out=field[: len(part)].flatten(0, 1)).mul_(inside.flatten(0, 1))
             total += counted.sum(1).double().sum()
             ends.append(torch.stack(counted.aminmax()))
@@ -312,7 +313,7 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
         # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
         low, high = (torch.stack(ends).T - mean).tolist()
         low, high = min(low), max(high)
-        for part, gain in zip(lines.split(at_once), field.split(at_once), strict=True):
+        for part, gain in zip(lines.split(some), field.split(some), strict=True):
             torch.mm(part.flatten(0, 1), x, out=gain.flatten(0, 1)).clamp_(low, high).exp_()
     return field.permute(2, 1, 0)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 Result = TypeVar("Result")
 CPU_FULL, GPU_FULL = "DefaultCPUAllocator", ("out of memory", "ALLOC_FAILED")
@@ -85,6 +86,19 @@ def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
         if any(words in str(error) for words in GPU_FULL):
             return None
         raise
+
+
+def at_once(slabs: Tensor, count: int) -> int:
+    """Tell how many slabs of a volume to do at a time.
+
+    Parameters
+    ----------
+    slabs : Tensor
+        The first axis is that of the slabs.
+    count : int
+        So many stay in a processor's cache. A GPU does all at once: to launch an operation takes longer than to do it.
+    """
+    return max(1, count if slabs.device.type == "cpu" else len(slabs))
 
 
 @contextmanager

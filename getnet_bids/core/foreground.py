@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from .device import at_once
+
 GRID = 64
 """Blocks along the volume's longest side on the coarse grid."""
+OTSU = 128
+"""Bins of the histogram that is split."""
 NOISY, INDEPENDENT = 0.4, 1.5
 """A volume may be noise if its voxels deviate by more than this share of their mean, and is if the means of blocks vary
 less than so many times as much as those of independent voxels. Magnitudes of noise have 0.52, and 1."""
@@ -40,15 +44,17 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
     block = [min(s, max(2, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
     # Volumes lie in memory with the first axis fastest: the last is taken as the first.
     slabs, block = volume.permute(2, 1, 0), block[::-1]
-    means, deviations = (m.cpu().numpy() for m in block_moments(slabs, block))
+    means, deviations = block_moments(slabs, block)
     found = torch.zeros_like(slabs, dtype=torch.bool)
     if not is_noise(means, deviations, block_share(slabs.shape, block)):
         block_level, voxel_level = thresholds(means, deviations)
-        body = torch.from_numpy(whole(means > block_level)).to(volume.device)
+        body = torch.from_numpy(whole((means > block_level).cpu().numpy())).to(volume.device)
         for axis in (2, 1):
             body = body.index_select(axis, torch.arange(slabs.shape[axis], device=body.device) // block[axis])
-        for inside, part, values in zip(body, found.split(block[0]), slabs.split(block[0]), strict=True):
-            torch.gt(values, voxel_level, out=part).logical_and_(inside)
+        few = at_once(body, 1)
+        layers = (volume.split(few * block[0]) for volume in (found, slabs))
+        for inside, part, values in zip(body.split(few), *layers, strict=True):
+            torch.gt(values, voxel_level, out=part).logical_and_(inside.repeat_interleave(block[0], 0)[: len(part)])
     return found.permute(2, 1, 0)
 
 
@@ -71,11 +77,11 @@ def block_moments(slabs: Tensor, block: list[int]) -> tuple[Tensor, Tensor]:
     (tensor([[[2., 5.]]]), tensor([[[1., 0.]]]))
     """
     means, squares = [], []
-    for layer in slabs.split(block[0]):  # one at a time stays in the processor's cache
-        positive = layer.clamp_min(0)
-        means.append(positive.mean(0))
-        squares.append(positive.square_().mean(0))
-    mean, square = (mean_by(block[2], mean_by(block[1], torch.stack(m), 1), 2) for m in (means, squares))
+    for layers in slabs.split(at_once(slabs, block[0])):
+        positive = layers.clamp_min(0)
+        means.append(mean_by(block[0], positive, 0))
+        squares.append(mean_by(block[0], positive.square_(), 0))
+    mean, square = (mean_by(block[2], mean_by(block[1], torch.cat(m), 1), 2) for m in (means, squares))
     return mean, (square - mean.square()).clamp_min_(0).sqrt_()
 
 
@@ -87,9 +93,11 @@ def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
     >>> mean_by(2, torch.tensor([1.0, 3.0, 4.0]), 0)
     tensor([2., 4.])
     """
+    if size >= values.shape[axis]:
+        return values.mean(axis, keepdim=True)
     index = [slice(None)] * values.ndim
     total = torch.zeros(0)
-    for start in range(min(size, values.shape[axis])):
+    for start in range(size):
         index[axis] = slice(start, None, size)
         part = values[tuple(index)]
         if start == 0:
@@ -103,7 +111,7 @@ def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
     return total
 
 
-def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) -> tuple[float, float]:
+def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
     """Find the levels above which block means, and voxels, are signal.
 
     Both lie at a tenth of the bright (what is above Otsu's threshold of the square roots, 1979), low enough for
@@ -113,7 +121,7 @@ def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) ->
 
     Parameters
     ----------
-    means, deviations : ndarray, same shape
+    means, deviations : Tensor, same shape
         Mean and standard deviation of each block's voxels, none negative.
 
     Returns
@@ -123,55 +131,65 @@ def thresholds(means: NDArray[np.floating], deviations: NDArray[np.floating]) ->
 
     Examples
     --------
-    >>> import numpy as np
-    >>> noise, tissue = np.full(700, 3.0), np.linspace(60, 140, 300)
-    >>> means, deviations = np.concatenate([noise, tissue]), np.concatenate([0.5 * noise, 0.1 * tissue])
+    >>> noise, tissue = torch.full((700,), 3.0), torch.linspace(60, 140, 300)
+    >>> means, deviations = torch.cat([noise, tissue]), torch.cat([0.5 * noise, 0.1 * tissue])
     >>> block, voxel = thresholds(means, deviations)
     >>> 3 < block < 30, 3 < voxel < 30
     (True, True)
     """
-    positive = means[means > 0]
-    if positive.size == 0:
+    positive = means.masked_select(means > 0)
+    if positive.numel() == 0:
         return 0.0, 0.0
-    split = otsu(np.sqrt(np.minimum(means, np.quantile(positive, 0.99)))) ** 2
-    bright = np.median(means[means > split])
+    split = otsu(means.clamp_max(ranked(positive, 0.99)).sqrt()) ** 2
+    bright = ranked(means.masked_select(means > split), 0.5)
     block = voxel = 0.1 * bright
     # Noise alone has a deviation of 0.52 means, and all its blocks have about one mean; borders of tissue have not.
-    noisy = means[(means < 0.25 * bright) & (deviations > 0.35 * means) & (deviations < 0.7 * means)]
-    if noisy.size > 0.02 * means.size:
-        noise = np.median(noisy)
-        spread = 1.48 * np.median(np.abs(noisy - noise))
+    noisy = (means < 0.25 * bright) & (deviations > 0.35 * means) & (deviations < 0.7 * means)
+    noisy = means.masked_select(noisy)
+    if noisy.numel() > 0.02 * means.numel():
+        noise = ranked(noisy, 0.5)
+        spread = 1.48 * ranked((noisy - noise).abs(), 0.5)
         if spread < 0.3 * noise:
             block, voxel = max(block, noise + 5 * spread), max(voxel, 2.0 * noise)
-    return float(min(block, 0.3 * bright)), float(min(voxel, 0.3 * bright))
+    return min(block, 0.3 * bright), min(voxel, 0.3 * bright)
 
 
-def is_noise(means: NDArray[np.floating], deviations: NDArray[np.floating], share: float) -> bool:
+def ranked(values: Tensor, share: float) -> float:
+    """Give the value that a share of the values do not exceed.
+
+    Examples
+    --------
+    >>> ranked(torch.tensor([3.0, 1.0, 2.0, 4.0, 5.0]), 0.5)
+    3.0
+    """
+    return float(values.flatten().kthvalue(1 + round(share * (values.numel() - 1))).values)
+
+
+def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
     """Tell whether a volume is noise alone: voxels that vary strongly and know nothing of their neighbours.
 
     The means of blocks of such voxels vary as those of independent numbers do; of any object they vary far more.
 
     Parameters
     ----------
-    means, deviations : ndarray, same shape
+    means, deviations : Tensor, same shape
         Of each block's voxels.
     share : float
         Variance of a block's mean in that of an independent voxel.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> noise = np.random.default_rng(0).rayleigh(1, (500, 8))
-    >>> tissue = noise + 3 * (np.arange(500) < 200)[:, None]
-    >>> [is_noise(blocks.mean(1), blocks.std(1), 1 / 8) for blocks in (noise, tissue)]
+    >>> noise = torch.randn(2, 500, 8, generator=torch.Generator().manual_seed(0)).square().sum(0).sqrt()
+    >>> tissue = noise + 4 * (torch.arange(500) < 200)[:, None]
+    >>> [is_noise(blocks.mean(1), blocks.std(1, correction=0), 1 / 8) for blocks in (noise, tissue)]
     [True, False]
     """
     if share >= 1:
         return False
     # A few voxels that are far too bright are to make no difference.
-    means, deviations = (np.minimum(x, np.quantile(x, 0.99)).astype(np.float64) for x in (means, deviations))
-    within = np.square(deviations).mean() / (1 - share)
-    return bool(within > (NOISY * means.mean()) ** 2 and means.var() < INDEPENDENT * share * within)
+    means, deviations = (x.clamp_max(ranked(x, 0.99)).double() for x in (means, deviations))
+    within = deviations.square_().mean() / (1 - share)
+    return bool(within > (NOISY * means.mean()) ** 2 and means.var(correction=0) < INDEPENDENT * share * within)
 
 
 def block_share(shape: tuple[int, ...], block: list[int]) -> float:
@@ -187,30 +205,34 @@ def block_share(shape: tuple[int, ...], block: list[int]) -> float:
     return math.prod(shares)
 
 
-def otsu(values: NDArray[np.floating]) -> float:
+def otsu(values: Tensor) -> float:
     """Find the threshold that splits values in two so that the variance between the parts is greatest (Otsu 1979).
 
     Parameters
     ----------
-    values : ndarray
+    values : Tensor
         None negative.
 
     Returns
     -------
     float
         0 if the values are all the same.
+
+    Examples
+    --------
+    >>> 1 < otsu(torch.tensor([0.0, 0.5, 1.0, 7.0, 8.0])) < 7
+    True
     """
-    counts, edges = np.histogram(values, 128, (0, values.max()))
-    if np.count_nonzero(counts) < 2:
+    top = float(values.amax())
+    counts = torch.histc(values, OTSU, 0, top).double()
+    if top == 0 or torch.count_nonzero(counts) < 2:
         return 0.0
-    centre = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)
+    centre = (torch.arange(OTSU, dtype=torch.float64, device=values.device) + 0.5) * (top / OTSU)
+    below, first = counts.cumsum(0), (counts * centre).cumsum(0)
     above = below[-1] - below
-    first = np.cumsum(counts * centre)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (first / below - (first[-1] - first) / above) ** 2
-    best = np.nanmax(between[:-1])
-    return float(edges[1:-1][np.isclose(between[:-1], best)].mean())
+    between = (below * above * (first / below - (first[-1] - first) / above) ** 2)[:-1].nan_to_num(0.0)
+    best = torch.isclose(between, between.amax()).nonzero()
+    return float(best.double().mean() + 1) * top / OTSU
 
 
 def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -229,7 +251,7 @@ def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if count == 0:
         return mask
     size = np.bincount(pieces.ravel())[1:]
-    mask = np.isin(pieces, 1 + np.flatnonzero(size >= 0.05 * size.max()))
+    mask = np.concatenate([[False], size >= 0.05 * size.max()])[pieces]
     grown = ndimage.binary_dilation(mask, iterations=1)
     beside, _ = ndimage.label(np.pad(~grown, 1, constant_values=True))
     return beside[1:-1, 1:-1, 1:-1] != beside[0, 0, 0]

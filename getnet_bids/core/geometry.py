@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .basis import Vector
+from .device import at_once
 from .network import CELL, CELLS, SLICE
 
 FILL = 0.9
@@ -56,7 +57,7 @@ class Box:
         low, high, rows = [], [], []
         slabs = foreground.permute(2, 1, 0)  # the first axis is the fastest in memory
         across = torch.zeros(slabs.shape[1:], device=slabs.device)
-        for part in slabs.split(SLABS):
+        for part in slabs.split(at_once(slabs, SLABS)):
             # Sums of floats are many times faster than those of bools, and exact up to 2^24.
             counts = part.view(torch.uint8).float()
             across += counts.sum(0)

@@ -38,14 +38,17 @@ class Sharpening:
         sigma = width / (2 * math.sqrt(2 * math.log(2)))
         frequency = torch.fft.rfftfreq(self.padded, BIN, dtype=torch.float64, device=device)
         self.blur = torch.exp(-2 * (math.pi * frequency * sigma) ** 2)
-        self.deblur = self.blur / (self.blur.square() + WIENER)
+        # Complex, as what they are multiplied with.
+        self.deblur = (self.blur / (self.blur.square() + WIENER)).to(torch.complex128)
+        self.blur = self.blur.to(torch.complex128)
         # The padding wraps around: its second half lies below the first bin.
         bins = torch.arange(self.padded, dtype=torch.float64, device=device)
         self.bins = torch.where(bins < (self.count + self.padded) / 2, bins, bins - self.padded) * BIN + low
         self.moments = torch.stack([torch.ones_like(self.bins), self.bins])
         share = (torch.arange(FINE, dtype=torch.float64, device=device) + 0.5) / FINE
-        self.share, self.triangle = share.float(), torch.cat([share, 1 - share])
+        self.share, self.shares = share.float(), torch.stack([share, 1 - share], 1)
         self.table = torch.zeros(self.count + 1, FINE, device=device)
+        self.histogram = torch.zeros(self.padded, dtype=torch.float64, device=device)
 
     def places(self, values: Tensor) -> Tensor:
         """Give where in `table` log intensities lie, as numbers to be rounded down."""
@@ -65,8 +68,9 @@ class Sharpening:
         """
         place = places.clamp(FINE, FINE * self.count - 1).int().flatten()
         counts = torch.bincount(place, weight.flatten(), self.table.numel()).double()
-        histogram = counts.unfold(0, 2 * FINE, FINE) @ self.triangle
-        sharp = self.blurred(histogram, self.deblur).clamp_min_(0)
+        above, below = (counts.view(-1, FINE) @ self.shares).unbind(1)
+        torch.add(above[:-1], below[1:], out=self.histogram[: self.count])
+        sharp = self.blurred(self.histogram, self.deblur).clamp_min_(0)
         mass, moment = self.blurred(sharp * self.moments, self.blur)
         change = torch.where(mass > EMPTY * mass.amax(), moment / mass.clamp_min(1e-30) - self.bins, 0.0)
         change = change[: self.count, None].float()
@@ -75,4 +79,4 @@ class Sharpening:
 
     def blurred(self, histogram: Tensor, response: Tensor) -> Tensor:
         """Multiply a histogram's spectrum by a response; shape (..., padded)."""
-        return torch.fft.irfft(torch.fft.rfft(histogram, self.padded) * response, self.padded)
+        return torch.fft.irfft(torch.fft.rfft(histogram) * response, self.padded)

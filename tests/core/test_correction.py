@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from getnet_bids.core import correction
+from getnet_bids.core import correction, foreground, geometry
 from getnet_bids.core.basis import cosines
 from getnet_bids.core.correction import Options, correct_volume, gain_field
 from getnet_bids.core.fusion import Basis
@@ -54,6 +54,15 @@ def test_no_field_no_harm(network):
 def test_scale_does_not_matter(network, shaded, result):
     again = correct_volume(shaded * 1e4, VOXEL, network)
     np.testing.assert_allclose(again.field, result.field, rtol=2e-3)
+
+
+def test_slabs_at_a_time_make_no_difference(network, shaded, result, monkeypatch):
+    """A GPU does a volume at once."""
+    for module in (correction, foreground, geometry):
+        monkeypatch.setattr(module, "at_once", lambda slabs, count: len(slabs))
+    whole = correct_volume(shaded, VOXEL, network)
+    np.testing.assert_array_equal(whole.foreground, result.foreground)
+    np.testing.assert_allclose(whole.field, result.field, rtol=1e-5)
 
 
 def test_order_and_direction_of_axes_do_not_matter(network, shaded, result):
