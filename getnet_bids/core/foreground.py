@@ -251,7 +251,11 @@ def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if count == 0:
         return mask
     size = np.bincount(pieces.ravel())[1:]
-    mask = np.concatenate([[False], size >= 0.05 * size.max()])[pieces]
-    grown = ndimage.binary_dilation(mask, iterations=1)
-    beside, _ = ndimage.label(np.pad(~grown, 1, constant_values=True))
-    return beside[1:-1, 1:-1, 1:-1] != beside[0, 0, 0]
+    large = np.concatenate([[False], size >= 0.05 * size.max()])[pieces]
+    grown = np.pad(large, 1)
+    for axis in range(3):
+        for beside in (slice(None, -2), slice(2, None)):
+            grown[tuple(beside if a == axis else slice(1, -1) for a in range(3))] |= large
+    empty = np.pad(~grown[1:-1, 1:-1, 1:-1], 1, constant_values=True)
+    pieces, _ = ndimage.label(empty)
+    return (pieces != pieces[0, 0, 0])[1:-1, 1:-1, 1:-1]
