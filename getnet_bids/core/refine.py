@@ -159,7 +159,7 @@ class Seen:
         for _ in range(1, ITERATIONS):
             field = evaluated(theta.view(basis.count).float(), b)
             # The fit to what the histogram tells, less the field that there is: small numbers, for which float32 does.
-            slope = projected(self.share * pull(field), b) + penalty * theta
+            slope = projected(pull(field).mul_(self.share), b) + penalty * theta
             step = (inverse @ slope.float()).double()
             theta = theta - STRIDE * step
             variance = step @ (slope - penalty * step) - (matrix[0] @ step).square()

@@ -60,13 +60,13 @@ class Sharpening:
         Parameters
         ----------
         places, weight : Tensor, same shape, float32
-            The log intensities, as `places` gives them, and their weights.
+            The log intensities, as `places` gives them, which are overwritten, and their weights.
 
         Returns
         -------
         Tensor, of the same shape, float32
         """
-        place = places.clamp(FINE, FINE * self.count - 1).int().flatten()
+        place = places.clamp_(FINE, FINE * self.count - 1).int().flatten()
         counts = torch.bincount(place, weight.flatten(), self.table.numel()).double()
         above, below = (counts.view(-1, FINE) @ self.shares).unbind(1)
         torch.add(above[:-1], below[1:], out=self.histogram[: self.count])
@@ -75,7 +75,7 @@ class Sharpening:
         change = torch.where(mass > EMPTY * mass.amax(), moment / mass.clamp_min(1e-30) - self.bins, 0.0)
         change = change[: self.count, None].float()
         torch.lerp(change[:-1], change[1:], self.share, out=self.table[1 : self.count])
-        return self.table.view(-1).index_select(0, place).view(places.shape)
+        return torch.index_select(self.table.view(-1), 0, place, out=places.view(-1)).view(places.shape)
 
     def blurred(self, histogram: Tensor, response: Tensor) -> Tensor:
         """Multiply a histogram's spectrum by a response; shape (..., padded)."""
