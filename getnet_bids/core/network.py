@@ -82,7 +82,9 @@ class ResidualBlock(nn.Module):
         """Map features (N, C, H, W) to features of the same shape."""
         h = self.conv1(F.relu(x))
         if self.context is not None:
-            h += self.context(x.mean((2, 3)))[:, :, None, None]
+            # As a product of matrices its last bits would depend on the number of threads.
+            context = (x.mean((2, 3))[:, None] * self.context.weight).sum(2) + self.context.bias
+            h += context[:, :, None, None]
         return self.conv2(F.relu_(h)).add_(x)
 
 

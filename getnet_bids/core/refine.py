@@ -144,7 +144,7 @@ class Seen:
         b = self.cosines(basis)
         matrix = normal_matrix(self.share.double(), b)
         penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * STIFFNESS + 1e-9
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + torch.diag(penalty)).float())
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + torch.diag(penalty)))
         low, high = (float(v) for v in (self.log_image - field)[self.share > 0].aminmax())
         sharpening = Sharpening(low - ROOM, high + ROOM, width, field.device)
         # Points that do not count are spread out: adding to the same number again and again would take longer.
@@ -155,12 +155,13 @@ class Seen:
         def pull(field: Tensor) -> Tensor:
             return sharpening(torch.sub(places, field, alpha=FINE / BIN), self.share)
 
-        theta = (inverse @ projected(self.share * (field - pull(field)), b)).double()
+        theta = inverse @ projected(self.share * (field - pull(field)), b).double()
         for _ in range(1, ITERATIONS):
             field = evaluated(theta.view(basis.count).float(), b)
-            # The fit to what the histogram tells, less the field that there is: small numbers, for which float32 does.
+            # The fit to what the histogram tells, less the field that there is: small numbers, for which float32 does,
+            # but not in solving for coefficients that are hardly determined.
             slope = projected(pull(field).mul_(self.share), b) + penalty * theta
-            step = (inverse @ slope.float()).double()
+            step = inverse @ slope
             theta = theta - STRIDE * step
             variance = step @ (slope - penalty * step) - (matrix[0] @ step).square()
             if STRIDE**2 * float(variance) < TOLERANCE**2:

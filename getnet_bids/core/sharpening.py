@@ -10,7 +10,7 @@ from torch import Tensor
 BIN = 0.01
 """Width of the histogram's bins (log)."""
 FINE = 8
-"""Values are told apart to this part of a bin, and count in shares for the two bins that they lie between."""
+"""A bin is counted in so many parts, since adding to one number again and again takes longer."""
 WIENER = 0.01
 """Noise term of the deconvolution."""
 EMPTY = 1e-9
@@ -45,7 +45,7 @@ class Sharpening:
         bins = torch.arange(self.padded, dtype=torch.float64, device=device)
         self.bins = torch.where(bins < (self.count + self.padded) / 2, bins, bins - self.padded) * BIN + low
         self.moments = torch.stack([torch.ones_like(self.bins), self.bins])
-        share = (torch.arange(FINE, dtype=torch.float64, device=device) + 0.5) / FINE
+        share = torch.arange(FINE, dtype=torch.float64, device=device) / FINE
         self.share, self.shares = share.float(), torch.stack([share, 1 - share], 1)
         self.table = torch.zeros(self.count + 1, FINE, device=device)
         self.histogram = torch.zeros(self.padded, dtype=torch.float64, device=device)
@@ -66,16 +66,22 @@ class Sharpening:
         -------
         Tensor, of the same shape, float32
         """
-        place = places.clamp_(FINE, FINE * self.count - 1).int().flatten()
-        counts = torch.bincount(place, weight.flatten(), self.table.numel()).double()
-        above, below = (counts.view(-1, FINE) @ self.shares).unbind(1)
+        # Shared out between the parts on either side, and interpolated between them: without any step.
+        places = places.view(-1).clamp_(FINE, FINE * self.count - 1.01)
+        left = places.int()
+        right = places.sub_(left)
+        on_right = weight.view(-1) * right
+        counts = torch.bincount(left, weight.view(-1) - on_right, self.table.numel())
+        counts[1:] += torch.bincount(left, on_right, self.table.numel())[:-1]
+        above, below = (counts.double().view(-1, FINE) @ self.shares).unbind(1)
         torch.add(above[:-1], below[1:], out=self.histogram[: self.count])
         sharp = self.blurred(self.histogram, self.deblur).clamp_min_(0)
         mass, moment = self.blurred(sharp * self.moments, self.blur)
         change = torch.where(mass > EMPTY * mass.amax(), moment / mass.clamp_min(1e-30) - self.bins, 0.0)
         change = change[: self.count, None].float()
         torch.lerp(change[:-1], change[1:], self.share, out=self.table[1 : self.count])
-        return torch.index_select(self.table.view(-1), 0, place, out=places.view(-1)).view(places.shape)
+        table = self.table.view(-1)
+        return torch.lerp(table.index_select(0, left), table[1:].index_select(0, left), right).view(weight.shape)
 
     def blurred(self, histogram: Tensor, response: Tensor) -> Tensor:
         """Multiply a histogram's spectrum by a response; shape (..., padded)."""
