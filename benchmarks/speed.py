@@ -128,7 +128,7 @@ class Bench:
 
 def files(bench: Bench, table: Table) -> None:
     """Measure the App's steady state, rivals that read and write the same files, and bare reading and writing."""
-    few, many = (2, 6) if bench.quick else (3, 13)
+    few, many = (2, 6) if bench.quick else (3, 33)
     bench.app(HEAD, few)  # so that all files are in the system's cache, for all alike
     first, *_ = bench.app(HEAD, few)
     last, peak, out = bench.app(HEAD, many)
