@@ -69,11 +69,12 @@ class Sharpening:
         # Shared out between the parts on either side, and interpolated between them: without any step.
         places = places.view(-1).clamp_(FINE, FINE * self.count - 1.01)
         left = places.int()
-        right = places.sub_(left)
-        on_right = weight.view(-1) * right
-        counts = torch.bincount(left, weight.view(-1) - on_right, self.table.numel())
-        counts[1:] += torch.bincount(left, on_right, self.table.numel())[:-1]
-        above, below = (counts.double().view(-1, FINE) @ self.shares).unbind(1)
+        right = places.frac_()
+        counts = torch.bincount(left, weight.view(-1), self.table.numel()).double()
+        on_right = torch.bincount(left, weight.view(-1) * right, self.table.numel()).double()
+        counts -= on_right
+        counts[1:] += on_right[:-1]
+        above, below = (counts.view(-1, FINE) @ self.shares).unbind(1)
         torch.add(above[:-1], below[1:], out=self.histogram[: self.count])
         sharp = self.blurred(self.histogram, self.deblur).clamp_min_(0)
         mass, moment = self.blurred(sharp * self.moments, self.blur)
