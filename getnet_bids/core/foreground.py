@@ -95,15 +95,10 @@ def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
     """
     if size >= values.shape[axis]:
         return values.mean(axis, keepdim=True)
-    index = [slice(None)] * values.ndim
-    total = torch.zeros(0)
-    for start in range(size):
-        index[axis] = slice(start, None, size)
-        part = values[tuple(index)]
-        if start == 0:
-            total = part.clone()
-        else:
-            total.narrow(axis, 0, part.shape[axis]).add_(part)
+    parts = [values.movedim(axis, 0)[start::size].movedim(0, axis) for start in range(size)]
+    total = parts[0].clone()
+    for part in parts[1:]:
+        total.narrow(axis, 0, part.shape[axis]).add_(part)
     whole, rest = divmod(values.shape[axis], size)
     total.narrow(axis, 0, whole).div_(size)
     if rest:
