@@ -100,16 +100,16 @@ def project(values: Tensor, b: list[Tensor]) -> Tensor:
 
     Parameters
     ----------
-    values : Tensor, shape (X, Y, Z), float64
+    values : Tensor, shape (X, Y, Z)
     b : list of three Tensors, shapes (X, I), (Y, J), (Z, K)
+        Of the type of the values.
 
     Returns
     -------
     Tensor, shape (I J K,)
     """
-    out = torch.einsum("xyz,zk->xyk", values, b[2])
-    out = torch.einsum("xyk,yj->xjk", out, b[1])
-    return torch.einsum("xjk,xi->ijk", out, b[0]).flatten()
+    lines = (b[0].T @ values.flatten(1)).unflatten(1, values.shape[1:])
+    return ((b[1].T @ lines) @ b[2]).flatten()
 
 
 def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[Tensor], stiffness: float) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .device import torch_threads
-from .fusion import Basis, normal_matrix
+from .fusion import Basis, normal_matrix, project
 from .geometry import Box
 from .points import Points
 from .sharpening import BIN, FINE, Sharpening
@@ -155,12 +155,12 @@ class Seen:
         def pull(field: Tensor) -> Tensor:
             return sharpening(torch.sub(places, field, alpha=FINE / BIN), self.share)
 
-        theta = inverse @ projected(self.share * (field - pull(field)), b).double()
+        theta = inverse @ project(self.share * (field - pull(field)), b).double()
         for _ in range(1, ITERATIONS):
             field = evaluated(theta.view(basis.count).float(), b)
             # The fit to what the histogram tells, less the field that there is: small numbers, for which float32 does,
             # but not in solving for coefficients that are hardly determined.
-            slope = projected(pull(field).mul_(self.share), b) + penalty * theta
+            slope = project(pull(field).mul_(self.share), b) + penalty * theta
             step = inverse @ slope
             theta = theta - STRIDE * step
             variance = step @ (slope - penalty * step) - (matrix[0] @ step).square()
@@ -173,9 +173,3 @@ def evaluated(theta: Tensor, b: list[Tensor]) -> Tensor:
     """Sum B theta; (A, B, C) coefficients to a grid (I, J, K)."""
     lines = b[1] @ (theta @ b[2].T)
     return (b[0] @ lines.flatten(1)).unflatten(1, lines.shape[1:])
-
-
-def projected(values: Tensor, b: list[Tensor]) -> Tensor:
-    """Sum B' values; a grid (I, J, K) to A B C coefficients."""
-    lines = (b[0].T @ values.flatten(1)).unflatten(1, values.shape[1:])
-    return ((b[1].T @ lines) @ b[2]).flatten()
