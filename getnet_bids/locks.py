@@ -24,6 +24,8 @@ PART, LOCK = ".part", ".lock"
 OLD = 86_400
 """Seconds after which a part is left over for certain."""
 TRIES = 100
+OURS = re.compile(rf"{re.escape(HIDDEN)}(?:[0-9a-zA-Z-]*-[0-9a-f]{{16}}{re.escape(PART)}|.+{re.escape(LOCK)})")
+"""Names that a sweep may remove; a lock is empty, too."""
 
 
 def part_of(path: Path) -> Path:
@@ -99,7 +101,14 @@ def locked(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)
+            remove_lock(lock)
+
+
+def remove_lock(lock: Path) -> None:
+    """Remove a lock, which is empty; a file of that name with content is somebody's."""
+    with contextlib.suppress(FileNotFoundError):
+        if not lock.stat().st_size:
+            lock.unlink()
 
 
 def sweep(root: Path) -> int:
@@ -121,7 +130,7 @@ def sweep(root: Path) -> int:
         remove_abandoned(Path(folder, name))
         for folder, _, names in os.walk(root)
         for name in names
-        if name.startswith(HIDDEN) and name.endswith((PART, LOCK))
+        if OURS.fullmatch(name)
     )
 
 
@@ -130,6 +139,8 @@ def remove_abandoned(path: Path) -> bool:
     with contextlib.suppress(OSError), open(path, "r+b") as file:
         ours = take(file, wait=False)
         old = time.time() - os.fstat(file.fileno()).st_mtime > OLD
+        if path.name.endswith(LOCK) and os.fstat(file.fileno()).st_size:
+            return False
         elsewhere = path.name.endswith(PART) and not path.name.startswith(f"{HIDDEN}{host()}-")
         if old if ours is None or (ours and elsewhere) else ours:
             path.unlink()

@@ -24,7 +24,7 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.cli.app import main as app
-from getnet_bids.cli.demo import demo_parser
+from getnet_bids.cli.demo import MARK, demo_parser
 from getnet_bids.cli.parser import app_parser, image_parser
 from getnet_bids.core import correction
 from getnet_bids.core.correction import Options, correct_volume
@@ -202,11 +202,20 @@ def test_examples_on_pages_run(page, tmp_path, head, monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Run the demo; gives its folder and what it printed."""
+    """Run the demo in the folder of an earlier one; gives its folder and what it printed."""
     folder = tmp_path_factory.mktemp("demo")
+    for name in (MARK, "thesis.txt", "bids/sub-coil/anat/notes.txt", "derivatives/notes.txt"):
+        (folder / "demo-output" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "demo-output" / name).write_text("a user's")
     command = [sys.executable, "-m", "getnet_bids.cli.demo"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return folder, done.stdout
+
+
+def test_the_demo_leaves_files_that_are_not_its_own(demo):
+    folder, _ = demo
+    for name in ("thesis.txt", "bids/sub-coil/anat/notes.txt", "derivatives/notes.txt"):
+        assert (folder / "demo-output" / name).read_text() == "a user's"
 
 
 def near(one: str, other: str) -> bool:

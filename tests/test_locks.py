@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from getnet_bids.files import atomic
-from getnet_bids.locks import HIDDEN, LOCK, host, locked, open_held, part_of, remove_abandoned, sweep
+from getnet_bids.locks import HIDDEN, LOCK, locked, open_held, part_of, remove_abandoned, sweep
 
 HOLD = """
 import sys, time
@@ -57,10 +58,10 @@ def test_a_part_of_another_machine_goes_after_a_day(tmp_path, age, removed):
 
 def test_a_sweep_takes_nothing_else(tmp_path):
     (tmp_path / "sub-01" / "anat").mkdir(parents=True)
-    others = [".getnet-notes.txt", "a.part", ".hidden.part", "sub-01/anat/sub-01_T1w.json"]
+    others = [".getnet-notes.txt", ".getnet-notes.part", ".getnet-thesis.lock", "a.part", "sub-01/anat/sub-01_T1w.json"]
     for name in others:
-        (tmp_path / name).touch()
-    left = tmp_path / "sub-01" / "anat" / f"{HIDDEN}{host()}-00{'.part'}"
+        (tmp_path / name).write_text("a user's")
+    left = tmp_path / "sub-01" / "anat" / part_of(Path("a")).name
     left.touch()
     assert sweep(tmp_path) == 1
     assert not left.exists()
@@ -83,6 +84,14 @@ def test_a_sweep_while_files_are_written_harms_none(tmp_path):
     stop.set()
     sweeper.join()
     assert all((tmp_path / f"{i}.txt").read_bytes() == b"whole" for i in done)
+
+
+def test_a_file_with_the_name_of_a_lock_keeps_its_content(tmp_path):
+    path = tmp_path / f"{HIDDEN}image.nii.gz{LOCK}"
+    path.write_text("a user's")
+    with locked(tmp_path / "image.nii.gz"):
+        pass
+    assert path.read_text() == "a user's"
 
 
 def test_a_lock_lets_one_in_at_a_time(tmp_path):

@@ -27,6 +27,7 @@ from .decode import UNREADABLE, decode
 from .photographs import ROW, Photographs
 from .sources import Item, MedicalImageError, find
 
+FILES = ("pixels.bin", "index.npy", "cache.json")
 READ = 1 << 26
 """Pixels are checked in pieces of so many bytes."""
 
@@ -61,10 +62,18 @@ def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int
         try:
             return open_cache(cache)
         except ValueError as error:
+            remove(cache)
             tqdm.write(f"{error}: making it again", file=sys.stderr)
-            shutil.rmtree(cache)
     build_cache(items, cache, [str(s) for s in sources])
     return open_cache(cache, check=False)
+
+
+def remove(cache: Path) -> None:
+    """Remove a damaged cache; raises ValueError, and removes nothing, if there is anything else in its folder."""
+    others = sorted(path.name for path in cache.iterdir() if path.name not in FILES) if cache.is_dir() else [cache.name]
+    if others:
+        raise ValueError(f"{cache}: not a cache of photographs, it holds {others[0]}; name another --cache")
+    shutil.rmtree(cache)
 
 
 def open_cache(cache: Path, check: bool = True) -> Photographs:

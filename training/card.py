@@ -17,6 +17,7 @@ MEANING = {
     "leak": "slope of that claim on the picture's own brightness: 0 is right, a low-pass filter has about 1",
 }
 
+HEADING = "# Model card: "
 TEMPLATE = """# Model card: {name}
 
 GetNet (Simko et al., "A Generalized Network for MRI Intensity Normalization", MIDL 2019): a slice of 256x256 pixels

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, save_weights
 
 from . import checkpoint, record
-from .card import model_card
+from .card import HEADING, model_card
 from .recipe import recipe_of
 
 
@@ -35,6 +35,7 @@ def export(run: Path, out: Path | None = None, terms: str = "") -> tuple[Path, P
     """
     out = out or run / "getnet.safetensors"
     card = out.with_suffix(".md")
+    check_replaced(out, card)
     state = checkpoint.read(run)
     if state is None:
         raise ValueError(f"{run}: no {checkpoint.NAME} in it: not a run, or one that was stopped before it saved")
@@ -50,3 +51,16 @@ def export(run: Path, out: Path | None = None, terms: str = "") -> tuple[Path, P
     parameters = sum(p.numel() for p in network.parameters())
     record.write(card, model_card(recipe, standing, record.read(run), terms, out, parameters))
     return out, card
+
+
+def check_replaced(out: Path, card: Path) -> None:
+    """Raise ValueError if weights and card would replace files that are something else."""
+    if out == card:
+        raise ValueError(f"{out}: a name of weights ends in .safetensors")
+    if out.exists():
+        try:
+            load_weights(out)
+        except ValueError:
+            raise ValueError(f"{out}: is there and holds no weights of GetNet; give another --out") from None
+    if card.exists() and not card.read_bytes().startswith(HEADING.encode()):
+        raise ValueError(f"{card}: is there and is no model card, which would replace it; give another --out")

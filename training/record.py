@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .hardware import versions
-from .recipe import Recipe, to_toml
+from .recipe import Recipe, load_recipe, to_toml
 
 NAME = "run.json"
 RECIPE = "recipe.toml"
+FIGURES = "figures.csv"
 
 
 def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: int) -> None:
@@ -29,18 +31,45 @@ def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: 
         The devices in words.
     step : int
         Where the session begins.
+
+    Raises
+    ------
+    ValueError
+        The folder is not of a run, and holds files that would be replaced.
     """
-    write(run / RECIPE, to_toml(recipe))
+    if not is_recipe(run / RECIPE, recipe):
+        check_folder(run)
+        write(run / RECIPE, to_toml(recipe))
+    else:
+        check_folder(run, (FIGURES, NAME))
     started = datetime.now(UTC).isoformat(timespec="seconds")
     session = {"started": started, "from_step": step, "hardware": hardware, "versions": versions()}
     facts = {"data": data, "sessions": [*read(run).get("sessions", []), session]}
     write(run / NAME, json.dumps(facts, indent=2) + "\n")
 
 
+def is_recipe(path: Path, recipe: Recipe) -> bool:
+    """Tell whether a file holds a recipe, which then stays as it is: somebody may have written it by hand."""
+    try:
+        return path.exists() and load_recipe(path) == recipe
+    except ValueError:
+        return False
+
+
+def check_folder(run: Path, names: Iterable[str] = (RECIPE, FIGURES, NAME)) -> None:
+    """Raise ValueError if a folder holds files of some names and is no run's."""
+    there = [name for name in names if (run / name).exists()]
+    if there and "sessions" not in read(run):
+        raise ValueError(f"{run}: is no run, and its {there[0]} would be replaced; give another --run")
+
+
 def read(run: Path) -> dict[str, Any]:
-    """Give a run's record; empty if it has none."""
-    path = run / NAME
-    return json.loads(path.read_text()) if path.exists() else {}
+    """Read a run's record; empty if it has none, or the file is something else."""
+    try:
+        content = json.loads((run / NAME).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def write(path: Path, text: str) -> None:

@@ -213,8 +213,8 @@ def state(path: Path) -> list[int]:
     return [now.st_size, now.st_mtime_ns // 1000]
 
 
-def files_before(comparison: Comparison) -> set[str]:
-    """List the files that a former comparison of the image left, as N4's sidecar names them.
+def files_before(comparison: Comparison) -> dict[str, int]:
+    """List the files that an earlier comparison of the image left, as N4's sidecar names them.
 
     Parameters
     ----------
@@ -222,14 +222,15 @@ def files_before(comparison: Comparison) -> set[str]:
 
     Returns
     -------
-    set of str
-        Paths from the dataset's root, of this subject alone: a sidecar may say anything, and these will be removed.
+    dict of int
+        Bytes by path from the dataset's root, of this subject alone and with the names of results: a sidecar may say
+        anything, and these will be removed.
     """
     made = read_object(sidecar(comparison.n4.corrected)).get(KEY)
     files = made.get(FILES) if isinstance(made, dict) else None
     subject = f"sub-{re.escape(comparison.source.name.entities['sub'])}"
-    ours = re.compile(f"{subject}/(?:[0-9a-zA-Z+-]+/)*{subject}_[0-9a-zA-Z+_.-]+")
-    return {path for path in files if ours.fullmatch(path)} if isinstance(files, dict) else set()
+    ours = re.compile(f"{subject}/(?:[0-9a-zA-Z+-]+/)*{subject}_[0-9a-zA-Z+_-]*(?:desc-|label-|dseg)[0-9a-zA-Z+_.-]+")
+    return {path: size for path, size in files.items() if ours.fullmatch(path)} if isinstance(files, dict) else {}
 
 
 def is_compared(comparison: Comparison, recipe: Recipe) -> bool:

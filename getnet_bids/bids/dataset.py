@@ -10,12 +10,15 @@ from getnet_bids import __version__
 from getnet_bids.files import write_text
 from getnet_bids.locks import locked
 
+from .discovery import entries
 from .metadata import read_object
 from .sidecars import write_json
 from .texts import ABOUT_DESCRIPTIONS, CITATION, DESCRIPTIONS, IGNORED, README
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION = "dataset_description.json"
+REPORTS = ("desc-inu_metrics.tsv", "desc-inu_metrics.json", "group_metrics.html")
+"""Files that the group level writes at the top of a derivative dataset."""
 
 
 def check_input(root: Path) -> str | None:
@@ -46,8 +49,15 @@ def check_output(raw: Path, out: Path) -> str | None:
     target = out.resolve()
     if target == inside or (target.is_relative_to(inside) and target.parent != allowed):
         return f"{out} is inside the input; choose a folder outside, or {raw / 'derivatives' / '<name>'}"
-    # In this order: another task may write it between the two.
-    if (target / DESCRIPTION).exists() and not is_ours(read_object(target / DESCRIPTION).get("GeneratedBy")):
+    # In this order: another task may write the description between two of these, and it does so before any result.
+    filled = next((entry for entry in entries(target) if entry.startswith("sub-") or entry in REPORTS), None)
+    if not (target / DESCRIPTION).exists():
+        if filled:
+            return (
+                f"{out} holds {filled} and no {DESCRIPTION} of getnet_bids, so that files of yours might be replaced; "
+                "choose another folder"
+            )
+    elif not is_ours(read_object(target / DESCRIPTION).get("GeneratedBy")):
         return f"{out} holds another dataset; choose a folder that is empty or was written by getnet_bids"
     return None
 

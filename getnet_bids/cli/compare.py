@@ -19,7 +19,7 @@ from getnet_bids.bids.discovery import not_fetched
 from getnet_bids.bids.provenance import is_done
 from getnet_bids.bids.query import derivative_roots, find_derivatives
 from getnet_bids.bids.status import reason_of
-from getnet_bids.locks import HIDDEN, LOCK, take
+from getnet_bids.locks import HIDDEN, LOCK, remove_lock, take
 
 from . import exits
 
@@ -45,6 +45,8 @@ LOCAL = ("MultiProc", "LegacyMultiProc", "Linear")
 ROOT = "getnet_bids_" + re.sub(r"\W", "_", __version__)
 """Folder of the intermediate files: those of another version are not gone on from."""
 GRAPH = "comparison.dot"
+MARK = ".getnet-work"
+"""File that tells an image's folder of intermediate files from a folder of the user's."""
 
 
 def name_comparison(source: Source, args: Namespace) -> Comparison:
@@ -203,8 +205,10 @@ def run_some(
             if not take_folder(work / ROOT / name, held):
                 watch.failed(job.source, 0.0, f"another run is at work on it in {work}; name another --work-dir")
                 continue
-            if args.force:
-                shutil.rmtree(work / ROOT / name, ignore_errors=True)
+            if not mark_folder(work / ROOT / name, args.force):
+                reason = f"{work / ROOT / name} was not made by getnet_bids; name another --work-dir"
+                watch.failed(job.source, 0.0, reason)
+                continue
             workflow.add_nodes([image_workflow(name, job, args)])
             by_name[name] = job
         if not by_name:
@@ -225,7 +229,18 @@ def take_folder(folder: Path, held: ExitStack) -> bool:
     file = held.enter_context(open(lock, "ab"))  # noqa: SIM115
     if take(file, wait=False) is False:
         return False
-    held.callback(lock.unlink, missing_ok=True)
+    held.callback(remove_lock, lock)
+    return True
+
+
+def mark_folder(folder: Path, anew: bool) -> bool:
+    """Make an image's folder of intermediate files, empty if asked; false if it holds files but not our mark."""
+    if folder.exists() and not (folder / MARK).is_file() and any(folder.iterdir()):
+        return False
+    if anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
     return True
 
 

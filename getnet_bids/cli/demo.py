@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIELDS = {"sub-smooth": "a random field", "sub-coil": "receive loops"}
+MARK = ".getnet-demo"
+"""File that tells a folder made by this command from one of the user's."""
 
 
 def brain() -> tuple[nib.Nifti1Image, dict[str, NDArray[np.bool_]]]:
@@ -48,14 +49,14 @@ def known_gain(subject: str, shape: tuple[int, ...], where: NDArray[np.bool_]) -
 
 
 def make_dataset(bids: Path) -> dict[str, NDArray[np.bool_]]:
-    """Write the dataset; gives the tissues."""
+    """Write the dataset and return the tissues; files that have other names than the demo's are left alone."""
     import nibabel as nib
     import numpy as np
 
     template, tissues = brain()
     original = template.get_fdata(dtype=np.float32)
     rng = np.random.default_rng(2019)
-    bids.mkdir(parents=True)
+    bids.mkdir(exist_ok=True)
     about = {"Name": "MNI152 brain with known gain fields", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     (bids / "dataset_description.json").write_text(json.dumps(about, indent=2))
     (bids / "README.md").write_text("nilearn's MNI152 T1w brain, shaded by known gain fields, with 2 % Rician noise.\n")
@@ -65,7 +66,7 @@ def make_dataset(bids: Path) -> dict[str, NDArray[np.bool_]]:
         noise = rng.normal(size=(2, *original.shape))
         noisy = np.hypot(shaded + sigma * noise[0], sigma * noise[1]).astype(np.float32)
         folder = bids / subject / "anat"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(noisy, template.affine), folder / f"{subject}_T1w.nii.gz")
         (folder / f"{subject}_T1w.json").write_text(json.dumps({"SkullStripped": True}))
     return tissues
@@ -78,7 +79,9 @@ def demo_parser() -> argparse.ArgumentParser:
         description="Make a small BIDS dataset with a known gain field, correct it, and tell how much nearer it came "
         "to the truth.",
     )
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("demo-output"), help="made anew (%(default)s)")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("demo-output"), help="new, or of an earlier demo (%(default)s)"
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
@@ -88,9 +91,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = demo_parser()
     folder = parser.parse_args(argv).folder
     bids, out = folder / "bids", folder / "derivatives"
-    if folder.exists() and any(folder.iterdir()) and not bids.is_dir():
-        parser.error(f"{folder} is there and is not a former demo: name another folder")
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists() and not (folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))):
+        parser.error(f"{folder} was not made by getnet-demo, and nothing in it is touched; name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text("Made by getnet-demo, which may write its files here again.\n")
 
     import nibabel as nib
     import numpy as np
@@ -99,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
 
     print(f"A BIDS dataset from nilearn's MNI152 brain, with known gain fields: {bids}")
     tissues = make_dataset(bids)
-    command = [sys.executable, "-m", "getnet_bids.cli.app", str(bids), str(out), "participant"]
+    command = [sys.executable, "-m", "getnet_bids.cli.app", str(bids), str(out), "participant", "--force"]
     print(f"$ getnet-bids {bids} {out} participant", flush=True)
     code = subprocess.run(command, check=False).returncode
     if code:

@@ -92,7 +92,7 @@ def check_paths(args: Namespace) -> None:
             raise exits.CommandError(exits.CANNOT_CREATE, f"{path.parent}: no such folder; make it first")
         if path.is_dir():
             raise exits.CommandError(exits.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
-    inputs = [path for path in (args.image, args.mask) if path is not None]
+    inputs = [path for path in (args.image, args.mask, args.weights) if path is not None]
     for i, path in enumerate(outputs):
         if any(same(path, other) for other in [*inputs, *outputs[:i]]):
             raise exits.CommandError(

@@ -22,7 +22,7 @@ from getnet_bids.bids import comparison_sidecars as texts
 from getnet_bids.bids.comparison import FILES, Comparison, files_before
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import sidecar
-from getnet_bids.bids.provenance import InputFile, provenance
+from getnet_bids.bids.provenance import InputFile, provenance, size_of
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.device import resolve_device, torch_threads
@@ -107,8 +107,8 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
         for path, origin in written.items():
             place(origin, path)
         files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
-        for relative in before - files.keys():
-            discard(comparison.root / relative)
+        for relative in before.keys() - files.keys():
+            discard(comparison.root / relative, before[relative])
         texts.write_all(describe(job, made, loaded, metadata.of(job.source), files))
     return list(written)
 
@@ -229,8 +229,10 @@ def place(origin: Path, path: Path) -> None:
             file.write(block)
 
 
-def discard(path: Path) -> None:
-    """Take away a file of a former comparison, and its sidecar."""
-    path.unlink(missing_ok=True)
+def discard(path: Path, size: int) -> None:
+    """Remove a file of an earlier comparison, and its sidecar, unless it was edited or replaced since."""
+    if size_of(path) != size:
+        return
+    path.unlink()
     if path.name.endswith(".nii.gz"):
         sidecar(path).unlink(missing_ok=True)

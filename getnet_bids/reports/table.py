@@ -11,11 +11,12 @@ from .records import Record, read_table
 
 FOREGROUND = ENTIRE[1]
 SAMPLED = "Over the foreground: every voxel, or every second, third ... along each axis of a large image."
+# None is named like an entity of BIDS: PyBIDS takes a described column for metadata, and refuses two values of one key.
 COLUMNS: dict[str, dict[str, Any]] = {
     "participant_id": {"Description": "The subject."},
     "session_id": {"Description": "The session; n/a if the image is in none."},
     "source": {"Description": "The image, as its path in the raw dataset."},
-    "suffix": {"Description": "The image's suffix, which tells its contrast."},
+    "contrast": {"Description": "The image's suffix, which tells its contrast, such as T1w."},
     "method": {"Description": "What the image was corrected by; 'input' is the image before."},
     "tissue": {
         "Description": "Where it was measured: 'foreground' is what has signal; of compared images also tissues "
@@ -97,7 +98,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
         "participant_id": f"sub-{record.name.entities['sub']}",
         "session_id": f"ses-{record.session}" if record.session else "n/a",
         "source": record.source,
-        "suffix": record.name.suffix,
+        "contrast": record.name.suffix,
     }
     volume = {"foreground_volume": text(measures.get("ForegroundVolume"))}
     own = {

@@ -1,0 +1,111 @@
+"""A file of the user's that lies in the way stays, and what would replace it is refused with one line."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from getnet_bids.bids.comparison import FILES, Comparison, files_before
+from getnet_bids.bids.discovery import find_images
+from getnet_bids.bids.outputs import sidecar
+from getnet_bids.cli import app, demo, one
+from getnet_bids.cli.compare import mark_folder, take_folder
+from getnet_bids.cli.sink import discard
+
+ONE = "sub-01/anat/sub-01_T1w.nii.gz"
+TEXT = "a user's"
+
+
+def put(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(TEXT)
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["bids/sub-01/anat/sub-01_T1w.nii.gz", "thesis.txt", "derivatives/notes.txt"])
+def test_the_demo_refuses_a_folder_that_it_did_not_make(tmp_path, capsys, name):
+    put(tmp_path / "proj" / name)
+    put(tmp_path / "proj" / "bids" / "notes.txt")
+    before = content(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        demo.main([str(tmp_path / "proj")])
+    assert end.value.code == 2
+    assert "was not made by getnet-demo" in capsys.readouterr().err.splitlines()[-1]
+    assert content(tmp_path) == before
+
+
+def test_the_demo_refuses_a_file(tmp_path):
+    file = put(tmp_path / "proj")
+    with pytest.raises(SystemExit):
+        demo.main([str(file)])
+    assert file.read_text() == TEXT
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sub-01/anat/sub-01_desc-preproc_T1w.nii.gz", "sub-01.html", "desc-inu_metrics.tsv", "group_metrics.html"],
+)
+def test_results_of_others_are_not_written_into(make_dataset, tmp_path, capsys, name):
+    raw, out = make_dataset(ONE), tmp_path / "out"
+    file = put(out / name)
+    for options in (["participant"], ["participant", "--force"], ["participant", "--reports-only"], ["group"]):
+        assert app.main([str(raw), str(out), *options]) == 73
+        assert capsys.readouterr().err.count("\n") == 1
+    assert content(out) == {name: TEXT.encode()}
+    assert file.read_text() == TEXT
+
+
+def test_notes_at_the_top_of_an_output_stay(make_dataset, tmp_path):
+    raw, out = make_dataset(ONE), tmp_path / "out"
+    files = [put(out / name) for name in ("README.md", ".bidsignore", "thesis.txt", "code/run.sh", ".getnet-mine.lock")]
+    for options in (["participant"], ["participant", "--force"], ["group"]):
+        assert app.main([str(raw), str(out), *options]) == 0
+    assert [file.read_text() for file in files] == [TEXT] * len(files)
+
+
+def test_a_folder_in_the_work_folder_is_not_emptied(tmp_path):
+    folder = tmp_path / "getnet_bids_1" / "sub-01_T1w"
+    file = put(folder / "notes.txt")
+    for anew in (False, True):
+        assert not mark_folder(folder, anew)
+    assert file.read_text() == TEXT
+    ours = tmp_path / "getnet_bids_1" / "sub-02_T1w"
+    with ExitStack() as held:
+        assert take_folder(ours, held)
+        assert mark_folder(ours, anew=False)
+    (ours / "node").mkdir()
+    assert mark_folder(ours, anew=False)
+    assert (ours / "node").exists()
+    assert mark_folder(ours, anew=True)
+    assert not (ours / "node").exists()
+
+
+def test_a_result_that_was_edited_is_not_discarded(make_dataset, tmp_path):
+    comparison = Comparison.of(find_images(make_dataset(ONE)).sources[0], tmp_path / "out")
+    comparison.folder.mkdir(parents=True)
+    comparison.mask.write_text("made")
+    notes = put(comparison.folder / "sub-01_notes.txt")
+    listed = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in (comparison.mask, notes)}
+    sidecar(comparison.n4.corrected).write_text(json.dumps({"GetNet": {FILES: listed}}))
+    before = files_before(comparison)
+    assert list(before) == ["sub-01/anat/sub-01_desc-brain_mask.nii.gz"]
+    comparison.mask.write_text("edited by hand")
+    discard(comparison.mask, *before.values())
+    assert comparison.mask.read_text() == "edited by hand"
+    comparison.mask.write_text("made")
+    discard(comparison.mask, *before.values())
+    assert not comparison.mask.exists()
+
+
+def test_getnet_does_not_write_over_its_weights(make_dataset, tmp_path, capsys):
+    image = make_dataset(ONE) / ONE
+    weights = put(tmp_path / "weights.nii.gz")
+    assert one.main([str(image), str(weights), "--weights", str(weights)]) == 64
+    assert weights.read_text() == TEXT

@@ -1,0 +1,66 @@
+"""A run, a cache and an export leave files alone that are not their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from getnet_bids.training import record
+from getnet_bids.training.cache import photographs
+from getnet_bids.training.export import check_replaced
+from getnet_bids.training.recipe import Recipe, load_recipe, to_toml
+from getnet_bids.weights import default_weights
+
+from .conftest import jpeg, scene
+
+TEXT = "a user's"
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "run.json", "figures.csv"])
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(TEXT)
+    with pytest.raises(ValueError, match=rf"its {name} would be replaced; give another --run"):
+        record.begin(tmp_path, Recipe(), {}, "cpu", 0)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == TEXT
+
+
+def test_a_recipe_written_by_hand_stays_as_it_is(tmp_path: Path) -> None:
+    text = "# mine\n" + to_toml(load_recipe("simko2019"))
+    (tmp_path / "recipe.toml").write_text(text)
+    for step in (0, 7):
+        record.begin(tmp_path, load_recipe(tmp_path / "recipe.toml"), {}, "cpu", step)
+    assert (tmp_path / "recipe.toml").read_text() == text
+    assert len(record.read(tmp_path)["sessions"]) == 2
+
+
+def test_a_damaged_cache_is_not_removed_with_other_files_in_it(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "0.jpg").write_bytes(jpeg(scene(0)))
+    photographs([tmp_path / "data"], tmp_path / "caches")
+    (cache,) = (tmp_path / "caches").iterdir()
+    (cache / "pixels.bin").write_bytes(b"")
+    (cache / "thesis.txt").write_text(TEXT)
+    with pytest.raises(ValueError, match=r"it holds thesis\.txt; name another --cache"):
+        photographs([tmp_path / "data"], tmp_path / "caches")
+    assert (cache / "thesis.txt").read_text() == TEXT
+    (cache / "thesis.txt").unlink()
+    assert len(photographs([tmp_path / "data"], tmp_path / "caches")) == 1
+
+
+def test_weights_and_card_replace_their_own_kind_only(tmp_path: Path) -> None:
+    out, card = tmp_path / "paper.safetensors", tmp_path / "paper.md"
+    check_replaced(out, card)
+    card.write_text(TEXT)
+    with pytest.raises(ValueError, match=r"paper\.md: is there and is no model card"):
+        check_replaced(out, card)
+    card.write_text("# Model card: GetNet\n")
+    check_replaced(out, card)
+    out.write_text(TEXT)
+    with pytest.raises(ValueError, match="holds no weights of GetNet"):
+        check_replaced(out, card)
+    out.write_bytes(default_weights().read_bytes())
+    check_replaced(out, card)
+    with pytest.raises(ValueError, match=r"ends in \.safetensors"):
+        check_replaced(card, card)
