@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz.py [--cases 100000] [--seed 0] [--failures DIR]
 
-A case is read, or refused with one line (an ImageError or a ValueError of the package). What is read is written and
+A case is read, or refused with one line (an GetNetError or a ValueError of the package). What is read is written and
 read again, and must be the same; every so many are corrected, and corrected times field must be the image. All else
 is a failure: another error, a warning, more memory or time than the limits, the end of the process. A failure is
 printed with its case, which is the same for the same seed, and its bytes are kept with --failures. The table goes to
@@ -155,8 +155,7 @@ def judge(data: bytes, network: object | None, folder: Path) -> tuple[str, str]:
     """
     from fuzz_checks import correct_and_check, read_and_check
 
-    from getnet_bids.cli.run import foreseen
-    from getnet_bids.errors import ImageError
+    from getnet_bids.errors import GetNetError
     from getnet_bids.images import hush
 
     try:
@@ -168,7 +167,7 @@ def judge(data: bytes, network: object | None, folder: Path) -> tuple[str, str]:
                 correct_and_check(image, network, folder)
     except Exception as error:
         text = str(error)
-        if (isinstance(error, ImageError) or (type(error) is ValueError and foreseen(error))) and "\n" not in text:
+        if isinstance(error, GetNetError) and "\n" not in text:
             return "refused", text
         return "failures", f"{type(error).__name__}: {text or 'no text'}"
     return ("read" if network is None else "corrected"), ""

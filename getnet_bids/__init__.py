@@ -8,8 +8,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .errors import GetNetError, errors_about
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from .core.correction import Options
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Correction", "Options", "correct"]
+__all__ = ["Correction", "GetNetError", "Options", "correct"]
 
 # Or each nipype interface that is made would ask a server for nipype's newest version.
 os.environ.setdefault("NO_ET", "1")
@@ -74,8 +77,8 @@ def correct(
 
     Raises
     ------
-    ValueError
-        An image, mask, weights or device that cannot be used; the message says why. `images.ImageError` for files.
+    GetNetError
+        An image, mask, weights or device that cannot be used; the message says why.
     OSError
         A file that is not there or cannot be read.
     """
@@ -91,13 +94,10 @@ def correct(
     elif mask is not None:
         inside = masks.mask_for(source, mask)
     voxels = images.magnitudes(source, name)
-    volume = correct_volume(
-        voxels.reshape(voxels.shape[:4]),
-        images.voxel_size(source, name),
-        load_network(weights, device),
-        inside,
-        options,
-    )
+    size = images.voxel_size(source, name)
+    network = load_network(weights, device)
+    with errors_about(name) if name is not None else nullcontext():
+        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, inside, options)
     return Correction(
         images.like(source, volume.corrected.reshape(source.shape)),
         images.like(source, volume.field),

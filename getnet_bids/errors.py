@@ -1,28 +1,51 @@
-"""What is said of input that cannot be used."""
+"""The error that this package raises for input that it cannot use, and the reasons of errors on one line."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-class ImageError(ValueError):
-    """An image that cannot be used.
+class GetNetError(ValueError):
+    """Input that cannot be used: an image, a mask, weights, an option.
 
     Parameters
     ----------
-    name : str
-        The file.
     reason : str
-        What is wrong with it and what to do, on one line.
+        What is wrong and what to do, on one line.
+    subject : str or path, optional
+        What it is about, mostly a file; None if whoever raises it does not know.
+
+    Examples
+    --------
+    >>> error = GetNetError("is empty; copy it again", "sub-01_T1w.nii.gz")
+    >>> str(error), error.subject
+    ('sub-01_T1w.nii.gz: is empty; copy it again', 'sub-01_T1w.nii.gz')
     """
 
-    def __init__(self, name: str | os.PathLike[str], reason: str) -> None:
-        super().__init__(f"{os.fspath(name)}: {reason}")
+    def __init__(self, reason: str, subject: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(reason, subject)  # all arguments, or it could not be pickled
         self.reason = reason
+        self.subject = None if subject is None else os.fspath(subject)
+
+    def __str__(self) -> str:
+        return self.reason if self.subject is None else f"{self.subject}: {self.reason}"
+
+
+@contextmanager
+def errors_about(subject: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the subject of a `GetNetError` that is raised in a block without one."""
+    try:
+        yield
+    except GetNetError as error:
+        if error.subject is not None:
+            raise
+        raise GetNetError(error.reason, subject) from error
 
 
 def one_line(error: BaseException) -> str:
-    r"""Give an error's text on one line.
+    r"""Return an error's text on one line.
 
     Examples
     --------
@@ -30,3 +53,17 @@ def one_line(error: BaseException) -> str:
     'first second'
     """
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def is_expected(error: BaseException) -> bool:
+    """Return whether an error's message says all, so that no traceback need be kept."""
+    return isinstance(error, GetNetError | OSError | MemoryError)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the reason for a failure on one line, without its subject."""
+    if isinstance(error, MemoryError):
+        return one_line(error) if str(error) else "out of memory; give the job more, or a smaller --batch-size"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(error.reason.split()) if isinstance(error, GetNetError) else one_line(error)

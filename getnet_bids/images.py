@@ -21,7 +21,7 @@ from nibabel.spatialimages import HeaderDataError, SpatialImage
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from .errors import ImageError, one_line
+from .errors import GetNetError, one_line
 from .files import atomic, read_bytes
 from .formats import as_format
 
@@ -65,7 +65,7 @@ def read(path: str | os.PathLike[str]) -> SpatialImage:
 
     Raises
     ------
-    ImageError
+    GetNetError
         The file is truncated or damaged, or is not an image of real numbers in two to four dimensions.
     OSError
         There is no such file, or it cannot be read.
@@ -89,13 +89,13 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
 
     Raises
     ------
-    ImageError
+    GetNetError
         As `read` does.
     """
     if not data:
-        raise ImageError(name, "the file is empty; copy or fetch it again")
+        raise GetNetError("the file is empty; copy or fetch it again", name)
     if data.startswith(b"/annex/objects/"):
-        raise ImageError(name, "not fetched; run `datalad get` on it")
+        raise GetNetError("not fetched; run `datalad get` on it", name)
     stream: BinaryIO = io.BytesIO(data)
     most = len(data)
     if data.startswith(b"\x1f\x8b"):
@@ -108,21 +108,21 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
         count = math.prod(int(n) for n in image.shape)  # MGH's are int32, whose product may wrap around
         end = place_of_voxels(image, name) + count * image.get_data_dtype().itemsize
         if end > most or (end > max(USUAL, USUAL_RATIO * len(data)) and not holds(stream, end)):
-            raise ImageError(name, f"truncated, or damaged: it cannot hold {image.shape} voxels; copy it again")
+            raise GetNetError(f"truncated, or damaged: it cannot hold {image.shape} voxels; copy it again", name)
         voxels = magnitudes(image, name)
         while stream.read(1 << 20):
             pass  # to the gzip trailer, whose checksum is looked at only then
-    except ImageError:
+    except GetNetError:
         raise
     except EOFError:
-        raise ImageError(name, "truncated: its gzip data end early; copy or fetch it again") from None
+        raise GetNetError("truncated: its gzip data end early; copy or fetch it again", name) from None
     except DAMAGE as error:
-        raise ImageError(name, f"damaged gzip data ({error}); copy or fetch it again") from None
+        raise GetNetError(f"damaged gzip data ({error}); copy or fetch it again", name) from None
     except OSError as error:
-        raise ImageError(name, f"truncated: {one_line(error)}; copy or fetch it again") from None
+        raise GetNetError(f"truncated: {one_line(error)}; copy or fetch it again", name) from None
     except NONSENSE as error:
         text = f"not a valid header ({type(error).__name__}: {one_line(error)}); repair or convert it"
-        raise ImageError(name, text) from None
+        raise GetNetError(text, name) from None
     return kind(voxels, image.affine, image.header)
 
 
@@ -140,7 +140,9 @@ def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
     place = int(cast(Any, image.dataobj).offset)
     least = getattr(image.header, "single_vox_offset", place)
     if place < least:
-        raise ImageError(name, f"its vox_offset is {place}, inside the header; set it to {least} or where the data are")
+        raise GetNetError(
+            f"its vox_offset is {place}, inside the header; set it to {least} or where the data are", name
+        )
     return place
 
 
@@ -161,7 +163,7 @@ def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
         return nib.Nifti2Image
     if start == b"\x00\x00\x00\x01":
         return nib.MGHImage
-    raise ImageError(name, "neither NIfTI nor MGH; convert it to NIfTI")
+    raise GetNetError("neither NIfTI nor MGH; convert it to NIfTI", name)
 
 
 def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:
@@ -180,7 +182,7 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
 
     Raises
     ------
-    ImageError
+    GetNetError
         Complex or colour data, or not two to four dimensions (further ones of size 1 do not count); an affine that is
         not finite; values that float32 cannot hold or tell apart.
     """
@@ -188,19 +190,21 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     dtype = image.get_data_dtype()
     if dtype.kind not in "biuf":
         kind = {"c": "complex", "V": "colour"}.get(dtype.kind, str(dtype))
-        raise ImageError(name, f"holds {kind} numbers; give the magnitude image")
+        raise GetNetError(f"holds {kind} numbers; give the magnitude image", name)
     shape = image.shape
     if len(shape) < 2 or any(n != 1 for n in shape[4:]) or min(shape) < 1:
-        raise ImageError(name, f"has shape {shape}; two, three or four dimensions with voxels are needed")
+        raise GetNetError(f"has shape {shape}; two, three or four dimensions with voxels are needed", name)
     if image.affine is not None and not (np.abs(image.affine) < FARTHEST).all():
-        raise ImageError(name, f"its affine holds values that are not finite, or above {FARTHEST:g}; repair the header")
+        raise GetNetError(
+            f"its affine holds values that are not finite, or above {FARTHEST:g}; repair the header", name
+        )
     proxy = image.dataobj
     if not isinstance(proxy, ArrayProxy):
         return as_float32(np.asanyarray(proxy), name)
     slope, inter = float(proxy.slope), float(proxy.inter)
     if dtype.kind in "iu" and abs(inter) > EXACT * abs(slope):
         text = f"its scl_inter, {inter:g}, leaves nothing of the values in float32; take the offset out of the header"
-        raise ImageError(name, text)
+        raise GetNetError(text, name)
     return as_float32(proxy.get_unscaled(), name, slope, inter)
 
 
@@ -214,7 +218,7 @@ def as_float32(
     if scaled or (stored.dtype.kind == "f" and stored.dtype.itemsize > values.dtype.itemsize):
         infinite = np.isinf(values)
         if infinite.any() and np.isfinite(stored[infinite]).any():
-            raise ImageError(name, "holds values above 3.4e38, which float32 cannot hold; scale it down")
+            raise GetNetError("holds values above 3.4e38, which float32 cannot hold; scale it down", name)
     return values
 
 
@@ -256,14 +260,14 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     if not (usable | alone).all():
         name = name or image.get_filename() or "image"
         text = " x ".join(f"{size:.3g}" for size in sizes)
-        raise ImageError(name, f"its voxel size, {text} mm, is not usable; repair the header")
+        raise GetNetError(f"its voxel size, {text} mm, is not usable; repair the header", name)
     if usable.any():
         sizes = np.where(usable, sizes, sizes[usable].max())
     return tuple(np.round(np.where(usable.any(), sizes, 1.0), 9).tolist())
 
 
 def hush() -> None:
-    """Keep nibabel's remarks on odd headers from the screen: an `ImageError` tells what is wrong, on one line."""
+    """Keep nibabel's remarks on odd headers from the screen: an `GetNetError` tells what is wrong, on one line."""
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="nibabel")
 
@@ -322,7 +326,7 @@ def extension(path: str | os.PathLike[str]) -> str:
     for known in EXTENSIONS:
         if os.fspath(path).endswith(known):
             return known
-    raise ValueError(f"{os.fspath(path)}: the name must end in {', '.join(EXTENSIONS)}")
+    raise GetNetError(f"the name must end in {', '.join(EXTENSIONS)}", path)
 
 
 def write(image: SpatialImage, path: str | os.PathLike[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from .errors import ImageError
+from .errors import GetNetError
 from .images import magnitudes, read
 
 MISMATCH = 0.5
@@ -35,7 +35,7 @@ def read_mask(path: str | os.PathLike[str], image: SpatialImage) -> NDArray[np.b
 
     Raises
     ------
-    ImageError
+    GetNetError
         Another grid, or nothing inside.
     """
     return mask_for(image, read(path), path)
@@ -59,19 +59,19 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
 
     Raises
     ------
-    ImageError
+    GetNetError
         Another grid, or nothing inside.
     """
     name = name or mask.get_filename() or "mask"
     shape = (*image.shape[:3], 1)[:3]
     if (*mask.shape, 1)[:3] != shape or any(n != 1 for n in mask.shape[3:]):
-        raise ImageError(name, f"has shape {mask.shape}, the image {image.shape}; resample it to the image")
+        raise GetNetError(f"has shape {mask.shape}, the image {image.shape}; resample it to the image", name)
     off = corner_distance(image.affine, mask.affine, shape)
     if not off <= MISMATCH:
-        raise ImageError(name, f"lies up to {off:.1f} voxels off the image; resample it to the image")
+        raise GetNetError(f"lies up to {off:.1f} voxels off the image; resample it to the image", name)
     inside = magnitudes(mask, name).reshape(image.shape[:3]) > 0
     if not inside.any():
-        raise ImageError(name, "is 0 everywhere; leave it out, or give the right one")
+        raise GetNetError("is 0 everywhere; leave it out, or give the right one", name)
     return inside
 
 

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError
 from getnet_bids.files import atomic
 from getnet_bids.images import decode, like, magnitudes, read, voxel_size, write
 
@@ -140,7 +140,7 @@ def damage(data: bytes, at: int) -> bytes:
 def test_a_bad_file_gives_one_clear_line(tmp_path, image, spoil, reason):
     path = tmp_path / "bad.nii.gz"
     path.write_bytes(spoil(packed(image)))
-    with pytest.raises(ImageError, match=reason) as caught:
+    with pytest.raises(GetNetError, match=reason) as caught:
         read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
@@ -163,7 +163,7 @@ def test_gzip_in_several_members_is_read(tmp_path, image):
 )
 def test_data_that_are_no_magnitudes_are_refused(tmp_path, dtype, shape, word):
     nib.Nifti1Image(np.zeros(shape, dtype), np.eye(4)).to_filename(tmp_path / "a.nii")
-    with pytest.raises(ImageError, match=word):
+    with pytest.raises(GetNetError, match=word):
         read(tmp_path / "a.nii")
 
 
@@ -189,7 +189,7 @@ def test_a_single_slice_needs_no_thickness():
     assert voxel_size(image) == (2.0, 3.0, 3.0)
     image.header["pixdim"][1] = 0
     image._affine[:, 0] = 0
-    with pytest.raises(ImageError, match="voxel size"):
+    with pytest.raises(GetNetError, match="voxel size"):
         voxel_size(image)
 
 

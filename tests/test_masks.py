@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError
 from getnet_bids.masks import read_mask
 
 
@@ -33,22 +33,22 @@ def test_a_small_mismatch_is_accepted(tmp_path, image, mm):
 def test_a_small_rotation_counts_at_the_corners(tmp_path, image):
     turn = np.eye(4)
     turn[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
-    with pytest.raises(ImageError, match="voxels off"):
+    with pytest.raises(GetNetError, match="voxels off"):
         read_mask(mask_file(tmp_path, image, turn @ image.affine), image)
 
 
 def test_another_space_is_refused(tmp_path, image):
-    with pytest.raises(ImageError, match=r"up to 0\.6 voxels off.*resample"):
+    with pytest.raises(GetNetError, match=r"up to 0\.6 voxels off.*resample"):
         read_mask(mask_file(tmp_path, image, moved(image.affine, 3.5)), image)
 
 
 def test_another_grid_is_refused(tmp_path, image):
-    with pytest.raises(ImageError, match="shape"):
+    with pytest.raises(GetNetError, match="shape"):
         read_mask(mask_file(tmp_path, image, data=np.ones((5, 5, 5), np.uint8)), image)
 
 
 def test_an_empty_mask_is_refused(tmp_path, image):
-    with pytest.raises(ImageError, match="0 everywhere"):
+    with pytest.raises(GetNetError, match="0 everywhere"):
         read_mask(mask_file(tmp_path, image, data=np.zeros(image.shape, np.uint8)), image)
 
 

@@ -3,7 +3,14 @@
 from .comparison import init_comparison_wf
 from .getnet import init_getnet_wf
 from .n4 import init_n4_wf
-from .plugin import WatchedMultiProcPlugin
+from .plugin import LinearPlugin, WatchedMultiProcPlugin
 from .tissue import init_tissue_wf
 
-__all__ = ["WatchedMultiProcPlugin", "init_comparison_wf", "init_getnet_wf", "init_n4_wf", "init_tissue_wf"]
+__all__ = [
+    "LinearPlugin",
+    "WatchedMultiProcPlugin",
+    "init_comparison_wf",
+    "init_getnet_wf",
+    "init_n4_wf",
+    "init_tissue_wf",
+]

@@ -12,13 +12,14 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from nipype import logging
-from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer
+from nipype.pipeline.plugins.base import DistributedPluginBase
+from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
 
 KILLED = (
-    "{node}: a worker process was killed while this node ran, most often because the memory was full. Run again with "
+    "a worker process was killed while this node ran, most often because the memory was full. Run again with "
     "fewer processes or more memory; nodes that are done are kept.\n"
 )
-FAILED = "{node}: could not be handed to a worker or its result back: {error!r}\n"
+FAILED = "could not be handed to a worker or its result back: {error!r}\n"
 
 
 class WatchedMultiProcPlugin(MultiProcPlugin):
@@ -48,7 +49,6 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
 
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
         super().__init__({"mp_context": "forkserver", **(plugin_args or {})})
-        self._names: dict[int, str] = {}
         self._depths: list[int] = []
         self.pool = self._workers()
 
@@ -86,13 +86,11 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
         try:
-            taskid = super()._submit_job(node, updatehash)
+            return super()._submit_job(node, updatehash)
         except BrokenProcessPool:
             self.pool.shutdown(wait=False)
             self.pool = self._workers()
-            taskid = super()._submit_job(node, updatehash)
-        self._names[taskid] = node.fullname
-        return taskid
+            return super()._submit_job(node, updatehash)
 
     def _async_callback(self, future: Future[dict[str, Any]]) -> None:
         # An exception here would be logged and lost, and the result waited for without end.
@@ -103,8 +101,36 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
         future = self._task_obj[taskid]
         if future.done() and (error := future.exception()) is not None:
             text = KILLED if isinstance(error, BrokenProcessPool) else FAILED
-            return {"result": None, "traceback": [text.format(node=self._names[taskid], error=error)], "taskid": taskid}
+            return {"result": None, "traceback": [text.format(error=error)], "taskid": taskid}
         return super()._get_result(taskid)
+
+
+class LinearPlugin(DistributedPluginBase):
+    """Run nodes one after another in this process, and report failures as nipype's distributed plugins do.
+
+    Parameters
+    ----------
+    plugin_args : dict, optional
+        As for nipype's own ``Linear``.
+    """
+
+    def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
+        super().__init__({"max_jobs": 1, **(plugin_args or {})})
+        self._done: dict[int, dict[str, Any]] = {}
+        self._count = 0
+
+    def _submit_job(self, node: Any, updatehash: bool = False) -> int:
+        folder = os.getcwd()
+        self._count += 1
+        self._done[self._count] = run_node(node, updatehash, self._count)
+        os.chdir(folder)
+        return self._count
+
+    def _get_result(self, taskid: int) -> dict[str, Any]:
+        return self._done[taskid]
+
+    def _clear_task(self, taskid: int) -> None:
+        del self._done[taskid]
 
 
 def begin_worker(folder: str, level: int) -> None:

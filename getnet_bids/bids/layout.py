@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from getnet_bids.errors import GetNetError
+
 from .discovery import IMAGES
 from .names import ON_REQUEST, WEIGHTED
 
@@ -43,9 +45,9 @@ def read_queries(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON: {error}") from None
+        raise GetNetError(f"not JSON: {error}", path) from None
     if not isinstance(content, dict) or not all(isinstance(query, dict) for query in content.values()):
-        raise ValueError(f'{path}: must be an object of objects, such as {{"t1w": {{"session": "02"}}}}')
+        raise GetNetError('must be an object of objects, such as {"t1w": {"session": "02"}}', path)
     queries = {KNOWN[name.lower()]: query for name, query in content.items() if name.lower() in KNOWN}
     return queries, [name for name in content if name.lower() not in KNOWN]
 
@@ -102,9 +104,9 @@ def open_layout(root: Path, database: Path | None, participants: Collection[str]
         found = Path(layout.root)
     except Exception as error:
         # PyBIDS and its database library raise errors of a dozen unrelated types for a file that is no database.
-        raise ValueError(f"{database}: not a PyBIDS database ({type(error).__name__}); name another folder") from error
+        raise GetNetError(f"not a PyBIDS database ({type(error).__name__}); name another folder", database) from error
     if found != root.resolve():
-        raise ValueError(f"{database}: is the database of {found}; name another folder for {root}")
+        raise GetNetError(f"is the database of {found}; name another folder for {root}", database)
     return layout
 
 
@@ -158,7 +160,7 @@ def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Col
         except Exception as error:
             # PyBIDS says at length that an entity is not known; its database library speaks in whole statements.
             reason = str(error).splitlines()[0].partition(" If you're sure")[0]
-            raise ValueError(f"--bids-filter-file: query {suffix.lower()!r}: {reason}") from None
+            raise GetNetError(f"query {suffix.lower()!r}: {reason}", "--bids-filter-file") from None
         chosen.update(relative_paths(layout, found))
     return chosen
 
@@ -192,5 +194,5 @@ def word(name: str) -> Any:
     from bids.layout import Query
 
     if name not in Query.__members__:
-        raise ValueError(f"Query.{name} is not one of Query.ANY, Query.NONE, Query.OPTIONAL")
+        raise GetNetError(f"Query.{name} is not one of Query.ANY, Query.NONE, Query.OPTIONAL")
     return Query[name]

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from getnet_bids.errors import one_line
 from getnet_bids.files import write_text
 
 COLUMNS = ("source", "status", "seconds", "reason")
@@ -130,12 +129,3 @@ def toml(values: dict[str, Any]) -> str:
         if value is not None
     ]
     return "".join(lines)
-
-
-def reason_of(error: BaseException) -> str:
-    """Give the reason for a failure on one line."""
-    if isinstance(error, MemoryError):
-        return one_line(error) if str(error) else "out of memory; give the job more, or a smaller --batch-size"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return one_line(getattr(error, "reason", None) or error)

@@ -18,7 +18,7 @@ from getnet_bids.bids.comparison import Comparison, is_compared, recipe_of
 from getnet_bids.bids.discovery import not_fetched
 from getnet_bids.bids.provenance import is_done
 from getnet_bids.bids.query import derivative_roots, find_derivatives
-from getnet_bids.bids.status import reason_of
+from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.locks import HIDDEN, LOCK, remove_lock, take
 
 from . import exits
@@ -144,16 +144,15 @@ def compare_images(todo: list[tuple[Source, Outputs]], recipe: Recipe, args: Nam
 def job_of(source: Source, recipe: Recipe, args: Namespace, device: str, threads: int) -> CompareJob:
     """Put together what there is to know of an image; raises ValueError or OSError where it cannot be done."""
     from getnet_bids.bids.outputs import Outputs
-    from getnet_bids.errors import ImageError
 
     from .jobs import CompareJob
 
     source = replace(source, root=source.root.absolute())
     if not_fetched(source.path):
-        raise ImageError(source.relative, "not fetched; run `datalad get` on it")
+        raise GetNetError("not fetched; run `datalad get` on it", source.relative)
     given = given_for(source, args)
     if args.segmentation == "derivatives" and not (given and given.has_tissues):
-        raise ImageError(source.relative, "the derivatives have no dseg or probseg of it; let --segmentation be auto")
+        raise GetNetError("the derivatives have no dseg or probseg of it; let --segmentation be auto", source.relative)
     files, uris = {}, {}
     if given is not None:
         root = derivative_roots(args.derivatives)[given.dataset]
@@ -216,7 +215,7 @@ def run_some(
         watch.begin(by_name)
         error = None
         try:
-            workflow.run(plugin=plugin.runner(watch))
+            workflow.run(plugin=plugin.runner(watch, watch.crashed))
         except Exception as raised:
             error = raised
         watch.end(error, args.stop_on_first_crash)

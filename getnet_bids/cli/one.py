@@ -34,6 +34,7 @@ def correct_file(args: Namespace) -> None:
     from getnet_bids import correct, images
     from getnet_bids.core.correction import Options
     from getnet_bids.core.device import resolve_device
+    from getnet_bids.errors import GetNetError
     from getnet_bids.weights import load_network
 
     images.hush()
@@ -41,14 +42,13 @@ def correct_file(args: Namespace) -> None:
     options = Options(args.smoothness, args.refine, args.precision, args.batch_size)
     try:
         resolve_device(args.device)
-    except ValueError as error:
+    except GetNetError as error:
         raise exits.CommandError(exits.USAGE, str(error)) from None
     try:
         load_network(args.weights, args.device)
         result = correct(args.image, mask=args.mask, weights=args.weights, device=args.device, options=options)
-    except ValueError as error:
-        named = any(str(path) in str(error) for path in (args.image, args.mask, args.weights))
-        raise exits.CommandError(exits.BAD_DATA, str(error) if named else f"{args.image}: {error}") from None
+    except GetNetError as error:
+        raise exits.CommandError(exits.BAD_DATA, str(error)) from None
     except MemoryError:
         raise exits.CommandError(exits.BAD_DATA, f"{args.image}: out of memory; give the job more") from None
     except FileNotFoundError as error:

@@ -6,10 +6,14 @@ import os
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from . import exits
+
+LONGEST = 400
+"""Characters of a reason."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,65 @@ class Plugin:
         """How many nodes run at a time, as far as that can be known; 1 or more."""
         return max(1, int(self.args.get("n_procs") or self.args.get("max_jobs") or 1))
 
-    def runner(self, callback: Callable[[Any, str], None]) -> Any:
-        """Make the plugin anew; it calls back when a node starts, ends or fails."""
-        from nipype.pipeline import plugins
+    def runner(self, on_status: Callable[[Any, str], None], on_crash: Callable[[Any, str, Path], None]) -> Any:
+        """Make the plugin anew.
 
-        from getnet_bids.workflows import WatchedMultiProcPlugin
+        Parameters
+        ----------
+        on_status : callable
+            Called with a node and ``start``, ``end`` or ``exception``.
+        on_crash : callable
+            Called with a node that failed, the reason on one line, and the crash file.
+        """
+        kind = reporting(self.name)
+        return kind(plugin_args={**self.args, "status_callback": on_status, "crash_callback": on_crash})
 
-        args = {**self.args, "status_callback": callback}
-        if self.name == "MultiProc":
-            return WatchedMultiProcPlugin(args)
-        return getattr(plugins, f"{self.name}Plugin")(plugin_args=args)
+
+@cache
+def reporting(name: str) -> Any:
+    """Return nipype's plugin of a name as a class that calls back when a node has failed."""
+    from nipype.pipeline import plugins
+
+    from getnet_bids.workflows import LinearPlugin, WatchedMultiProcPlugin
+
+    own = {"MultiProc": WatchedMultiProcPlugin, "Linear": LinearPlugin}
+    base: Any = own.get(name) or getattr(plugins, f"{name}Plugin")
+
+    def report(self: Any, node: Any, result: dict[str, Any] | None = None) -> str:
+        file = base._report_crash(self, node, result)
+        self.plugin_args["crash_callback"](node, reason_in(result or {}), Path(file))
+        return str(file)
+
+    return type(base.__name__, (base,), {"_report_crash": report})
+
+
+def reason_in(result: dict[str, Any]) -> str:
+    r"""Return why a node failed, on one line.
+
+    Parameters
+    ----------
+    result : dict
+        Of nipype: the traceback's lines, and the interface's result, if it came to run, with a traceback of its own.
+
+    Returns
+    -------
+    str
+        The error's text, after its type unless that is `GetNetError`.
+
+    Examples
+    --------
+    >>> reason_in({"traceback": ["Traceback (most recent call last):\n", "ValueError: wrong\n"]})
+    'ValueError: wrong'
+    """
+    runtime = getattr(result.get("result"), "runtime", None)
+    text = getattr(runtime, "traceback", None) or "".join(result.get("traceback") or [])
+    lines = text.rstrip().splitlines()
+    # The error itself, on one line or more, follows the last line of the stack, which is indented.
+    start = max((i for i, line in enumerate(lines, 1) if line[:1].isspace()), default=0)
+    reason = " ".join(" ".join(lines[start:]).split()) or "it left no result"
+    kind, _, message = reason.partition(": ")
+    reason = message if kind.rpartition(".")[2] == "GetNetError" else reason
+    return reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ..."
 
 
 def plugin_of(args: Namespace) -> Plugin:

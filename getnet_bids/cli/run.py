@@ -22,10 +22,10 @@ from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import InputFile, Recipe, provenance
 from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.bids.skull import skull_stripped
-from getnet_bids.bids.status import RunLog, reason_of
+from getnet_bids.bids.status import RunLog
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
 from getnet_bids.core.device import torch_threads
-from getnet_bids.errors import ImageError, one_line
+from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line, reason_of
 from getnet_bids.images import decode, hush, like, magnitudes, voxel_size, write
 from getnet_bids.locks import locked
 from getnet_bids.reports.pages import Pages
@@ -97,7 +97,7 @@ def load(job: Job) -> Loaded:
     """Read a job's image."""
     source = job.source
     if not_fetched(source.path):
-        raise ImageError(source.relative, "not fetched; run `datalad get` on it")
+        raise GetNetError("not fetched; run `datalad get` on it", source.relative)
     file, data = InputFile.read(source.path)
     return Loaded(job, file, decode(data, source.relative))
 
@@ -107,7 +107,8 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     started = time.monotonic()
     voxels = magnitudes(loaded.image)
     size = voxel_size(loaded.image, loaded.job.source.relative)
-    volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
+    with errors_about(loaded.job.source.relative):
+        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
     return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
 
 
@@ -206,7 +207,7 @@ def run_jobs(
                 progress.ended(source, outcome.seconds)
                 return True
             reason = reason_of(outcome.error)
-            if not foreseen(outcome.error):
+            if not is_expected(outcome.error):
                 stem = Path(source).name.partition(".")[0]
                 reason = f"{type(outcome.error).__name__}: {reason}; see {log.crash(stem, outcome.error)}"
             log.add(source, "failed", outcome.seconds, reason)
@@ -225,20 +226,6 @@ def run_jobs(
             at_once,
             beside,
         )
-
-
-def foreseen(error: Exception) -> bool:
-    """Tell whether an error's message says all: then no traceback is kept.
-
-    So it is with files, memory, and a ValueError that this package itself raised about its input.
-    """
-    if isinstance(error, ImageError | OSError | MemoryError):
-        return True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    raised_in = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return isinstance(error, ValueError) and raised_in.startswith("getnet_bids.")
 
 
 def device_text(device: torch.device) -> str:

@@ -12,10 +12,11 @@ from getnet_bids.bids.comparison import is_compared
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import KEY
-from getnet_bids.bids.status import RunLog, reason_of
+from getnet_bids.bids.status import RunLog
+from getnet_bids.errors import reason_of
 from getnet_bids.reports.pages import Pages
 
-from . import crashes, exits
+from . import exits
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -58,34 +59,33 @@ class Watch:
         self.pages = Pages(root, [source for source, _ in todo])
         self.jobs: dict[str, CompareJob] = {}
         self.started: dict[str, float] = {}
-        self.crashed: dict[str, crashes.Crash] = {}
+        self.crashes = False
 
     def begin(self, jobs: Mapping[str, CompareJob]) -> None:
         """Take on some images, by the names of their workflows."""
         self.jobs = dict(jobs)
-        self.started, self.crashed = {}, {}
+        self.started, self.crashes = {}, False
 
     def __call__(self, node: Any, status: str) -> None:
         """Take notice of a node that starts, ends or has failed."""
         image = node.fullname.split(".")[1]
         self.started.setdefault(image, time.monotonic())
-        # nipype tells of a failure before it writes the crash file, which is therefore found one call later.
-        self.settle()
-        if status == "end" and node.name == LAST and image in self.jobs and image not in self.crashed:
+        if status == "end" and node.name == LAST and image in self.jobs:
             job = self.jobs[image]
             if is_compared(job.comparison, job.recipe):
                 self.done(self.jobs.pop(image), self.seconds(image))
                 if self.scrap is not None:
                     rmtree(self.scrap / image, ignore_errors=True)
 
-    def settle(self) -> None:
-        """Log the images of which there are new crash files; the first of an image gives the reason."""
-        for crash in crashes.collect(self.log.folder):
-            if crash.image in self.jobs and crash.image not in self.crashed:
-                self.crashed[crash.image] = crash
-                job = self.jobs.pop(crash.image)
-                reason = f"{crash.node}: {plain(crash.reason, job.source)}; see {crash.path.name}"
-                self.failed(job.source, self.seconds(crash.image), reason)
+    def crashed(self, node: Any, reason: str, file: Path) -> None:
+        """Log the image of a node that failed, and give the crash file a name that tells of both."""
+        image, name = node.fullname.split(".")[1], node.name
+        kept = file.rename(file.with_name(f"crash-{image}_{name}.txt"))
+        if image in self.jobs:  # the first failure of an image is its reason
+            job = self.jobs.pop(image)
+            self.crashes = True
+            reason = reason.removeprefix(f"{job.source.path}: ").removeprefix(f"{job.source.relative}: ")
+            self.failed(job.source, self.seconds(image), f"{name}: {reason}; see {kept.name}")
 
     def end(self, error: Exception | None, stopped: bool) -> None:
         """Log what is left when nipype has ended.
@@ -97,8 +97,7 @@ class Watch:
         stopped : bool
             Whether it was to stop at the first image that fails: then the others were not begun, or not ended.
         """
-        self.settle()
-        if stopped and self.crashed:
+        if stopped and self.crashes:
             return
         for image, job in self.jobs.items():
             reason = "nipype ended without a result of it" if error is None else reason_of(error)
@@ -124,8 +123,3 @@ class Watch:
         self.log.add(source.relative, "failed", seconds, reason)
         self.progress.ended(source.relative, seconds, reason)
         self.pages.ended(source)
-
-
-def plain(reason: str, source: Source) -> str:
-    """Take from a reason what its line says already: our own error's kind and the image's path."""
-    return reason.removeprefix("ImageError: ").removeprefix(f"{source.path}: ").removeprefix(f"{source.relative}: ")

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from getnet_bids.errors import GetNetError
+
 from .device import at_once, torch_threads, unless_out_of_memory
 from .foreground import find_foreground
 from .fusion import Basis, fuse
@@ -128,7 +130,7 @@ def correct_volume(
     spatial = image.shape[:3]
     sizes = [float(v) for v in voxel_size]
     if len(sizes) != len(spatial) or not all(np.isfinite(v) and v > 0 for v in sizes):
-        raise ValueError(f"voxel_size must be {len(spatial)} sizes above 0 mm, not {voxel_size}")
+        raise GetNetError(f"voxel_size must be {len(spatial)} sizes above 0 mm, not {voxel_size}")
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
     inside = None if mask is None else usable_mask(mask, spatial)
     device = next(network.parameters()).device
@@ -184,7 +186,7 @@ def estimate(
         what = "; look whether it is a magnitude image of an object"
         if mask is not None:
             what = " inside the mask; leave the mask out, or give the right one"
-        raise ValueError(f"fewer than {LEAST} voxels have signal above the noise{what}")
+        raise GetNetError(f"fewer than {LEAST} voxels have signal above the noise{what}")
     fitted = None if inside is None else inside[part]
     basis, theta = estimate_log_field(seen[part], voxel, network, fitted, options)
     basis = basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])

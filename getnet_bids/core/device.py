@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from getnet_bids.errors import GetNetError
+
 Result = TypeVar("Result")
 CPU_FULL, GPU_FULL = "DefaultCPUAllocator", ("out of memory", "ALLOC_FAILED")
 """What torch's errors say where a device has no memory left, apart from the type that CUDA has for it."""
@@ -39,17 +41,17 @@ def resolve_device(name: str = "auto") -> torch.device:
     """
     kind, _, number = name.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
+        raise GetNetError(f"device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
     count = torch.cuda.device_count() if kind in ("auto", "cuda") and torch.cuda.is_available() else 0
     if kind == "auto":
         return torch.device("cuda:0" if count else "cpu")
     if kind == "cuda":
         if int(number or 0) >= count:
             there = f"CUDA devices there: {count}" if count else "torch sees no CUDA device"
-            raise ValueError(f"device {name} is not available ({there}); use --device cpu or auto")
+            raise GetNetError(f"device {name} is not available ({there}); use --device cpu or auto")
         return torch.device("cuda", int(number or 0))
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("device mps is not available (torch sees no Apple GPU); use --device cpu or auto")
+        raise GetNetError("device mps is not available (torch sees no Apple GPU); use --device cpu or auto")
     return torch.device(kind)
 
 

@@ -21,6 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from getnet_bids.errors import GetNetError
+
 SLICE = 256
 """Side of a slice, pixels."""
 CELLS = 16
@@ -260,8 +262,8 @@ def load_weights(path: Path) -> GetNet:
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except WRONG as error:
         reason = " ".join(str(error).split())[:REASON]
-        raise ValueError(
-            f"{path}: not the weights of a GetNet ({reason}); get the file again, or leave it out"
+        raise GetNetError(
+            f"not the weights of a GetNet ({reason}); get the file again, or leave it out", path
         ) from None
     return ready(network)
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from getnet_bids.errors import GetNetError
+
 LARGEST = 1e37
 """What is above this could be beyond float32 once it is divided by the field."""
 
@@ -14,11 +16,11 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
     """Turn an image into float32 with the first axis fastest in memory, or say why it cannot be corrected."""
     array = np.asarray(image)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
+        raise GetNetError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
     if array.ndim not in (2, 3, 4) or array.size == 0:
-        raise ValueError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
+        raise GetNetError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
     if sum(n > 1 for n in array.shape[:3]) < 2:
-        raise ValueError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
+        raise GetNetError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
     # As in files, and always, so that a result does not depend on how the image lay in memory.
     return np.asfortranarray(array, np.float32)
 
@@ -51,7 +53,7 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
         low, high = volume.min(), volume.max()
     if max(high, -low) > LARGEST:
         value = float(high if high > -low else low)
-        raise ValueError(f"a value of {value:.3g} is too large for float32 once corrected; replace it, or scale down")
+        raise GetNetError(f"a value of {value:.3g} is too large for float32 once corrected; replace it, or scale down")
     return volume, there
 
 
@@ -69,5 +71,5 @@ def usable_mask(mask: ArrayLike, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
     """Turn a mask of the image's shape into bool."""
     array = np.asarray(mask)
     if array.shape != spatial:
-        raise ValueError(f"the mask's shape {array.shape} is not the image's {spatial}")
+        raise GetNetError(f"the mask's shape {array.shape} is not the image's {spatial}")
     return array > 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from getnet_bids.errors import GetNetError
+
 if TYPE_CHECKING:
     import numpy as np
     from nibabel.spatialimages import SpatialImage
@@ -25,7 +27,7 @@ def foreground_of(image: SpatialImage, name: str) -> NDArray[np.bool_]:
 
     Raises
     ------
-    ImageError
+    GetNetError
         Nothing has signal.
     """
     import torch
@@ -33,7 +35,6 @@ def foreground_of(image: SpatialImage, name: str) -> NDArray[np.bool_]:
     from getnet_bids import images
     from getnet_bids.core.correction import mean_volume, scaled
     from getnet_bids.core.foreground import find_foreground
-    from getnet_bids.errors import ImageError
 
     volume = scaled(mean_volume(images.magnitudes(image).reshape(image.shape[:4])))
     sizes = images.voxel_size(image)
@@ -41,5 +42,5 @@ def foreground_of(image: SpatialImage, name: str) -> NDArray[np.bool_]:
     solid = volume if volume.ndim == 3 else volume[:, :, None]
     found = find_foreground(torch.from_numpy(solid), voxel)
     if not found.any():
-        raise ImageError(name, "has no signal above the noise; look at the image")
+        raise GetNetError("has no signal above the noise; look at the image", name)
     return found.numpy().reshape(volume.shape)

@@ -8,6 +8,7 @@ from typing import Any
 from nipype import logging
 from nipype.interfaces.base import File, SimpleInterface, Str, Tuple, isdefined, traits
 
+from getnet_bids.errors import GetNetError, errors_about
 from getnet_bids.weights import default_weights
 
 from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, output_path
@@ -102,7 +103,6 @@ class GetNetCorrection(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import Options, correct, images
         from getnet_bids.core.device import torch_threads
-        from getnet_bids.errors import ImageError
         from getnet_bids.weights import load_network
 
         inputs = self.inputs
@@ -130,12 +130,8 @@ class GetNetCorrection(SimpleInterface):
         load_network(weights, device)
         with torch_threads(inputs.num_threads):
             started = time.perf_counter()
-            try:
+            with errors_about(source):
                 result = correct(image, mask=mask, weights=weights, device=device, options=options)
-            except ImageError:
-                raise
-            except ValueError as error:
-                raise ImageError(source, str(error)) from error
             self._results["seconds"] = time.perf_counter() - started
         if bias is not None:
             images.write(result.field, bias)
@@ -157,7 +153,6 @@ class GetNetCorrection(SimpleInterface):
         import numpy as np
 
         from getnet_bids import images, masks
-        from getnet_bids.errors import ImageError
 
         inputs, inside = self.inputs, None
         if isdefined(inputs.mask_image):
@@ -169,5 +164,5 @@ class GetNetCorrection(SimpleInterface):
             heavy = values >= 0.5 * np.nanmax(values)
             inside = heavy if inside is None else inside & heavy
             if not inside.any():
-                raise ImageError(inputs.weight_image, "is low in all of mask_image; give the right ones")
+                raise GetNetError("is low in all of mask_image; give the right ones", inputs.weight_image)
         return None if inside is None else nib.Nifti1Image(inside.astype(np.uint8), image.affine)

@@ -15,6 +15,8 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from getnet_bids.errors import GetNetError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -93,7 +95,7 @@ class InhomogeneityMetrics(SimpleInterface):
         inputs = self.inputs
         parallel(inputs.methods, inputs, "corrected_images", "bias_images", "seconds")
         if isdefined(inputs.tissue_maps) != isdefined(inputs.tissue_names):
-            raise ValueError("tissue_maps and tissue_names belong together; give both or neither")
+            raise GetNetError("tissue_maps and tissue_names belong together; give both or neither")
         image = images.read(inputs.input_image)
         regions = {ENTIRE: foreground_of(image, inputs.input_image)}
         if isdefined(inputs.tissue_maps):
@@ -131,7 +133,7 @@ def parallel(names: list[str], inputs: Any, *lists: str) -> None:
     for name in lists:
         values = getattr(inputs, name)
         if isdefined(values) and len(values) != len(names):
-            raise ValueError(
+            raise GetNetError(
                 f"{name} has {len(values)} entries for {len(names)} names ({', '.join(names)}); give one each"
             )
 
@@ -139,12 +141,11 @@ def parallel(names: list[str], inputs: Any, *lists: str) -> None:
 def volume_like(image: Any, path: str) -> NDArray[np.float32]:
     """Read an image on the same grid as another; a series gives its mean."""
     from getnet_bids import images
-    from getnet_bids.errors import ImageError
 
     voxels = images.magnitudes(images.read(path), path)
     voxels = voxels.reshape(voxels.shape[:4])
     if voxels.shape[:3] != image.shape[:3]:
-        raise ImageError(path, f"has shape {voxels.shape}, the image {image.shape}; resample it to the image")
+        raise GetNetError(f"has shape {voxels.shape}, the image {image.shape}; resample it to the image", path)
     return voxels.mean(3) if voxels.ndim == 4 else voxels
 
 

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from getnet_bids.errors import GetNetError
+
 if TYPE_CHECKING:
     import numpy as np
     from nibabel.spatialimages import SpatialImage
@@ -44,13 +46,12 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
 
     Raises
     ------
-    ImageError
+    GetNetError
         No tissue is found, or none of it lies on the image.
     """
     import numpy as np
 
     from getnet_bids import images
-    from getnet_bids.errors import ImageError
 
     maps = {}
     if probsegs:
@@ -71,10 +72,10 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
                 if tissue == "GM" and labels.max() >= 1000:
                     maps[tissue][labels >= 1000] = 1
     else:
-        raise ValueError("give dseg or probsegs, or another method than derivatives")
+        raise GetNetError("give dseg or probsegs, or another method than derivatives")
     maps = {tissue: maps[tissue] for tissue in TISSUES if tissue in maps and maps[tissue].any()}
     if not maps:
-        raise ImageError(name, "holds no CSF, GM or WM where the image is; give the segmentation of this image")
+        raise GetNetError("holds no CSF, GM or WM where the image is; give the segmentation of this image", name)
     return maps
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from nipype.interfaces.base import isdefined
 from numpy.typing import NDArray
 
+from getnet_bids.errors import GetNetError
+
 from .threads import itk_threads
 
 BINARY = "N4BiasFieldCorrection"
@@ -58,11 +60,13 @@ def antspyx_field(volume: Volume, spacing: list[float], mask: Any, weight: Any, 
         settings["convergence"] = {"iters": list(inputs.n_iterations), "tol": tolerance}
     if isdefined(inputs.bspline_fitting_distance):
         if inputs.bspline_fitting_distance != round(inputs.bspline_fitting_distance):
-            raise ValueError("antspyx takes a bspline_fitting_distance in whole mm; round it, or set backend to 'ants'")
+            raise GetNetError(
+                "antspyx takes a bspline_fitting_distance in whole mm; round it, or set backend to 'ants'"
+            )
         settings["spline_param"] = round(inputs.bspline_fitting_distance)
     for name, fixed in (("bspline_order", 3), ("histogram_sharpening", (0.15, 0.01, 200))):
         if isdefined(getattr(inputs, name)) and getattr(inputs, name) != fixed:
-            raise ValueError(f"antspyx has no {name} other than {fixed}; leave it out, or set backend to 'ants'")
+            raise GetNetError(f"antspyx has no {name} other than {fixed}; leave it out, or set backend to 'ants'")
 
     def as_ants(array: Any) -> Any:
         return None if array is None else ants.from_numpy(array.astype(np.float32), spacing=tuple(spacing))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from getnet_bids.errors import one_line
+from getnet_bids.errors import GetNetError, one_line
 
 from .labels import TISSUES
 
@@ -90,7 +90,9 @@ def of_templateflow(name: str) -> Template:
     folder = Path(conf.TF_HOME, f"tpl-{label}")
     if not folder.is_dir():
         known = ", ".join(sorted(path.name.removeprefix("tpl-") for path in Path(conf.TF_HOME).glob("tpl-MNI152*")))
-        raise ValueError(f"TemplateFlow has no template {label!r}; it has {known} and others, and there is {BUNDLED!r}")
+        raise GetNetError(
+            f"TemplateFlow has no template {label!r}; it has {known} and others, and there is {BUNDLED!r}"
+        )
     whole = []
     for resolution in (RESOLUTION, 1, None):
         fixed = {"tpl": label, **({"cohort": cohort} if cohort else {}), **({"res": resolution} if resolution else {})}
@@ -99,7 +101,9 @@ def of_templateflow(name: str) -> Template:
             # What was never fetched is there as well, but empty.
             whole.append((not all(path.stat().st_size for path in found), found))
     if not whole:
-        raise ValueError(f"template {name} has not one T1w, brain mask and probseg of {', '.join(TISSUES)} on one grid")
+        raise GetNetError(
+            f"template {name} has not one T1w, brain mask and probseg of {', '.join(TISSUES)} on one grid"
+        )
     paths = min(whole, key=lambda one: one[0])[1]
     try:
         for path in paths:

@@ -19,6 +19,8 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from getnet_bids.errors import GetNetError
+
 from .labels import BIDS, TISSUES, given_maps, on_grid
 from .templates import BUNDLED
 from .threads import itk_threads
@@ -179,11 +181,10 @@ def whole_numbers(image: SpatialImage, data: NDArray[Any]) -> SpatialImage:
 def inside_of(mask: str, image: SpatialImage) -> NDArray[np.bool_]:
     """Read a mask onto an image's grid; it may lie on another one in the same scanner space."""
     from getnet_bids import images
-    from getnet_bids.errors import ImageError
 
     inside = on_grid(images.read(mask), image, 0) > 0.5
     if not inside.any():
-        raise ImageError(mask, "is empty where the image is; give the brain mask of this image")
+        raise GetNetError("is empty where the image is; give the brain mask of this image", mask)
     return inside
 
 
@@ -201,7 +202,7 @@ def tissues_of(
 
     why = not_a_head(image, inside)
     if must and min(image.shape) == 1:
-        raise ValueError("a template cannot be laid on a single slice; let the segmentation be auto")
+        raise GetNetError("a template cannot be laid on a single slice; let the segmentation be auto")
     if why is None or must:
         with TemporaryDirectory() as folder:
             laid = lay(image, inside, load_template(template), Path(folder))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from getnet_bids.bids.status import RunLog, reason_of, toml
-from getnet_bids.errors import ImageError
+from getnet_bids.bids.status import RunLog, toml
+from getnet_bids.errors import GetNetError, reason_of
 
 
 def test_a_line_an_image_at_once(tmp_path):
@@ -55,7 +55,7 @@ def test_options_are_toml():
 
 
 def test_reasons():
-    assert reason_of(ImageError("name", "truncated")) == "truncated"
+    assert reason_of(GetNetError("truncated", "name")) == "truncated"
     assert reason_of(OSError(28, "No space left on device")) == "No space left on device"
     assert "memory" in reason_of(MemoryError())
     assert reason_of(KeyError()) == "KeyError"

@@ -19,7 +19,7 @@ def plugin(tmp_path, text=None, threads=None, mem_mb=None):
 
 def test_the_watched_multiproc_is_the_default(tmp_path):
     made = plugin(tmp_path, threads=3, mem_mb=6000)
-    runner = made.runner(lambda node, status: None)
+    runner = made.runner(print, print)
     assert isinstance(runner, WatchedMultiProcPlugin)
     assert (made.processes, runner.processors, runner.memory_gb) == (3, 3, 6.0)
     assert plugin(tmp_path).processes >= 1
@@ -28,14 +28,14 @@ def test_the_watched_multiproc_is_the_default(tmp_path):
 def test_what_the_file_says_goes_before(tmp_path):
     text = "plugin: MultiProc\nplugin_args:\n  n_procs: 2\n  memory_gb: 4\n"
     made = plugin(tmp_path, text, threads=8)
-    assert isinstance(made.runner(lambda node, status: None), WatchedMultiProcPlugin)
+    assert isinstance(made.runner(print, print), WatchedMultiProcPlugin)
     assert (made.processes, made.args["memory_gb"]) == (2, 4)
 
 
 def test_other_plugins_are_left_as_they_are(tmp_path):
     assert plugin(tmp_path, "plugin: Linear\n", threads=8).args == {}
     made = plugin(tmp_path, "plugin: SLURM\nplugin_args: {max_jobs: 50, sbatch_args: '--mem=8G'}\n", threads=8)
-    runner = made.runner(lambda node, status: None)
+    runner = made.runner(print, print)
     assert type(runner).__name__ == "SLURMPlugin"
     assert (made.processes, runner.max_jobs) == (50, 50)
 

@@ -7,10 +7,10 @@ from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.outputs import Outputs
 from getnet_bids.bids.provenance import Recipe
 from getnet_bids.bids.status import RunLog
-from getnet_bids.cli.run import Job, foreseen, run_jobs
+from getnet_bids.cli.run import Job, run_jobs
 from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.core.network import GetNet
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError, is_expected
 from getnet_bids.weights import default_weights
 
 
@@ -56,14 +56,14 @@ def test_stopping_at_the_first_failure(make_dataset, tmp_path):
     assert run(make_dataset, tmp_path, MemoryError(), stop_on_failure=True).counts["failed"] == 1
 
 
-def test_only_our_own_value_errors_are_foreseen():
+def test_only_our_own_value_errors_are_is_expected():
     def raised(function, *arguments):
         with pytest.raises(Exception) as caught:  # noqa: PT011
             function(*arguments)
         return caught.value
 
-    assert foreseen(ImageError("a", "b"))
-    assert foreseen(OSError(28, "full"))
-    assert foreseen(raised(correct_volume, torch.zeros(9, 9, 9).numpy(), (1.0, 1.0, 1.0), GetNet()))
-    assert not foreseen(raised(int, "x"))
-    assert not foreseen(raised(torch.zeros(2).reshape, 3))
+    assert is_expected(GetNetError("b", "a"))
+    assert is_expected(OSError(28, "full"))
+    assert is_expected(raised(correct_volume, torch.zeros(9, 9, 9).numpy(), (1.0, 1.0, 1.0), GetNet()))
+    assert not is_expected(raised(int, "x"))
+    assert not is_expected(raised(torch.zeros(2).reshape, 3))

@@ -15,7 +15,7 @@ from nipype.interfaces.base import isdefined
 
 import getnet_bids
 from getnet_bids import images
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import GetNetCorrection
 
 N4_SETTINGS = {
@@ -191,13 +191,13 @@ def test_errors_name_the_file_and_leave_nothing(folder, scan, tmp_path):
         GetNetCorrection(input_image=str(tmp_path / "absent.nii")).run()
     nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4)).to_filename(tmp_path / "other.nii")
     for name in ("mask_image", "weight_image"):
-        with pytest.raises(ImageError, match=r"other\.nii"):
+        with pytest.raises(GetNetError, match=r"other\.nii"):
             GetNetCorrection(input_image=str(scan), save_bias=True, **{name: str(tmp_path / "other.nii")}).run()
     for name in ("output_image", "bias_image"):
         with pytest.raises(ValueError, match="must end in"):
             GetNetCorrection(input_image=str(scan), **{name: "a.img"}).run()
     nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4)).to_filename(tmp_path / "empty.nii")
-    with pytest.raises(ImageError, match=r"empty\.nii: .*signal"):
+    with pytest.raises(GetNetError, match=r"empty\.nii: .*signal"):
         GetNetCorrection(input_image=str(tmp_path / "empty.nii")).run()
     assert list(folder.iterdir()) == []
 

@@ -12,7 +12,7 @@ import pytest
 from nipype.interfaces.base import isdefined
 from scipy import ndimage
 
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import TissueSegmentation, brain
 from getnet_bids.interfaces.templates import load_template
 from tests.core import phantom
@@ -107,7 +107,7 @@ def test_a_brain_mask_that_is_there_goes_before_the_templates(folder, head, monk
     np.testing.assert_array_equal(data(outputs.brain_mask) > 0, smaller)
     assert outputs.note.startswith("segmented as a human brain as asked, though the template fits poorly")
     nib.Nifti1Image(np.zeros(inside.shape, np.uint8), image.affine).to_filename(folder / "mask.nii.gz")
-    with pytest.raises(ImageError, match="is empty where the image is"):
+    with pytest.raises(GetNetError, match="is empty where the image is"):
         segmentation.run()
 
 
@@ -173,7 +173,7 @@ def test_probabilities_that_are_there_are_taken(folder, labelled):
 def test_labels_of_nothing_known_are_refused(folder, labelled):
     write, _ = labelled
     image, dseg = write("sub-01_dseg.nii.gz", [0, 99, 99, 99])
-    with pytest.raises(ImageError, match=r"sub-01_dseg\.nii\.gz: holds no CSF, GM or WM"):
+    with pytest.raises(GetNetError, match=r"sub-01_dseg\.nii\.gz: holds no CSF, GM or WM"):
         TissueSegmentation(input_image=image, dseg=dseg).run()
     with pytest.raises(ValueError, match="give dseg or probsegs"):
         TissueSegmentation(input_image=image, method="derivatives").run()

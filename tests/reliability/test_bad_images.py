@@ -13,7 +13,7 @@ import pytest
 
 import getnet_bids
 from getnet_bids.cli.one import main
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError
 from getnet_bids.images import decode, magnitudes, read, write
 
 from .images import affine, check, edited, error_of, gain, nifti, scan
@@ -296,7 +296,7 @@ def test_bad_masks(tmp_path, capsys, what):
 def test_gzip_cut_short_anywhere(tmp_path):
     data = gzip.compress(stored().to_bytes(), mtime=0)
     for end in [*range(0, 30), *range(30, len(data), 13), *range(len(data) - 12, len(data))]:
-        with pytest.raises(ImageError, match=r"truncated|empty|neither NIfTI nor MGH"):
+        with pytest.raises(GetNetError, match=r"truncated|empty|neither NIfTI nor MGH"):
             decode(data[:end], "in.nii.gz")
 
 
@@ -310,7 +310,7 @@ def test_gzip_corrupted_anywhere():
             broken[place] ^= change
             try:
                 image = decode(bytes(broken), "in.nii.gz")
-            except ImageError as error:
+            except GetNetError as error:
                 assert "\n" not in str(error)  # noqa: PT017
                 continue
             passed.append(place)
@@ -321,7 +321,7 @@ def test_gzip_corrupted_anywhere():
 HUGE = """
 import resource, sys
 from pathlib import Path
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError
 from getnet_bids.images import decode
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 for name in sys.argv[1:]:
@@ -330,7 +330,7 @@ for name in sys.argv[1:]:
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     try:
         decode(data, name)
-    except ImageError as error:
+    except GetNetError as error:
         print(error)
 """
 

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import getnet_bids
-from getnet_bids.errors import ImageError
+from getnet_bids.errors import GetNetError
 from getnet_bids.images import magnitudes, read, voxel_size, write
 from getnet_bids.masks import mask_for
 
@@ -100,5 +100,5 @@ def test_a_mask_may_lie_half_a_voxel_off(matrix, shape, voxels):
     if off < 0.499:
         assert mask_for(image, mask).all()
     elif off > 0.501:
-        with pytest.raises(ImageError, match=f"up to ({off - 0.01:.1f}|{off + 0.01:.1f}) voxels off"):
+        with pytest.raises(GetNetError, match=f"up to ({off - 0.01:.1f}|{off + 0.01:.1f}) voxels off"):
             mask_for(image, mask)
