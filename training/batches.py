@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .on_device import Crops
 from .pairs import Pairs, joined, make_pairs
 from .photographs import Photographs
 from .recipe import Recipe
@@ -41,19 +42,20 @@ def batches(
             f"{chunks} chunks of {recipe.chunk} pairs (a batch of {recipe.batch}) cannot be shared evenly by {world} "
             f"processes: set batch to a multiple of {recipe.chunk * world}, or a smaller chunk"
         )
+    crops = Crops(photos, device)
     for step in range(start, recipe.steps):
-        yield joined([chunk_of_pairs(photos, recipe, step, c, device) for c in range(rank, chunks, world)])
+        yield joined([chunk_of_pairs(crops, recipe, step, c) for c in range(rank, chunks, world)])
 
 
-def chunk_of_pairs(photos: Photographs, recipe: Recipe, step: int, chunk: int, device: torch.device) -> Pairs:
+def chunk_of_pairs(crops: Crops, recipe: Recipe, step: int, chunk: int) -> Pairs:
     """Make chunk number `chunk` of a step; it is the same whichever process makes it."""
     size = min(recipe.chunk, recipe.batch)
     first = step * recipe.batch + chunk * size
-    which = [photograph_at(first + i, len(photos), recipe.seed) for i in range(size)]
+    which = [photograph_at(first + i, len(crops.photos), recipe.seed) for i in range(size)]
     rng = np.random.default_rng([recipe.seed, step, chunk])
-    crops = torch.from_numpy(photos.crops(which, rng)).to(device)
-    generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    return make_pairs(crops, recipe, generator)
+    photos = crops(which, rng)
+    generator = torch.Generator(crops.device).manual_seed(int(rng.integers(2**63)))
+    return make_pairs(photos, recipe, generator)
 
 
 def photograph_at(place: int, count: int, seed: int) -> int:

@@ -15,11 +15,11 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -27,9 +27,18 @@ from .decode import UNREADABLE, decode
 from .photographs import ROW, Photographs
 from .sources import Item, MedicalImageError, find
 
+try:  # several times as fast, with the same result
+    from isal.isal_zlib import crc32
+except ImportError:
+    from zlib import crc32
+
 FILES = ("pixels.bin", "index.npy", "cache.json")
 READ = 1 << 26
 """Pixels are checked in pieces of so many bytes."""
+MANY = 2000
+"""From so many photographs on, they are decoded by processes."""
+TOGETHER = 16
+"""A process is given so many at a time."""
 
 
 def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int = 0) -> Photographs:
@@ -134,7 +143,7 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     skipped = repeated = offset = check = 0
     try:
         with open(work / "pixels.bin", "wb") as out:
-            results = decoded(items, threads or os.cpu_count() or 1)
+            results = decoded(items, threads or cores())
             bar = tqdm(results, "decoding photographs", len(items), unit=" photographs", mininterval=1, disable=None)
             for item, photo in bar:
                 if isinstance(photo, Exception):
@@ -176,26 +185,54 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     tqdm.write(text, file=sys.stderr)
 
 
-def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
-    """Decode photographs on several threads, in order; a failure takes its photograph's place."""
-    waiting: deque[tuple[Item, Future[NDArray[np.uint8]]]] = deque()
+def cores() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def collect() -> tuple[Item, NDArray[np.uint8] | Exception]:
-        item, future = waiting.popleft()
+
+def workers(count: int, threads: int) -> Executor:
+    """Make threads for a few photographs, and processes for many: Pillow decodes WebP on one thread at a time."""
+    if count < MANY or threads == 1:
+        return ThreadPoolExecutor(threads)
+    return ProcessPoolExecutor(threads, mp_context=get_context("spawn"))
+
+
+def decode_all(items: Sequence[Item]) -> list[NDArray[np.uint8] | Exception]:
+    """Decode photographs one after the other; a failure takes its photograph's place.
+
+    Raises
+    ------
+    MedicalImageError
+        There is a medical image among them.
+    """
+    results: list[NDArray[np.uint8] | Exception] = []
+    for item in items:
         try:
-            return item, future.result()
+            results.append(decode(item))
         except MedicalImageError:
             raise
         except UNREADABLE as error:
-            return item, error
+            results.append(ValueError(str(error)))
+    return results
 
-    with ThreadPoolExecutor(threads) as pool:
+
+def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
+    """Decode photographs on several processors, in order; a failure takes its photograph's place."""
+    waiting: deque[tuple[Sequence[Item], Future[list[NDArray[np.uint8] | Exception]]]] = deque()
+    size = TOGETHER if len(items) >= MANY else 1
+
+    def collect() -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
+        part, future = waiting.popleft()
+        yield from zip(part, future.result(), strict=True)
+
+    with workers(len(items), threads) as pool:
         try:
-            for item in items:
-                waiting.append((item, pool.submit(decode, item)))
+            for start in range(0, len(items), size):
+                part = items[start : start + size]
+                waiting.append((part, pool.submit(decode_all, part)))
                 if len(waiting) > 4 * threads:
-                    yield collect()
+                    yield from collect()
             while waiting:
-                yield collect()
+                yield from collect()
         finally:
             pool.shutdown(cancel_futures=True)

@@ -10,11 +10,15 @@ from .checkpoint import Standing
 from .recipe import Recipe, to_toml
 
 MEANING = {
-    "need": "mean absolute error of log N(v, k), the paper's loss in logarithms, on plain photographs",
-    "direct": "mean absolute error of the log field on posterised photographs, whose field is known",
-    "field": "mean absolute size of those fields: what an answer of 'no field' would score",
-    "harm": "mean absolute log field claimed where there is none",
-    "leak": "slope of that claim on the picture's own brightness: 0 is right, a low-pass filter has about 1",
+    "ratio_mae": "mean absolute error of log N(v, k), the paper's loss in logarithms, on plain photographs",
+    "field_mae": "mean absolute error of the log field on posterised photographs, whose field is known",
+    "field_size": "mean absolute size of those fields: what an answer of 'no field' would score",
+    "false_field": "mean absolute log field claimed where there is none",
+    "image_leakage": "slope of that claim on the picture's own brightness: 0 is right, a low-pass filter has about 1",
+    "rim_leakage": "the same on pictures that all have rims",
+    "core_leakage": "the same on pictures that all have cores that follow the outline",
+    "variation_leakage": "slope of the error on smooth changes within classes, which are no field",
+    "error_over_spread": "mean of the absolute error over what the network expects of itself: 1 is right",
 }
 
 HEADING = "# Model card: "

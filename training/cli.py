@@ -22,6 +22,10 @@ examples:
 """
 
 
+STEPPING = 0.94
+"""Share of a run's time that goes into its steps; the rest into validation, checkpoints and start."""
+
+
 def default_cache() -> Path:
     """Where decoded photographs are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -59,6 +63,13 @@ def train_parser() -> argparse.ArgumentParser:
     pace.add_argument(
         "--max-minutes", type=minutes, default=math.inf, metavar="M", help="stop, with a checkpoint, after this time"
     )
+    pace.add_argument(
+        "--fit-minutes",
+        type=minutes,
+        metavar="M",
+        help="measure the speed for 20 seconds, and set the recipe's steps so that a new run takes this time",
+    )
+    pace.add_argument("--rate-only", action="store_true", help="print the number of steps for --fit-minutes, then stop")
     pace.add_argument(
         "--save-minutes", type=minutes, default=5.0, metavar="M", help="time between checkpoints [%(default)g]"
     )
@@ -125,11 +136,13 @@ def run_training(args: argparse.Namespace) -> int:
     recipe = load_recipe(name, args.set)
     run = args.run or Path("runs") / recipe.name
 
+    from dataclasses import replace
+
     import torch
     from lightning.fabric import Fabric
 
     from .cache import photographs
-    from .loop import Outcome, Pace, train
+    from .loop import Outcome, Pace, steps_per_second, train
     from .signals import REQUEUE
 
     if args.cache_only:
@@ -150,6 +163,19 @@ def run_training(args: argparse.Namespace) -> int:
         run.mkdir(parents=True, exist_ok=True)
         print(f"{run}: recipe {recipe.name}, {len(photos)} photographs", file=sys.stderr)
     fabric.barrier()
+    if args.fit_minutes is not None:
+        known = run / "recipe.toml"
+        if known.exists():
+            steps = load_recipe(known).steps
+        else:
+            rate = steps_per_second(recipe, photos, fabric, 20.0)
+            steps = max(1, int(rate * 60 * args.fit_minutes * STEPPING))
+            if fabric.is_global_zero:
+                speed = f"{rate:.2f} steps/s, {rate * recipe.batch:.0f} pairs/s"
+                print(f"{speed}: steps={steps} for {args.fit_minutes:g} minutes", file=sys.stderr)
+        recipe = replace(recipe, steps=steps)
+        if args.rate_only:
+            return 0
     pace = Pace(args.max_minutes, args.save_minutes, args.log_every, args.validate_every)
     outcome = train(recipe, photos, run, fabric, pace, args.changed_recipe)
     if fabric.is_global_zero:

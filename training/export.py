@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
+
 from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, save_weights
 
 from . import checkpoint, record
@@ -42,8 +44,11 @@ def export(run: Path, out: Path | None = None, terms: str = "") -> tuple[Path, P
     recipe = recipe_of(state["recipe"], str(run))
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
     network.load_state_dict(state["average"])
+    if recipe.loss == "gain":
+        level_spread(network)
     out.parent.mkdir(parents=True, exist_ok=True)
     notes = {"recipe": recipe.name, "steps": str(state["step"]), "pairs": str(state["step"] * recipe.batch)}
+    notes["spread"] = "untrained" if recipe.loss == "gain" else "expected absolute error"
     part = out.with_name(out.name + ".part")
     save_weights(network, part, notes)
     os.replace(part, out)
@@ -64,3 +69,13 @@ def check_replaced(out: Path, card: Path) -> None:
             raise ValueError(f"{out}: is there and holds no weights of GetNet; give another --out") from None
     if card.exists() and not card.read_bytes().startswith(HEADING.encode()):
         raise ValueError(f"{card}: is there and is no model card, which would replace it; give another --out")
+
+
+def level_spread(network: GetNet) -> None:
+    """Make the second output, which the loss ``gain`` leaves as it began, the same number everywhere.
+
+    A constant says nothing about where the first output is better, so that it weighs nothing.
+    """
+    with torch.no_grad():
+        network.head.weight[1].zero_()
+        network.head.bias[1].zero_()  # type: ignore[index]

@@ -11,7 +11,7 @@ from torch import Tensor
 from getnet_bids.core.gain import coil_log_gain, smooth_log_gain, with_spread
 
 from .recipe import Recipe
-from .transforms import uniform
+from .smooth import uniform
 
 GRID = 64
 """Fields are drawn on a grid of so many points a side: far finer than they vary."""
@@ -26,7 +26,8 @@ class Family:
     length : tuple of float
         Least and greatest correlation length, share of the slice's side.
     spread : tuple of float
-        Least and greatest standard deviation of the natural logarithm over the foreground.
+        Least and greatest standard deviation of the natural logarithm over the foreground; weak fields are drawn
+        more often, as by the square of a uniform number.
     coil : float
         Share of the fields that are receive loops'; the rest are Gaussian random fields.
     """
@@ -62,7 +63,8 @@ def families_of(recipe: Recipe) -> list[Family]:
 
     Examples
     --------
-    >>> families_of(Recipe(families=("head-7T",)))[0].spread
+    >>> from getnet_bids.training.recipe import load_recipe
+    >>> families_of(load_recipe("default", ["families=['head-7T']"]))[0].spread
     (0.15, 0.45)
     """
     for name in recipe.families:
@@ -96,15 +98,70 @@ def random_log_gain(share: Tensor, recipe: Recipe, flat: float, generator: torch
     shortest, longest, least, greatest, often = ranges.unbind(1)  # shape (N,), or (1,) for all
 
     length = uniform(n, shortest, longest, generator).exp()
-    smooth = smooth_log_gain((GRID, GRID), length, generator)
-    coil = coil_log_gain((GRID, GRID), n, generator)
-    choose = (uniform(n, 0, 1, generator) < often)[:, None, None]
-    log_gain = torch.where(choose, coil, smooth)[:, None]
+    log_gain = smooth_log_gain((GRID, GRID), length, generator)
+    kind = uniform(n, 0, 1, generator)
+    for portion, draw in ((often, coil_fields), (recipe.bowl, bowls), (recipe.wedge, wedges)):
+        if isinstance(portion, Tensor) or portion > 0:
+            log_gain = torch.where((kind < portion)[:, None, None], draw(n, log_gain, generator), log_gain)
+            kind = torch.where(kind < portion, 2.0, kind - portion)
 
     by_peak = recipe.peak > 0
-    strength = uniform(n, 0, recipe.peak, generator) if by_peak else uniform(n, least, greatest, generator)
+    if by_peak:
+        strength = uniform(n, 0, recipe.peak, generator)
+    else:
+        strength = least + (greatest - least) * uniform(n, 0, 1, generator).square()
     strength = torch.where(uniform(n, 0, 1, generator) < flat, 0.0, strength)
-    return with_peak(log_gain, strength) if by_peak else with_spread(log_gain, share, strength)
+    log_gain = log_gain[:, None]
+    # A small object sees a part of a field only: its surroundings count a little.
+    return with_peak(log_gain, strength) if by_peak else with_spread(log_gain, share.clamp_min(0.1), strength)
+
+
+def coil_fields(n: int, _smooth: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw fields of receive loops, shape (n, 64, 64)."""
+    return coil_log_gain((GRID, GRID), n, generator)
+
+
+def bowls(n: int, smooth: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw fields that are bright or dark around a centre, as dielectric effects make them at high field strength.
+
+    A Gaussian of .15 to .6 of the side, longer along one axis, around a centre that is up to .25 off the middle; to
+    it is added a little of a smooth field.
+
+    Parameters
+    ----------
+    n : int
+    smooth : Tensor, shape (n, 64, 64)
+        Fields of a standard deviation of about 1.
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor, shape (n, 64, 64)
+        Of no particular mean and strength.
+    """
+    y, x = grid(smooth)
+    centre = [uniform(n, -0.25, 0.25, generator)[:, None, None] for _ in range(2)]
+    width = uniform(n, math.log(0.15), math.log(0.6), generator).exp()[:, None, None]
+    longer = uniform(n, 1, 1.6, generator)[:, None, None]
+    angle = uniform(n, 0, math.pi, generator)[:, None, None]
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    u, v = cos * (x - centre[0]) + sin * (y - centre[1]), cos * (y - centre[1]) - sin * (x - centre[0])
+    bowl = torch.exp(-0.5 * ((u / longer).square() + v.square()) / width.square())
+    sign = torch.where(uniform(n, 0, 1, generator) < 0.5, -1.0, 1.0)[:, None, None]
+    return sign * bowl + 0.1 * uniform(n, 0, 1, generator)[:, None, None] * smooth
+
+
+def wedges(n: int, smooth: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw fields that rise along one direction, with a little of a smooth field; shape (n, 64, 64)."""
+    y, x = grid(smooth)
+    angle = uniform(n, 0, 2 * math.pi, generator)[:, None, None]
+    return torch.cos(angle) * x + torch.sin(angle) * y + 0.1 * uniform(n, 0, 1, generator)[:, None, None] * smooth
+
+
+def grid(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates of the grid's points, the side 1 long and 0 in the middle; shapes (64, 1) and (1, 64)."""
+    axis = (torch.arange(GRID, device=like.device) + 0.5) / GRID - 0.5
+    return axis[:, None], axis[None, :]
 
 
 def with_peak(log_gain: Tensor, peak: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 NAME = "figures.csv"
 COLUMNS = (
-    "step", "kind", "minutes", "learning_rate", "pairs_per_second", "loss", "need", "direct", "field", "harm", "leak",
+    "step", "kind", "minutes", "learning_rate", "pairs_per_second", "loss", "ratio_mae", "field_mae", "field_size",
+    "false_field", "image_leakage", "rim_leakage", "core_leakage", "variation_leakage", "error_over_spread",
 )  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import enum
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -23,6 +24,7 @@ from .checkpoint import Standing
 from .hardware import hardware
 from .journal import Journal
 from .neednet import neednet_loss
+from .pairs import Pairs
 from .photographs import Photographs
 from .progress import Progress
 from .recipe import Recipe
@@ -31,6 +33,10 @@ from .validation import collapsed, validate
 
 AGREE = 10
 """Several processes ask each other every so many steps whether one of them was told to stop."""
+
+
+WARM = 10
+"""So many steps are taken before their speed is measured, and between two looks at the clock."""
 
 
 class Outcome(enum.Enum):
@@ -50,7 +56,7 @@ class Pace:
     max_minutes : float
         Stop, with a checkpoint, after this time.
     save_minutes : float
-        Time between checkpoints; 0 saves after every step.
+        Time between checkpoints, less in the beginning; 0 saves after every step.
     log_every, validate_every : int
         Steps between rows of figures, and between validations.
     """
@@ -112,8 +118,8 @@ def train(
     training, held_out = photos.split(recipe.validation)
     torch.manual_seed(recipe.seed)
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).requires_grad_(False).to(fabric.device)
+    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(network).requires_grad_(False)
     model, optimiser = fabric.setup(Trainee(network), make_optimiser(network, recipe))
     standing = checkpoint.load(run, network, average, optimiser, recipe, changed_recipe)
     if standing.step >= recipe.steps:
@@ -126,7 +132,7 @@ def train(
     progress = Progress(standing.step * recipe.batch, recipe.steps * recipe.batch, shown=first)
     source = batches(training, recipe, standing.step, fabric.global_rank, fabric.world_size, fabric.device)
     chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
-    names, sums, summed = ("loss", "need", "direct"), torch.zeros(3, device=fabric.device), 0
+    names, sums, summed = ("loss", "ratio_mae", "field_mae"), torch.zeros(3, device=fabric.device), 0
     healthy = torch.tensor(True, device=fabric.device)
     began = saved = time.monotonic()
     spent = standing.minutes
@@ -135,12 +141,8 @@ def train(
             rate = learning_rate(standing.step, recipe)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            losses = neednet_loss(model, pairs, recipe.loss, chunks)
-            fabric.backward(losses["loss"])
-            norm = fabric.clip_gradients(model, optimiser, max_norm=recipe.clip or math.inf, error_if_nonfinite=False)
-            healthy = healthy & torch.isfinite(losses["loss"].detach() + cast(Tensor, norm))
-            optimiser.step()
-            optimiser.zero_grad()
+            losses, norm = descend(model, optimiser, pairs, recipe, fabric, chunks)
+            healthy = healthy & torch.isfinite(losses["loss"].detach() + norm)
             standing.step += 1
             update_average(average, network, min(recipe.ema, standing.step / (standing.step + 9)))
             sums, summed = sums + torch.stack([losses[name].detach() for name in names]), summed + 1
@@ -152,7 +154,8 @@ def train(
             late = now - began > 60 * pace.max_minutes
             late, told = agreed([late, asked.is_set()], fabric, standing.step)
             stop = done or late or told
-            save = first and (stop or now - saved > 60 * pace.save_minutes)
+            # The first after half a minute, then ever less often.
+            save = first and (stop or now - saved > 60 * min(pace.save_minutes, max(0.5, (now - began) / 120)))
             log = standing.step % pace.log_every == 0 or stop
             if (log or save) and not healthy:
                 raise FloatingPointError(
@@ -183,10 +186,69 @@ def train(
     return Outcome.DONE if done else Outcome.SIGNAL if told else Outcome.TIME
 
 
+def descend(
+    model: torch.nn.Module, optimiser: Any, pairs: Pairs, recipe: Recipe, fabric: Fabric, chunks: int
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Take one step.
+
+    Returns
+    -------
+    losses : dict of Tensor
+        As of `neednet_loss`.
+    norm : Tensor
+        Of the gradient, before it is clipped.
+    """
+    losses = neednet_loss(model, pairs, recipe.loss, chunks)
+    fabric.backward(losses["loss"])
+    norm = fabric.clip_gradients(model, optimiser, max_norm=recipe.clip or math.inf, error_if_nonfinite=False)
+    optimiser.step()
+    optimiser.zero_grad()
+    return losses, cast(Tensor, norm)
+
+
+def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, seconds: float) -> float:
+    """Measure how fast the recipe's steps are on this machine, with a network that is then thrown away.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    photos : Photographs
+    fabric : Fabric
+        Launched.
+    seconds : float
+        At least so long, after `WARM` steps that do not count.
+
+    Returns
+    -------
+    float
+        The same in all processes.
+    """
+    network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
+    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model, optimiser = fabric.setup(Trainee(network), make_optimiser(network, recipe))
+    chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
+    endless = dataclasses.replace(recipe, steps=10**9)
+    source = batches(photos, endless, 0, fabric.global_rank, fabric.world_size, fabric.device)
+    began, counted = math.inf, 0
+    for done, pairs in enumerate(source, 1):
+        losses, _ = descend(model, optimiser, pairs, recipe, fabric, chunks)
+        if done % WARM == 0:
+            losses["loss"].detach().item()  # waits for the device
+            now = time.monotonic()
+            if done == WARM:
+                began = now
+            counted = done - WARM
+            if agreed([now - began >= seconds and counted > 0], fabric, 0)[0]:
+                break
+    return float(fabric.broadcast(counted / (time.monotonic() - began)))
+
+
 def make_optimiser(network: GetNet, recipe: Recipe) -> torch.optim.Optimizer:
     """Make the recipe's optimiser."""
     kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
-    return kinds[recipe.optimiser](network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    more = {"fused": True} if recipe.optimiser == "adamw" and next(network.parameters()).is_cuda else {}
+    parameters = network.parameters()
+    return kinds[recipe.optimiser](parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **more)
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -194,7 +256,8 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 
     Examples
     --------
-    >>> recipe = Recipe(learning_rate=1.0, warmup=10, steps=110, final_rate=0.5)
+    >>> from getnet_bids.training.recipe import load_recipe
+    >>> recipe = load_recipe("default", ["learning_rate=1", "warmup=10", "steps=110", "final_rate=0.5"])
     >>> [learning_rate(step, recipe) for step in (0, 9, 10, 60, 110)]
     [0.1, 1.0, 1.0, 0.75, 0.5]
     """
@@ -220,7 +283,9 @@ def in_words(standing: Standing) -> str:
     text = ", ".join(f"{name} {value:.4f}" for name, value in standing.figures.items())
     text = f"step {standing.step}, held-out photographs: {text}"
     if collapsed(standing.figures):
-        text += "\nwarning: the field follows the picture's own brightness (leak), as a low-pass filter's would"
+        text += (
+            "\nwarning: the field follows the picture's own brightness (image_leakage), as a low-pass filter's would"
+        )
     return text
 
 

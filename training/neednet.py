@@ -15,6 +15,9 @@ from torch import Tensor
 
 from .pairs import Pairs
 
+SPREAD_WEIGHT = 0.02
+"""Weight of the expected error's likelihood beside the error; small, as both share the network's layers."""
+
 
 def centred(x: Tensor, weight: Tensor) -> Tensor:
     """Take off each slice's weighted mean; shapes (N, 16, 16)."""
@@ -56,7 +59,7 @@ def neednet_loss(
     Returns
     -------
     dict of Tensor
-        ``loss`` to descend; ``need`` (mean absolute error of log N on plain photographs) and ``direct`` (of
+        ``loss`` to descend; ``ratio_mae`` (mean absolute error of log N on plain photographs) and ``field_mae`` (of
         log G on posterised ones), detached.
     """
     n = len(pairs.flat)
@@ -79,10 +82,11 @@ def neednet_loss(
     else:
         share = plain.reshape(chunks, -1).sum(1) / weight.reshape(chunks, -1).sum(1).clamp_min(1e-6)
         loss = share * need + (1 - share) * direct
-        # The spread learns the size of the error and leaves the error itself alone.
+        # The spread is that of a Laplace distribution of the error, by its negative log likelihood. The error itself
+        # is detached: a likelihood of both would care less for the slices that are hard.
         spread = torch.stack([log_spread[:n], log_spread[n:]], 1)
-        loss = loss + 0.02 * weighted_means(direct_error.detach() / spread.exp() + spread, known, chunks)
-    return {"loss": loss.mean(), "need": need.mean().detach(), "direct": direct.mean().detach()}
+        loss = loss + SPREAD_WEIGHT * weighted_means(direct_error.detach() / spread.exp() + spread, known, chunks)
+    return {"loss": loss.mean(), "ratio_mae": need.mean().detach(), "field_mae": direct.mean().detach()}
 
 
 def of_mean_one(gain: Tensor, weight: Tensor) -> Tensor:

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from getnet_bids.core.network import CELLS
 
-from . import transforms
+from . import acquisition, transforms
+from .anatomy import fill, uneven
 from .fields import GRID, random_log_gain
+from .outlines import depth_below_outline
 from .recipe import Recipe
+from .smooth import chance, resize
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Pairs:
         Natural logarithm of each field, mean over each cell.
     weight : Tensor, shape (N, 16, 16)
         Share of each cell that has signal.
+    variation : Tensor, shape (N, 16, 16)
+        Mean over each cell's signal of the logarithm of the smooth changes within classes, which are no field.
     flat : Tensor of bool, shape (N,)
         The photograph is posterised: it has no field of its own, and the fields above are the truth.
     """
@@ -36,6 +41,7 @@ class Pairs:
     log_gain_first: Tensor
     log_gain_second: Tensor
     weight: Tensor
+    variation: Tensor
     flat: Tensor
 
 
@@ -61,23 +67,28 @@ def make_pairs(photos: Tensor, recipe: Recipe, generator: torch.Generator) -> Pa
     Pairs
     """
     n, size = len(photos), photos.shape[-1]
-    v = transforms.zoom_turn_flip(photos * (1 / 255), recipe.zoom, recipe.turn, generator)
-    v = transforms.contrast(v, recipe.contrast, generator)
-    split = round(n * recipe.posterised)
-    flat = torch.arange(n, device=v.device) < split
-    if split:
-        v[:split] = transforms.posterise(v[:split], recipe.classes, recipe.texture, generator)
-    body = transforms.bodies(n, size, recipe.background, generator)
-    v = transforms.shells(v, body, recipe.shelled, generator)
-    inside = (body > 0).float()
-    v = transforms.soften(v * inside, recipe.softened, generator).mul_(inside)
+    photos = transforms.zoom_turn_flip(photos * (1 / 255), recipe.zoom, recipe.turn, generator)
+    photos = transforms.contrast(photos, recipe.contrast, generator)
+    flat = torch.arange(n, device=photos.device) < round(n * recipe.posterised)
+    depth = depth_below_outline(photos, recipe.background, generator)
+    depth = uneven(depth, recipe.waves, generator)
+    v, change, ends = fill(photos, depth, flat, recipe, generator)
+    v = acquisition.partial_volume(v * (depth > 0), recipe.blur, recipe.thick, generator)
+    inside = acquisition.cut(v, depth, ends, recipe.cut, generator)
+    v = v * inside
+    v = acquisition.uneven_lines(v, recipe.lines, generator)
 
-    share = F.avg_pool2d((v >= recipe.signal).float(), size // GRID)
+    signal = (v >= recipe.signal).float() * inside
+    share = F.avg_pool2d(signal, size // GRID)
+    noisy = torch.maximum(inside, chance(n, recipe.noisy_background, generator).float())
     slices, cells = [], []
-    gains = [random_log_gain(share, recipe, flat_share, generator) for flat_share in (0.0, recipe.flat)]
-    for log_gain in gains:
-        gain = F.interpolate(log_gain.exp(), size=(size, size), mode="bilinear", align_corners=False)
-        slices.append(transforms.rician_noise(gain.mul_(v), recipe.noise, generator).mul_(inside))
+    for flat_share in (0.0, recipe.flat):
+        log_gain = random_log_gain(share, recipe, flat_share, generator)
+        shaded = v * resize(log_gain.exp(), size)
+        shaded = acquisition.ghost(shaded, recipe.ghost, generator)
+        shaded = acquisition.clip(shaded, recipe.clipped, generator)
+        slices.append(acquisition.rician_noise(shaded, recipe.noise, generator).mul_(noisy))
         cells.append(F.adaptive_avg_pool2d(log_gain, CELLS)[:, 0])
     weight = F.adaptive_avg_pool2d(share, CELLS)[:, 0]
-    return Pairs(slices[0], slices[1], cells[0], cells[1], weight, flat)
+    within = F.avg_pool2d(change * signal, size // CELLS)[:, 0] / weight.clamp_min(1e-6)
+    return Pairs(slices[0], slices[1], cells[0], cells[1], weight, within, flat)

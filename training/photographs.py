@@ -47,13 +47,28 @@ class Photographs:
         start, height, width = int(row["offset"]), int(row["height"]), int(row["width"])
         return self.pixels[start : start + height * width].reshape(height, width)
 
+    def places(self, which: Sequence[int], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draw a square of 256x256 pixels in each of some photographs.
+
+        Returns
+        -------
+        first, width : ndarray, shape (n,)
+            Where each square's first pixel lies among the pixels, and how many there are from row to row.
+        """
+        rows = self.index[np.asarray(which)]
+        height, width = (rows[name].astype(np.int64) for name in ("height", "width"))
+        draws = rng.random((2, len(rows)))
+        top, left = (
+            np.floor(draw * (size - SIDE + 1)).astype(np.int64)
+            for draw, size in zip(draws, (height, width), strict=True)
+        )
+        return rows["offset"].astype(np.int64) + top * width + left, width
+
     def crops(self, which: Sequence[int], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Cut a square of 256x256 pixels from each of some photographs, at random places; shape (n, 1, 256, 256)."""
         out = np.empty((len(which), 1, SIDE, SIDE), np.uint8)
-        for k, i in enumerate(which):
-            photo = self[i]
-            top, left = (int(rng.integers(0, s - SIDE + 1)) for s in photo.shape)
-            out[k, 0] = photo[top : top + SIDE, left : left + SIDE]
+        for k, (first, width) in enumerate(zip(*self.places(which, rng), strict=True)):
+            out[k, 0] = np.lib.stride_tricks.as_strided(self.pixels[first:], (SIDE, SIDE), (int(width), 1))
         return out
 
     def split(self, share: float) -> tuple[Photographs, Photographs]:

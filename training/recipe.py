@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,10 @@ class Recipe:
         Share of the photographs that are posterised and supervised by the field itself.
     classes : tuple of int
         Least and greatest number of gray classes.
+    smoothed : float
+        Half of the photographs are blurred before they are posterised, by at most this standard deviation, pixels.
+    levels : tuple of float
+        Standard deviation of the classes' levels, natural logarithm, drawn for each slice.
     texture : float
         Largest share of the photograph left in its classes.
     zoom, turn : float
@@ -53,20 +56,43 @@ class Recipe:
         quarter turns and mirroring.
     contrast : float
         Natural logarithm of the largest power of the gray scale; above 0, half of the photographs are inverted.
-    background, shelled, softened : float
-        Shares of the slices that are cut to a body with zero background, get shells, are blurred.
+    background : float
+        Share of the slices that are bodies of random outline with zero background.
+    waves : float
+        Outlines and rims are displaced by smooth noise of at most half of this standard deviation, pixels.
+    rims, cores, ribbons : float
+        Shares of the slices with one to three rims below the outline, with nested classes that follow the outline at
+        a distance, and with a ribbon along a level set of a smoothed photograph.
+    rim : tuple of float
+        Thickness of a rim, pixels, drawn log-uniformly.
+    variation, grain : float
+        Largest standard deviation of the logarithm of smooth changes within classes, and of texture across them.
+    blur : float
+        Largest standard deviation of the partial volume effect, pixels.
+    thick : float
+        Share of the slices that are blurred more along one axis.
+    cut : tuple of float
+        How much deeper than the outline, or a rim's end, the foreground mask cuts, pixels.
+    lines, ghost : float
+        Largest inequality of even and odd lines, and largest share of a ghost; of three slices in ten each.
+    clipped : float
+        Share of the slices whose brightest values are clipped.
     noise : float
         Largest Rician noise, share of the mean.
+    noisy_background : float
+        Share of the slices that keep the noise of the background.
     signal : float
         Pixels count from this value on, of a photograph from 0 to 1; 0 counts all.
     families : tuple of str
         Field families (`fields.FAMILIES`) drawn in equal parts; none for one family of `coil`, `length`, `spread`.
-    coil : float
-        Share of the fields that are receive loops'; the rest are Gaussian random fields.
+    coil, bowl, wedge : float
+        Shares of the fields that are receive loops', bright or dark around a centre, and rising along a direction; the
+        rest are Gaussian random fields.
     length : tuple of float
         Correlation length of the Gaussian fields, share of the slice's side, drawn log-uniformly.
     spread : tuple of float
-        Standard deviation of the fields' natural logarithm over the foreground, drawn uniformly.
+        Standard deviation of the fields' natural logarithm over the foreground; its square root is drawn uniformly
+        between the ends.
     flat : float
         Share of the pairs whose second slice has no field at all: k2 = 1.
     peak : float
@@ -77,61 +103,86 @@ class Recipe:
         Of everything random.
     """
 
-    name: str = "default"
-    photographs: int = 0
-    validation: float = 0.02
-    widths: tuple[int, int, int, int] = (32, 64, 96, 160)
-    depths: tuple[int, int, int, int] = (1, 2, 3, 3)
-    steps: int = 6000
-    batch: int = 32
-    chunk: int = 16
-    optimiser: str = "adamw"
-    learning_rate: float = 2e-3
-    final_rate: float = 0.01
-    warmup: int = 200
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.998
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    posterised: float = 0.75
-    classes: tuple[int, int] = (2, 7)
-    texture: float = 0.25
-    zoom: float = 0.7
-    turn: float = 15.0
-    contrast: float = 0.6
-    background: float = 0.95
-    shelled: float = 0.4
-    softened: float = 0.5
-    noise: float = 0.08
-    signal: float = 0.04
-    families: tuple[str, ...] = ()
-    coil: float = 0.3
-    length: tuple[float, float] = (0.15, 0.9)
-    spread: tuple[float, float] = (0.02, 0.45)
-    flat: float = 0.25
-    peak: float = 0.0
-    loss: str = "log"
-    seed: int = 0
+    name: str
+    seed: int
+    photographs: int
+    validation: float
+    widths: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+    steps: int
+    batch: int
+    chunk: int
+    optimiser: str
+    learning_rate: float
+    final_rate: float
+    warmup: int
+    weight_decay: float
+    clip: float
+    ema: float
+    precision: Literal["32-true", "bf16-mixed"]
+    loss: str
+    posterised: float
+    classes: tuple[int, int]
+    smoothed: float
+    levels: tuple[float, float]
+    texture: float
+    zoom: float
+    turn: float
+    contrast: float
+    background: float
+    waves: float
+    rims: float
+    rim: tuple[float, float]
+    cores: float
+    ribbons: float
+    variation: float
+    grain: float
+    blur: float
+    thick: float
+    cut: tuple[float, float]
+    lines: float
+    ghost: float
+    clipped: float
+    noise: float
+    noisy_background: float
+    signal: float
+    families: tuple[str, ...]
+    coil: float
+    bowl: float
+    wedge: float
+    length: tuple[float, float]
+    spread: tuple[float, float]
+    flat: float
+    peak: float
 
     def __post_init__(self) -> None:
         def demand(right: bool, name: str, wanted: str) -> None:
             if not right:
                 raise ValueError(f"recipe {self.name!r}: {name} must be {wanted}, not {getattr(self, name)!r}")
 
-        shares = ("validation", "posterised", "texture", "background", "shelled", "softened", "coil", "flat")
-        for name in (*shares, "final_rate"):
+        shares = (
+            "validation", "posterised", "texture", "background", "rims", "cores", "ribbons", "thick", "clipped",
+            "noisy_background", "coil", "bowl", "wedge", "flat", "final_rate",
+        )  # fmt: skip
+        for name in shares:
             demand(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
-        for name in ("ema", "peak"):
+        for name in ("ema", "peak", "lines"):
             demand(0 <= getattr(self, name) < 1, name, "from 0 to below 1")
-        for name in ("photographs", "warmup", "weight_decay", "clip", "zoom", "contrast", "noise", "signal", "seed"):
+        amounts = (
+            "photographs", "warmup", "weight_decay", "clip", "zoom", "contrast", "smoothed", "waves", "variation",
+            "grain", "blur", "ghost", "noise", "signal", "seed",
+        )  # fmt: skip
+        for name in amounts:
             demand(getattr(self, name) >= 0, name, "0 or more")
         for name in ("steps", "batch", "chunk"):
             demand(getattr(self, name) >= 1, name, "1 or more")
         demand(self.learning_rate > 0, "learning_rate", "above 0")
         for name in ("widths", "depths"):
             demand(len(getattr(self, name)) == 4 and min(getattr(self, name)) > 0, name, "four numbers above 0")
-        for name in ("classes", "length", "spread"):
+        for name in ("classes", "length", "spread", "levels", "rim"):
             demand(ordered(getattr(self, name)), name, "a least and a greatest value")
+        demand(len(self.cut) == 2 and self.cut[0] <= self.cut[1], "cut", "a least and a greatest value")
+        demand(self.rim[0] > 0, "rim", "above 0")
         demand(self.classes[0] >= 2, "classes", "2 or more")
         demand(self.length[0] >= 0.08, "length", "0.08 or more")
         demand(self.batch <= self.chunk or self.batch % self.chunk == 0, "batch", f"in chunks of {self.chunk}")
@@ -184,25 +235,29 @@ def load_recipe(name: str | Path, changes: Iterable[str] = ()) -> Recipe:
 
 
 def recipe_of(values: dict[str, Any], source: str) -> Recipe:
-    """Make a recipe of settings by name; those that are missing have their defaults."""
-    defaults = {f.name: f.default for f in fields(Recipe)}
-    for key, value in values.items():
-        if key not in defaults:
-            raise ValueError(f"{source}: there is no setting {key!r}; there are {', '.join(defaults)}")
-        values[key] = fitted(value, defaults[key], f"{source}: {key}")
-    return dataclasses.replace(Recipe(), **values)
+    """Make a recipe of settings by name; none may be missing."""
+    kinds = get_type_hints(Recipe)
+    for key in values:
+        if key not in kinds:
+            raise ValueError(f"{source}: there is no setting {key!r}; there are {', '.join(kinds)}")
+    missing = [key for key in kinds if key not in values]
+    if missing:
+        raise ValueError(f"{source}: {', '.join(missing)} missing; a recipe states every setting, as default.toml does")
+    return Recipe(**{key: converted(value, kinds[key], f"{source}: {key}") for key, value in values.items()})
 
 
-def fitted(value: Any, like: Any, name: str) -> Any:
-    """Give a value the type of another: whole numbers may stand for others, and lists for tuples."""
-    if isinstance(like, tuple) and isinstance(value, list | tuple):
-        example = like[0] if like else ""
-        return tuple(fitted(v, example, name) for v in value)
-    if isinstance(like, float) and type(value) is int:
+def converted(value: Any, kind: Any, name: str) -> Any:
+    """Return a value as a setting's type: whole numbers may stand for others, and lists for tuples."""
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
+        return tuple(converted(v, get_args(kind)[0], name) for v in value)
+    kind = get_origin(kind) or kind
+    if kind is float and type(value) is int:
         return float(value)
-    if type(value) is not type(like):
-        kind = {tuple: "a list", float: "a number", int: "a whole number", str: "text"}[type(like)]
-        raise ValueError(f"{name} must be {kind}, not {value!r}")
+    if kind is Literal:
+        kind = str
+    if type(value) is not kind:
+        kinds = {tuple: "a list", float: "a number", int: "a whole number", str: "text"}
+        raise ValueError(f"{name} must be {kinds[kind]}, not {value!r}")
     return value
 
 

@@ -18,7 +18,11 @@ from .photographs import Photographs
 from .recipe import Recipe
 
 LEAK = 0.3
-"""From this leak on, a network is said to have collapsed."""
+"""From this leakage on, a network is said to have collapsed."""
+ERRORS = ("ratio_mae", "field_mae", "field_size", "false_field", "error_over_spread")
+SLOPES = ("picture", "variation")
+TOGETHER = 16
+"""Pairs that are measured at a time."""
 
 
 class HasLogGain(Protocol):
@@ -49,22 +53,53 @@ def validate(
     Returns
     -------
     dict of float
-        ``need``: mean absolute error of log N(v, k) on plain photographs. ``direct``: of log G on posterised ones.
-        ``field``: mean absolute size of the posterised ones' true log fields, what a flat answer would score.
-        ``harm``: mean absolute log field claimed where there is none. ``leak``: slope of that field on the
-        logarithm of the picture's own brightness, blurred: 0 if the field knows nothing of the picture, about 1 for
-        a low-pass filter (see `collapsed`). NaN where there are no such pictures.
+        ``ratio_mae``: mean absolute error of log N(v, k) on plain photographs.
+        ``field_mae``: of log G on posterised ones, whose field is known.
+        ``field_size``: mean absolute size of these fields, what a flat answer would score.
+        ``false_field``: mean absolute log field claimed where there is none.
+        ``image_leakage``: slope of that field on the logarithm of the picture's own brightness, blurred: 0 if the
+        field knows nothing of the picture, about 1 for a low-pass filter (see `collapsed`).
+        ``rim_leakage``, ``core_leakage``: the same on pictures of which all have rims, or cores.
+        ``variation_leakage``: slope of the error on smooth changes within classes, which are no field.
+        ``error_over_spread``: mean of the absolute error over what the network expects; 1 if it knows itself.
+        NaN where there are no such pictures.
     """
     if recipe.posterised == 0:
         recipe = replace(recipe, posterised=0.5)
     which = [i % len(photos) for i in range(count)]
     crops = torch.from_numpy(photos.crops(which, np.random.default_rng(0))).to(device)
-    sums = dict.fromkeys(("need", "direct", "field", "harm"), torch.zeros(2, device=device))
-    slope = torch.zeros(2, device=device)
-    for start in range(0, count, 16):
+    errors, slopes = measure(network, crops, recipe)
+    figures = {name: value for name, value in errors.items() if name != "error_over_spread"}
+    figures["image_leakage"] = slopes["picture"]
+    bare = replace(recipe, posterised=1.0, background=1.0, flat=1.0, ribbons=0.0, rims=0.0, cores=0.0)
+    figures["rim_leakage"] = measure(network, crops, replace(bare, rims=1.0))[1]["picture"]
+    figures["core_leakage"] = measure(network, crops, replace(bare, cores=1.0))[1]["picture"]
+    figures["variation_leakage"] = slopes["variation"]
+    figures["error_over_spread"] = errors["error_over_spread"]
+    return figures
+
+
+def measure(network: HasLogGain, crops: Tensor, recipe: Recipe) -> tuple[dict[str, float], dict[str, float]]:
+    """Compute errors, and slopes of what is claimed on the picture and on changes within classes.
+
+    Parameters
+    ----------
+    network : HasLogGain
+    crops : Tensor, shape (N, 1, 256, 256), uint8
+    recipe : Recipe
+
+    Returns
+    -------
+    errors, slopes : dict of float
+        See `validate`; ``picture`` and ``variation`` are the slopes.
+    """
+    device = crops.device
+    sums = {name: torch.zeros(2, device=device) for name in (*ERRORS, *SLOPES)}
+    for start in range(0, len(crops), TOGETHER):
         generator = torch.Generator(device).manual_seed(start)
-        pairs = make_pairs(crops[start : start + 16], recipe, generator)
-        first = centred(network.log_gain(pairs.first)[0], pairs.weight)
+        pairs = make_pairs(crops[start : start + TOGETHER], recipe, generator)
+        log_first, spread_first = network.log_gain(pairs.first)
+        first = centred(log_first, pairs.weight)
         second = centred(network.log_gain(pairs.second)[0], pairs.weight)
         truth1 = centred(pairs.log_gain_first, pairs.weight)
         truth2 = centred(pairs.log_gain_second, pairs.weight)
@@ -72,15 +107,21 @@ def validate(
         bare = known * (pairs.log_gain_second.abs().amax((1, 2)) == 0)[:, None, None]
         plain = pairs.weight * ~pairs.flat[:, None, None]
         for name, error, weight in (
-            ("need", first - second - truth1 + truth2, plain),
-            ("direct", first - truth1, known),
-            ("field", truth1, known),
-            ("harm", second, bare),
+            ("ratio_mae", first - second - truth1 + truth2, plain),
+            ("field_mae", first - truth1, known),
+            ("field_size", truth1, known),
+            ("false_field", second, bare),
+            ("error_over_spread", (first - truth1) / spread_first.exp(), known),
         ):
-            sums[name] = sums[name] + torch.stack([(error.abs() * weight).sum(), weight.sum()])
-        picture = centred(brightness(pairs.second), bare)
-        slope = slope + torch.stack([(second * picture * bare).sum(), (picture * picture * bare).sum()])
-    return {name: float(a / b) for name, (a, b) in (sums | {"leak": slope}).items()}
+            sums[name] += torch.stack([(error.abs() * weight).sum(), weight.sum()])
+        picture, change = centred(brightness(pairs.second), bare), centred(pairs.variation, known)
+        for name, answer, cause, weight in (
+            ("picture", second, picture, bare),
+            ("variation", first - truth1 + second - truth2, 2 * change, known),
+        ):
+            sums[name] += torch.stack([(answer * cause * weight).sum(), (cause * cause * weight).sum()])
+    ratios = {name: float(a / b) for name, (a, b) in sums.items()}
+    return {name: ratios[name] for name in ERRORS}, {name: ratios[name] for name in SLOPES}
 
 
 def brightness(slices: Tensor) -> Tensor:
@@ -94,12 +135,12 @@ def brightness(slices: Tensor) -> Tensor:
 def collapsed(figures: dict[str, float]) -> bool:
     """Whether a network low-passes its input, which satisfies NeedNet as well as a true field does.
 
-    G(v) = blur(v) has G(v·k) / G(v) close to k, so that ``need`` is small; but on a picture without any field it
-    gives the picture's own brightness for a field, so that ``leak`` is large.
+    G(v) = blur(v) has G(v·k) / G(v) close to k, so that ``ratio_mae`` is small; but on a picture without any field it
+    gives the picture's own brightness for a field, so that ``image_leakage`` is large.
 
     Examples
     --------
-    >>> collapsed({"need": 0.01, "leak": 0.9}), collapsed({"need": 0.01, "leak": 0.05})
+    >>> collapsed({"image_leakage": 0.9}), collapsed({"image_leakage": 0.05})
     (True, False)
     """
-    return figures["leak"] > LEAK
+    return figures["image_leakage"] > LEAK

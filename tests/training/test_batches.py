@@ -48,4 +48,4 @@ def test_each_epoch_has_each_photograph_once() -> None:
 
 def test_uneven_shares_are_refused(photos: Photographs) -> None:
     with pytest.raises(ValueError, match="cannot be shared evenly by 3 processes: set batch to a multiple of 48"):
-        next(batches(photos, load_recipe("default", ["batch=32"]), 0, 0, 3, CPU))
+        next(batches(photos, load_recipe("default", ["batch=32", "chunk=16"]), 0, 0, 3, CPU))

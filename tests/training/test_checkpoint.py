@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,9 @@ import torch
 from getnet_bids.core.network import GetNet, GetNetConfig
 from getnet_bids.training import checkpoint
 from getnet_bids.training.checkpoint import Standing
-from getnet_bids.training.recipe import Recipe
+from getnet_bids.training.recipe import load_recipe
 
-RECIPE = Recipe(widths=(4, 4, 4, 4), depths=(1, 1, 1, 1))
+RECIPE = load_recipe("default", ["widths=[4, 4, 4, 4]", "depths=[1, 1, 1, 1]"])
 
 
 def state(seed: int) -> tuple[GetNet, GetNet, torch.optim.Optimizer]:
@@ -33,8 +33,8 @@ def equal(a: GetNet, b: GetNet) -> bool:
 def test_there_and_back(tmp_path: Path) -> None:
     saved, other = state(0), state(1)
     assert checkpoint.load(tmp_path, *other, RECIPE) == Standing()
-    checkpoint.save(tmp_path, *saved, Standing(7, 1.5, {"need": 0.1}), RECIPE)
-    assert checkpoint.load(tmp_path, *other, RECIPE) == Standing(7, 1.5, {"need": 0.1})
+    checkpoint.save(tmp_path, *saved, Standing(7, 1.5, {"ratio_mae": 0.1}), RECIPE)
+    assert checkpoint.load(tmp_path, *other, RECIPE) == Standing(7, 1.5, {"ratio_mae": 0.1})
     assert equal(saved[0], other[0])
     assert equal(saved[1], other[1])
     moments = [o.state_dict()["state"][0]["exp_avg"] for o in (saved[2], other[2])]
@@ -62,22 +62,23 @@ def test_a_failed_save_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest
 
 def test_another_recipe_is_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, *state(0), Standing(7), RECIPE)
-    changed = Recipe(widths=RECIPE.widths, depths=RECIPE.depths, noise=0.5)
-    with pytest.raises(ValueError, match=r"another recipe \(noise 0.08 -> 0.5\)"):
+    changed = replace(RECIPE, noise=0.5)
+    with pytest.raises(ValueError, match=r"another recipe \(noise 0.12 -> 0.5\)"):
         checkpoint.load(tmp_path, *state(1), changed)
     assert checkpoint.load(tmp_path, *state(1), changed, changed_recipe=True).step == 7
 
 
-def test_checkpoints_of_before_load(tmp_path: Path) -> None:
-    """Those that lack figures, and settings that the recipe has got since."""
+def test_checkpoints_of_before(tmp_path: Path) -> None:
+    """Those that lack figures are read; those that lack settings, which a default could only guess, are refused."""
     network, average, optimiser = state(0)
-    old = {k: v for k, v in asdict(RECIPE).items() if k not in ("chunk", "optimiser", "families", "signal")}
     parts = {"network": network, "average": average, "optimiser": optimiser}
-    torch.save(
-        {k: v.state_dict() for k, v in parts.items()} | {"step": 3, "minutes": 0.5, "recipe": old},
-        tmp_path / checkpoint.NAME,
-    )
+    whole = {k: v.state_dict() for k, v in parts.items()} | {"step": 3, "minutes": 0.5}
+    torch.save(whole | {"recipe": asdict(RECIPE)}, tmp_path / checkpoint.NAME)
     assert checkpoint.load(tmp_path, *state(1), RECIPE) == Standing(3, 0.5, {})
+    old = {k: v for k, v in asdict(RECIPE).items() if k not in ("chunk", "signal")}
+    torch.save(whole | {"recipe": old}, tmp_path / checkpoint.NAME)
+    with pytest.raises(ValueError, match="chunk, signal missing; a recipe states every setting"):
+        checkpoint.load(tmp_path, *state(1), RECIPE)
 
 
 @pytest.mark.parametrize("content", [b"", b"something else", None])

@@ -49,7 +49,7 @@ def test_train_and_export(folder: Path, caches: Path, tmp_path: Path, capsys: py
     card = out.with_suffix(".md").read_text()
     for text in ("Synthetic ellipses, CC0.", "| Steps | 3 of 3 |", "| Pairs of slices seen | 12 |", "30 photographs"):
         assert text in card
-    for text in ("direct | 0.", "steps = 3", "mine.safetensors", "torch ", " 1 x "):
+    for text in ("field_mae | 0.", "steps = 3", "mine.safetensors", "torch ", " 1 x "):
         assert text in card
 
 

@@ -15,7 +15,7 @@ def test_rows_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     with open(tmp_path / "figures.csv", "a") as file:
         file.write("4,trai")  # killed while it wrote
     journal = Journal(tmp_path, 2)
-    journal.write(3, "validation", {"need": 0.5})
+    journal.write(3, "validation", {"ratio_mae": 0.5})
     journal.close()
     lines = (tmp_path / "figures.csv").read_text().splitlines()
     assert lines[0].startswith("step,kind,minutes")

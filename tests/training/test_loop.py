@@ -63,7 +63,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 @pytest.fixture
 def no_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave validation out, which takes longer than the steps here."""
-    monkeypatch.setattr(loop, "validate", lambda *_: {"leak": 0.0})
+    monkeypatch.setattr(loop, "validate", lambda *_: {"image_leakage": 0.0})
 
 
 @pytest.mark.usefixtures("no_validation")
@@ -136,7 +136,7 @@ def test_two_processes_give_one_processs_loss(photos: Photographs, folder: Path,
     one, two = rows(tmp_path / "one"), rows(tmp_path / "two")
     assert len(one) == len(two) == 8
     for a, b in zip(one, two, strict=True):
-        for name in ("loss", "need", "direct"):
+        for name in ("loss", "ratio_mae", "field_mae"):
             assert float(a[name]) == pytest.approx(float(b[name]), abs=1e-5)
 
 
@@ -148,15 +148,15 @@ def test_what_a_run_leaves(photos: Photographs, tmp_path: Path, capsys: pytest.C
     assert [int(r["step"]) for r in rows(tmp_path)] == [2, 4]
     validation = rows(tmp_path, "validation")
     assert [int(r["step"]) for r in validation] == [2, 4]
-    assert float(validation[-1]["direct"]) > 0
-    assert "step 4, held-out photographs: need " in capsys.readouterr().err
+    assert float(validation[-1]["field_mae"]) > 0
+    assert "step 4, held-out photographs: ratio_mae " in capsys.readouterr().err
 
 
 def test_it_learns(photos: Photographs, tmp_path: Path) -> None:
     """Thirty steps on the same few pairs bring the loss down."""
     recipe = tiny("steps=40", "learning_rate=0.01", "spread=[0.3,0.3]", "posterised=1", "texture=0", "noise=0")
     run_tiny(photos, tmp_path, recipe, Pace(log_every=10))
-    losses = [float(r["direct"]) for r in rows(tmp_path)]
+    losses = [float(r["field_mae"]) for r in rows(tmp_path)]
     assert losses[-1] < 0.9 * losses[0]
 
 

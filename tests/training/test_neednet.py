@@ -33,8 +33,8 @@ def test_the_truth_has_no_error_whatever_its_scale(chunks: list[Pairs], kind: st
     p = chunks[0]
     scale = torch.randn(4, 1, 1, generator=torch.Generator().manual_seed(0))
     losses = neednet_loss(answering(p.log_gain_first + scale, p.log_gain_second - scale), p, kind)
-    assert float(losses["need"]) < 1e-5
-    assert float(losses["direct"]) < 1e-5
+    assert float(losses["ratio_mae"]) < 1e-5
+    assert float(losses["field_mae"]) < 1e-5
     assert float(losses["loss"]) < 1e-5
 
 
@@ -44,7 +44,7 @@ def test_a_batch_is_the_mean_of_its_chunks(chunks: list[Pairs], kind: str) -> No
     each = [neednet_loss(answering(*a), p, kind) for a, p in zip(answers, chunks, strict=True)]
     first, second = (torch.cat([a[i] for a in answers]) for i in range(2))
     whole = neednet_loss(answering(first, second), joined(chunks), kind, chunks=3)
-    for name in ("loss", "need", "direct"):
+    for name in ("loss", "ratio_mae", "field_mae"):
         assert float(whole[name]) == pytest.approx(np.mean([float(e[name]) for e in each]), rel=1e-5)
 
 

@@ -37,7 +37,7 @@ def test_same_seed_same_pairs(photos: Photographs) -> None:
 
 
 def test_without_noise_the_slices_differ_by_the_fields_alone(photos: Photographs) -> None:
-    p = pairs(photos, ("noise=0", "background=0", "shelled=0"))
+    p = pairs(photos, ("noise=0", "ghost=0", "clipped=0", "background=0"))
     ratio = (p.first.clamp_min(1e-6) / p.second.clamp_min(1e-6)).log()
     bright = (p.second > 0.05).float()
     mean = F.adaptive_avg_pool2d(ratio * bright, 16) / F.adaptive_avg_pool2d(bright, 16).clamp_min(1e-6)

@@ -41,7 +41,7 @@ def test_changes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["stepz=10"], "no setting 'stepz'; there are name, photographs"),
+        (["stepz=10"], "no setting 'stepz'; there are name, seed"),
         (["steps"], "give a setting and its new value as in steps=100"),
         (["steps=many"], "steps must be a whole number, not 'many'"),
         (["steps=1.5"], "steps must be a whole number"),
@@ -49,7 +49,7 @@ def test_changes() -> None:
         (["length=0.3"], "length must be a list"),
         (["length=[0.5, 0.2]"], "length must be a least and a greatest value"),
         (["length=[0.01, 0.2]"], "length must be 0.08 or more"),
-        (["batch=24"], "batch must be in chunks of 16"),
+        (["batch=384"], "batch must be in chunks of 256"),
         (["noise=-1"], "noise must be 0 or more"),
         (["loss=l2"], "loss must be log or gain"),
         (["validation=2"], "validation must be a share"),

@@ -77,27 +77,27 @@ def test_the_guard_tells_a_low_pass_filter_from_the_truth(
     blurred = validate(LowPass(blurs), photos, recipe, CPU)
     good = validate(oracle, photos, recipe, CPU)
     # NeedNet alone is fooled: the filter meets it several times better than no field does.
-    assert blurred["need"] < flat["need"] / 3
-    assert good["need"] < 1e-5
+    assert blurred["ratio_mae"] < flat["ratio_mae"] / 3
+    assert good["ratio_mae"] < 1e-5
     # The guard is not.
     assert collapsed(blurred)
     assert not collapsed(good)
     assert not collapsed(flat)
-    assert blurred["direct"] > 100 * good["direct"]
+    assert blurred["field_mae"] > 100 * good["field_mae"]
 
 
 def test_figures(photos: Photographs, recipe: Recipe, oracle: Oracle) -> None:
     flat = validate(Flat(), photos, recipe, CPU)
-    assert flat["direct"] == pytest.approx(flat["field"])
-    assert flat["harm"] == 0
+    assert flat["field_mae"] == pytest.approx(flat["field_size"])
+    assert flat["false_field"] == 0
     assert flat == validate(Flat(), photos, recipe, CPU)
     good = validate(oracle, photos, recipe, CPU)
-    assert good["direct"] < 1e-5
-    assert good["harm"] == 0
-    assert good["field"] == flat["field"] > 0
+    assert good["field_mae"] < 1e-5
+    assert good["false_field"] == 0
+    assert good["field_size"] == flat["field_size"] > 0
 
 
 def test_too_few_photographs_for_a_figure_give_nan(photos: Photographs) -> None:
     figures = validate(Flat(), photos, load_recipe("default", ["flat=0"]), CPU)
-    assert math.isnan(figures["harm"])
+    assert math.isnan(figures["false_field"])
     assert not collapsed(figures)
