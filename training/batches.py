@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from .on_device import Crops
-from .pairs import Pairs, joined, make_pairs
+from .pairs import Pairs, every, joined, make_pairs
 from .photographs import Photographs
 from .recipe import Recipe
 
@@ -43,16 +43,20 @@ def batches(
             f"processes: set batch to a multiple of {recipe.chunk * world}, or a smaller chunk"
         )
     crops = Crops(photos, device)
+    parts: list[Pairs] = []
     for step in range(start, recipe.steps):
-        yield joined([chunk_of_pairs(crops, recipe, step, c) for c in range(rank, chunks, world)])
+        group, within = divmod(step, recipe.ahead)
+        if within == 0 or not parts:
+            parts = [chunk_of_pairs(crops, recipe, group, c) for c in range(rank, chunks, world)]
+        yield joined([every(part, within, recipe.ahead) for part in parts])
 
 
-def chunk_of_pairs(crops: Crops, recipe: Recipe, step: int, chunk: int) -> Pairs:
-    """Make chunk number `chunk` of a step; it is the same whichever process makes it."""
-    size = min(recipe.chunk, recipe.batch)
-    first = step * recipe.batch + chunk * size
+def chunk_of_pairs(crops: Crops, recipe: Recipe, group: int, chunk: int) -> Pairs:
+    """Make chunk number `chunk` of a group of steps; it is the same whichever process makes it."""
+    size = min(recipe.chunk, recipe.batch) * recipe.ahead
+    first = group * recipe.batch * recipe.ahead + chunk * size
     which = [photograph_at(first + i, len(crops.photos), recipe.seed) for i in range(size)]
-    rng = np.random.default_rng([recipe.seed, step, chunk])
+    rng = np.random.default_rng([recipe.seed, group, chunk])
     photos = crops(which, rng)
     generator = torch.Generator(crops.device).manual_seed(int(rng.integers(2**63)))
     return make_pairs(photos, recipe, generator)

@@ -52,6 +52,11 @@ def joined(parts: list[Pairs]) -> Pairs:
     return Pairs(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Pairs)))
 
 
+def every(pairs: Pairs, start: int, step: int) -> Pairs:
+    """Take each so-manieth pair, from one on."""
+    return pairs if step == 1 else Pairs(*(getattr(pairs, f.name)[start::step] for f in fields(Pairs)))
+
+
 def make_pairs(photos: Tensor, recipe: Recipe, generator: torch.Generator) -> Pairs:
     """Make training pairs from photographs.
 

@@ -29,6 +29,8 @@ class Recipe:
         Optimiser steps, and pairs of slices a step.
     chunk : int
         Pairs that are drawn together, from one seed; the batch is shared out among processes in whole chunks.
+    ahead : int
+        Steps whose pairs are drawn together: above 1 for small batches, whose drawing costs a GPU more than the step.
     optimiser : str
         ``adamw`` or ``nadam``.
     learning_rate, final_rate : float
@@ -112,6 +114,7 @@ class Recipe:
     steps: int
     batch: int
     chunk: int
+    ahead: int
     optimiser: str
     learning_rate: float
     final_rate: float
@@ -174,7 +177,7 @@ class Recipe:
         )  # fmt: skip
         for name in amounts:
             demand(getattr(self, name) >= 0, name, "0 or more")
-        for name in ("steps", "batch", "chunk"):
+        for name in ("steps", "batch", "chunk", "ahead"):
             demand(getattr(self, name) >= 1, name, "1 or more")
         demand(self.learning_rate > 0, "learning_rate", "above 0")
         for name in ("widths", "depths"):

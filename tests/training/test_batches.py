@@ -27,6 +27,15 @@ def test_starting_later_gives_the_same_steps(photos: Photographs) -> None:
     assert not same(steps[0], steps[1])
 
 
+def test_pairs_drawn_ahead_are_shared_out(photos: Photographs) -> None:
+    """Each step has its share of posterised photographs, and one that starts in between has what it had."""
+    recipe = load_recipe("default", ["steps=4", "batch=4", "ahead=2"])
+    steps = list(batches(photos, recipe, 0, 0, 1, CPU))
+    assert [p.flat.tolist() for p in steps] == [[True, True, True, False]] * 4
+    assert same(next(batches(photos, recipe, 3, 0, 1, CPU)), steps[3])
+    assert not same(steps[0], steps[1])
+
+
 def test_processes_share_a_step(photos: Photographs) -> None:
     recipe = load_recipe("default", ["steps=1", "batch=8", "chunk=2"])
     whole = next(batches(photos, recipe, 0, 0, 1, CPU))
