@@ -21,7 +21,7 @@ import reliability_soak
 from reliability_heads import Subject, brainweb, synthetic
 from reliability_invariances import INVARIANCES
 
-from getnet_bids.training.brainweb import CONTRASTS
+from getnet_bids.training.evaluation.brainweb import CONTRASTS
 
 HERE = Path(__file__).resolve().parent
 HEADER = ("section", "what", "image", "value", "goal", "unit")

@@ -252,10 +252,10 @@ def machine(threads: int) -> str:
     """Describe the machine."""
     import torch
 
-    from getnet_bids.training.hardware import processor
+    from getnet_bids.training.record import processor_name
 
     busy = f"load {os.getloadavg()[0]:.1f} before"
-    return f"{threads} threads of {os.cpu_count()} cores, {processor()}, torch {torch.__version__}, {busy}"
+    return f"{threads} threads of {os.cpu_count()} cores, {processor_name()}, torch {torch.__version__}, {busy}"
 
 
 def rows_of_others(path: Path, measured: Sequence[str]) -> list[list[str]]:

@@ -19,11 +19,11 @@ import torch
 
 from getnet_bids.core.network import GetNet, GetNetConfig
 from getnet_bids.training.batches import batches
-from getnet_bids.training.hardware import hardware
 from getnet_bids.training.loop import make_optimiser
 from getnet_bids.training.neednet import neednet_loss
 from getnet_bids.training.photographs import ROW, Photographs
 from getnet_bids.training.recipe import load_recipe
+from getnet_bids.training.record import describe_hardware
 
 
 def noise_photographs(count: int = 64) -> Photographs:
@@ -81,7 +81,7 @@ def main() -> None:
     a, b = (1000 * statistics.median(t) / recipe.batch for t in (making, learning))
     header = ("hardware", "batch", "input ms/pair", "network ms/pair", "network share", "pairs/s")
     row = (
-        hardware(device, 1),
+        describe_hardware(device, 1),
         str(recipe.batch),
         f"{a:.3f}",
         f"{b:.3f}",

@@ -15,7 +15,7 @@ import pytest
 
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
 from getnet_bids.training import brainweb
-from getnet_bids.training.heads import gain_field, read_heads
+from getnet_bids.training.evaluation.heads import gain_field, read_heads
 
 SHAPE = (72, 88, 80)
 

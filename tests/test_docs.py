@@ -30,7 +30,7 @@ from getnet_bids.core import correction
 from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.reports.pictures import Pictures
 from getnet_bids.training.cli import export_parser, train_parser
-from getnet_bids.training.evaluate_cli import make_parser
+from getnet_bids.training.evaluation.cli import make_parser
 from getnet_bids.training.recipe import load_recipe
 from getnet_bids.weights import load_network
 

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "Makefile").is_file(), reason="this 
 def modules() -> list[str]:
     """Name all modules of the package, those that lie beside its folder as well."""
     inside = [path.relative_to(ROOT) for path in (ROOT / "getnet_bids").rglob("*.py")]
-    beside = [Path("getnet_bids", path.relative_to(ROOT)) for part in BESIDE for path in (ROOT / part).glob("*.py")]
+    beside = [Path("getnet_bids", path.relative_to(ROOT)) for part in BESIDE for path in (ROOT / part).rglob("*.py")]
     return sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in inside + beside)
 
 

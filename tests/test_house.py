@@ -95,7 +95,7 @@ def test_all_that_is_imported_is_declared():
     for folder in ("getnet_bids", "workflows"):
         for path in (ROOT / folder).rglob("*.py"):
             assert imported(path) <= run, path
-    for path in (ROOT / "training").glob("*.py"):
+    for path in (ROOT / "training").rglob("*.py"):
         assert imported(path) <= run | train, path
 
 

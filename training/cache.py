@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -127,7 +127,7 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     sources : sequence of str
         Where the items are from, for the record.
     threads : int, optional
-        For decoding; default all cores.
+        For decoding; default all that the process may use.
 
     Raises
     ------
@@ -137,13 +137,15 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
         No photograph could be read.
     """
     cache.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=cache.parent, prefix=f".{cache.name}-"))
+    # Not by mkdtemp, which would shut out others of the group.
+    work = cache.with_name(f".{cache.name}-{secrets.token_hex(4)}")
+    work.mkdir()
     rows: list[tuple[int, int, int, bytes]] = []
     seen: set[bytes] = set()
     skipped = repeated = offset = check = 0
     try:
         with open(work / "pixels.bin", "wb") as out:
-            results = decoded(items, threads or cores())
+            results = decoded(items, threads or available_cores())
             bar = tqdm(results, "decoding photographs", len(items), unit=" photographs", mininterval=1, disable=None)
             for item, photo in bar:
                 if isinstance(photo, Exception):
@@ -185,9 +187,20 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     tqdm.write(text, file=sys.stderr)
 
 
-def cores() -> int:
-    """Count the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def available_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Count the processors that this process may use: its affinity, and its control group's share of time.
+
+    Parameters
+    ----------
+    limit : Path
+        The control group's quota and period, or "max" and a period.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = limit.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such group, or no limit
+        return cores
 
 
 def workers(count: int, threads: int) -> Executor:

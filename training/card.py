@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import Standing
+from .checkpoint import TrainingState
 from .recipe import Recipe, to_toml
 
 MEANING = {
@@ -29,7 +30,7 @@ in, its gain field on 16x16 cells out. {parameters} Made by `getnet-train` of ge
 
 - File: `{file}`, SHA-256 `{digest}`
 - Use: `getnet --weights {file} IN OUT`, `getnet-bids --weights {file} BIDS OUT participant`
-
+{warnings}
 ## Intended use and limits
 
 For the correction of shading in magnitude MR images, any contrast and anatomy; research use, not a medical device.
@@ -67,14 +68,20 @@ Exported are {exported}.
 
 
 def model_card(
-    recipe: Recipe, standing: Standing, record: dict[str, Any], terms: str, weights: Path, parameters: int
+    recipe: Recipe,
+    state: TrainingState,
+    record: dict[str, Any],
+    terms: str,
+    weights: Path,
+    parameters: int,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Write a model card.
 
     Parameters
     ----------
     recipe : Recipe
-    standing : Standing
+    state : TrainingState
         Steps, time and the last validation's figures.
     record : dict
         The run's `record`.
@@ -84,6 +91,8 @@ def model_card(
         The file that the card is for.
     parameters : int
         Of the network.
+    warnings : sequence of str
+        What speaks against using the weights.
 
     Returns
     -------
@@ -91,17 +100,18 @@ def model_card(
         Markdown.
     """
     sessions = record.get("sessions", [])
-    rows = [f"| {name} | {value:.4f} | {MEANING[name]} |" for name, value in standing.figures.items()]
+    rows = [f"| {name} | {value:.4f} | {MEANING[name]} |" for name, value in state.figures.items()]
     return TEMPLATE.format(
+        warnings="".join(f"\n**Warning: {warning}.**\n" for warning in warnings),
         name=f"GetNet, recipe {recipe.name}",
         parameters=f"{parameters / 1e6:.1f} million parameters.",
         file=weights.name,
         digest=hashlib.sha256(weights.read_bytes()).hexdigest(),
         recipe=recipe.name,
-        step=standing.step,
+        step=state.step,
         steps=recipe.steps,
-        pairs=standing.step * recipe.batch,
-        hours=standing.minutes / 60,
+        pairs=state.step * recipe.batch,
+        hours=state.minutes / 60,
         hardware="; ".join(dict.fromkeys(s["hardware"] for s in sessions)) or "not recorded",
         software="; ".join(dict.fromkeys(one_line(s["versions"]) for s in sessions)) or "not recorded",
         exported=f"the weights' moving average (decay {recipe.ema:g} a step)" if recipe.ema else "the last weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,11 +14,13 @@ from getnet_bids.core.network import GetNet
 
 from .recipe import Recipe, difference, recipe_of
 
-NAME = "checkpoint.pt"
+LAST, BEST = "checkpoint.pt", "best.pt"
+"""All that is needed to go on, and the averaged weights that did best on the photographs held out."""
+FILES = {"last": LAST, "best": BEST}
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """How far a training is.
 
     Parameters
@@ -28,11 +31,19 @@ class Standing:
         Minutes that they took, all sessions together.
     figures : dict of float
         What the last validation measured.
+    best : float
+        The least error that a validation has measured, of which `BEST` is kept; see `judged_by`.
     """
 
     step: int = 0
     minutes: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
+    best: float = math.inf
+
+
+def judged_by(recipe: Recipe) -> str:
+    """Name the held-out figure that the best checkpoint has the least of: what the recipe's loss is made of."""
+    return "ratio_mae" if recipe.loss == "gain" else "field_mae"
 
 
 def save(
@@ -40,44 +51,63 @@ def save(
     network: GetNet,
     average: GetNet,
     optimiser: torch.optim.Optimizer,
-    standing: Standing,
+    state: TrainingState,
     recipe: Recipe,
 ) -> None:
-    """Write a checkpoint beside the one before, then put it in its place."""
-    state = {
+    """Write a checkpoint to go on from, beside the one before, then put it in its place."""
+    weights = {
         "network": network.state_dict(),
         "average": average.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "recipe": asdict(recipe),
-        **asdict(standing),
     }
-    part = run / (NAME + ".part")
+    write(run / LAST, weights | {"recipe": asdict(recipe), **asdict(state)})
+
+
+def save_best(run: Path, average: GetNet, state: TrainingState, recipe: Recipe) -> None:
+    """Write the averaged weights that have done best so far."""
+    write(run / BEST, {"average": average.state_dict(), "recipe": asdict(recipe), **asdict(state)})
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a file of tensors whole or not at all."""
+    part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:
-        torch.save(state, file)
+        torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(run / NAME)
+    part.replace(path)
 
 
-def read(run: Path) -> dict[str, Any] | None:
+def read(run: Path, which: str = "last") -> dict[str, Any] | None:
     """Read a run's checkpoint, tensors on the CPU; None if there is none yet.
+
+    Parameters
+    ----------
+    run : Path
+    which : {"last", "best"}
 
     Raises
     ------
     ValueError
         It is damaged, or something else.
     """
-    path = run / NAME
+    path = run / FILES[which]
     if not path.exists():
         return None
+    needed = {"average", "step", "minutes", "recipe"} | ({"network", "optimiser"} if which == "last" else set())
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"network", "average", "optimiser", "step", "minutes", "recipe"} - set(state)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        missing = needed - set(content)
     except Exception as error:  # torch.load documents no exceptions, and raises many kinds
         raise ValueError(f"{path}: not a whole checkpoint ({error})") from error
     if missing:
         raise ValueError(f"{path}: not a checkpoint of a training; it lacks {', '.join(sorted(missing))}")
-    return state
+    return content
+
+
+def state_of(content: dict[str, Any]) -> TrainingState:
+    """Return how far a training was when a checkpoint was written."""
+    return TrainingState(content["step"], content["minutes"], content.get("figures", {}), content.get("best", math.inf))
 
 
 def load(
@@ -87,7 +117,7 @@ def load(
     optimiser: torch.optim.Optimizer,
     recipe: Recipe,
     changed_recipe: bool = False,
-) -> Standing:
+) -> TrainingState:
     """Restore a run's checkpoint if there is one.
 
     Random states and the place in the data need no restoring: a step's pairs are a function of the recipe's seed
@@ -98,15 +128,15 @@ def load(
     ValueError
         The checkpoint is damaged, or from another recipe and `changed_recipe` is not set.
     """
-    state = read(run)
-    if state is None:
-        return Standing()
-    changes = difference(recipe_of(state["recipe"], str(run / NAME)), recipe)
+    content = read(run)
+    if content is None:
+        return TrainingState()
+    changes = difference(recipe_of(content["recipe"], str(run / LAST)), recipe)
     if changes and not changed_recipe:
         raise ValueError(
             f"{run} was begun with another recipe ({changes}): give another --run, or --changed-recipe to go on"
         )
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
-    return Standing(state["step"], state["minutes"], state.get("figures", {}))
+    network.load_state_dict(content["network"])
+    average.load_state_dict(content["average"])
+    optimiser.load_state_dict(content["optimiser"])
+    return state_of(content)

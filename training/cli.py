@@ -59,22 +59,26 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache-only", action="store_true", help="decode the photographs, then stop")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
 
-    pace = parser.add_argument_group("pace")
-    pace.add_argument(
+    schedule = parser.add_argument_group("schedule")
+    schedule.add_argument(
         "--max-minutes", type=minutes, default=math.inf, metavar="M", help="stop, with a checkpoint, after this time"
     )
-    pace.add_argument(
+    schedule.add_argument(
         "--fit-minutes",
         type=minutes,
         metavar="M",
         help="measure the speed for 20 seconds, and set the recipe's steps so that a new run takes this time",
     )
-    pace.add_argument("--rate-only", action="store_true", help="print the number of steps for --fit-minutes, then stop")
-    pace.add_argument(
+    schedule.add_argument(
+        "--rate-only", action="store_true", help="print the number of steps for --fit-minutes, then stop"
+    )
+    schedule.add_argument(
         "--save-minutes", type=minutes, default=5.0, metavar="M", help="time between checkpoints [%(default)g]"
     )
-    pace.add_argument("--log-every", type=count, default=50, metavar="N", help="steps between figures [%(default)s]")
-    pace.add_argument(
+    schedule.add_argument(
+        "--log-every", type=count, default=50, metavar="N", help="steps between figures [%(default)s]"
+    )
+    schedule.add_argument(
         "--validate-every", type=count, default=500, metavar="N", help="steps between validations [%(default)s]"
     )
 
@@ -95,6 +99,12 @@ def export_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="FILE", help="[default: RUN/getnet.safetensors]")
     parser.add_argument(
         "--terms", type=Path, metavar="FILE", help="Markdown on the photographs' sources and terms, for the card"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        choices=("last", "best"),
+        default="last",
+        help="the last weights, or those that did best on the photographs held out [%(default)s]",
     )
     return parser
 
@@ -142,8 +152,8 @@ def run_training(args: argparse.Namespace) -> int:
     from lightning.fabric import Fabric
 
     from .cache import photographs
-    from .loop import Outcome, Pace, steps_per_second, train
-    from .signals import REQUEUE
+    from .loop import Outcome, Schedule, steps_per_second, train
+    from .progress import REQUEUE
 
     if args.cache_only:
         photographs(args.data, args.cache, recipe.photographs, recipe.seed)
@@ -176,8 +186,8 @@ def run_training(args: argparse.Namespace) -> int:
         recipe = replace(recipe, steps=steps)
         if args.rate_only:
             return 0
-    pace = Pace(args.max_minutes, args.save_minutes, args.log_every, args.validate_every)
-    outcome = train(recipe, photos, run, fabric, pace, args.changed_recipe)
+    schedule = Schedule(args.max_minutes, args.save_minutes, args.log_every, args.validate_every)
+    outcome = train(recipe, photos, run, fabric, schedule, args.changed_recipe)
     if fabric.is_global_zero:
         print(f"{run}: {outcome.value}; getnet-train export {run} makes weights of it", file=sys.stderr)
     return REQUEUE if outcome is Outcome.SIGNAL else 0
@@ -188,8 +198,10 @@ def run_export(args: argparse.Namespace) -> int:
     from .export import export
 
     terms = args.terms.read_text() if args.terms else ""
-    for path in export(args.run, args.out, terms):
-        print(path)
+    weights, card, warnings = export(args.run, args.out, terms, args.checkpoint)
+    print(weights, card, sep="\n")
+    for warning in warnings:
+        print(f"warning: {weights}: {warning}", file=sys.stderr)
     return 0
 
 

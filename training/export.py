@@ -11,10 +11,16 @@ from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, save_we
 
 from . import checkpoint, record
 from .card import HEADING, model_card
-from .recipe import recipe_of
+from .recipe import Recipe, recipe_of
+from .validation import collapsed
+
+HARDLY = 50_000
+"""Weights of fewer pairs than this are said to be hardly trained."""
+FLAT = 0.7
+"""So much of the error of 'no field' is said to be hardly better."""
 
 
-def export(run: Path, out: Path | None = None, terms: str = "") -> tuple[Path, Path]:
+def export(run: Path, out: Path | None = None, terms: str = "", which: str = "last") -> tuple[Path, Path, list[str]]:
     """Write a run's averaged weights as safetensors, and its model card.
 
     Parameters
@@ -25,10 +31,14 @@ def export(run: Path, out: Path | None = None, terms: str = "") -> tuple[Path, P
         The weights' file; default ``getnet.safetensors`` in the run's folder. The card lies beside it, ending in .md.
     terms : str
         Markdown on the photographs: sources, licences, terms.
+    which : {"last", "best"}
+        The last checkpoint, or the one that did best on the photographs held out.
 
     Returns
     -------
     weights, card : Path
+    warnings : list of str
+        What speaks against using these weights; it also stands in the card and the file's metadata.
 
     Raises
     ------
@@ -38,24 +48,50 @@ def export(run: Path, out: Path | None = None, terms: str = "") -> tuple[Path, P
     out = out or run / "getnet.safetensors"
     card = out.with_suffix(".md")
     check_replaced(out, card)
-    state = checkpoint.read(run)
-    if state is None:
-        raise ValueError(f"{run}: no {checkpoint.NAME} in it: not a run, or one that was stopped before it saved")
-    recipe = recipe_of(state["recipe"], str(run))
+    content = checkpoint.read(run, which)
+    if content is None:
+        name = checkpoint.FILES[which]
+        raise ValueError(f"{run}: no {name} in it: not a run, or one that was stopped before it saved")
+    recipe = recipe_of(content["recipe"], str(run))
+    state = checkpoint.state_of(content)
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
-    network.load_state_dict(state["average"])
+    network.load_state_dict(content["average"])
     if recipe.loss == "gain":
         level_spread(network)
     out.parent.mkdir(parents=True, exist_ok=True)
-    notes = {"recipe": recipe.name, "steps": str(state["step"]), "pairs": str(state["step"] * recipe.batch)}
+    notes = {"recipe": recipe.name, "steps": str(state.step), "pairs": str(state.step * recipe.batch)}
     notes["spread"] = "untrained" if recipe.loss == "gain" else "expected absolute error"
+    warnings = doubts(state, recipe)
+    if warnings:
+        notes["warning"] = "; ".join(warnings)
     part = out.with_name(out.name + ".part")
     save_weights(network, part, notes)
     os.replace(part, out)
-    standing = checkpoint.Standing(state["step"], state["minutes"], state.get("figures", {}))
     parameters = sum(p.numel() for p in network.parameters())
-    record.write(card, model_card(recipe, standing, record.read(run), terms, out, parameters))
-    return out, card
+    record.write(card, model_card(recipe, state, record.read(run), terms, out, parameters, warnings))
+    return out, card, warnings
+
+
+def doubts(state: checkpoint.TrainingState, recipe: Recipe) -> list[str]:
+    """Say what speaks against using a run's weights: a collapse, or hardly any training.
+
+    Examples
+    --------
+    >>> from getnet_bids.training.recipe import load_recipe
+    >>> doubts(checkpoint.TrainingState(step=10), load_recipe("default", ["batch=16"]))
+    ['trained on 160 pairs only', 'never validated']
+    """
+    found = []
+    if state.step * recipe.batch < HARDLY:
+        found.append(f"trained on {state.step * recipe.batch} pairs only")
+    figures = state.figures
+    if not figures:
+        return [*found, "never validated"]
+    if collapsed(figures):
+        found.append(f"collapsed: image_leakage is {figures['image_leakage']:.2f}, so it takes the picture for a field")
+    if figures["field_mae"] > FLAT * figures["field_size"]:
+        found.append("on photographs held out it is hardly better than no field at all")
+    return found
 
 
 def check_replaced(out: Path, card: Path) -> None:

@@ -18,25 +18,27 @@ from torch import Tensor
 
 from getnet_bids.core.network import GetNet, GetNetConfig
 
-from . import checkpoint, record
+from . import checkpoint, curves, record
 from .batches import batches
-from .checkpoint import Standing
-from .hardware import hardware
-from .journal import Journal
+from .checkpoint import TrainingState
 from .neednet import neednet_loss
 from .pairs import Pairs
 from .photographs import Photographs
-from .progress import Progress
+from .progress import Progress, stop_on_signal
 from .recipe import Recipe
-from .signals import stop_on_signal
+from .record import Journal, describe_hardware
 from .validation import collapsed, validate
 
-AGREE = 10
+ASK_EVERY = 10
 """Several processes ask each other every so many steps whether one of them was told to stop."""
 
 
 WARM = 10
 """So many steps are taken before their speed is measured, and between two looks at the clock."""
+
+
+VARIETY = 10_000
+"""So many photographs are wanted by recipes that take all there are."""
 
 
 class Outcome(enum.Enum):
@@ -48,7 +50,7 @@ class Outcome(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Pace:
+class Schedule:
     """How often things are done beside the steps; changes no weight.
 
     Parameters
@@ -67,7 +69,7 @@ class Pace:
     validate_every: int = 500
 
 
-class Trainee(torch.nn.Module):
+class LogGainModule(torch.nn.Module):
     """GetNet with `GetNet.log_gain` as its forward, so that DDP and precision plugins wrap the right call."""
 
     def __init__(self, network: GetNet) -> None:
@@ -84,7 +86,7 @@ def train(
     photos: Photographs,
     run: Path,
     fabric: Fabric,
-    pace: Pace | None = None,
+    schedule: Schedule | None = None,
     changed_recipe: bool = False,
 ) -> Outcome:
     """Train, or go on where the run folder's checkpoint stands.
@@ -95,10 +97,11 @@ def train(
     photos : Photographs
         Split here into training and validation.
     run : Path
-        Folder of the run: gets ``checkpoint.pt``, ``recipe.toml``, ``run.json``, ``figures.csv`` and ``tensorboard/``.
+        Folder of the run: gets ``checkpoint.pt``, ``best.pt``, ``recipe.toml``, ``run.json``, ``figures.csv``,
+        ``curves.png`` and ``tensorboard/``.
     fabric : Fabric
         Launched; says on what devices and in what precision.
-    pace : Pace, optional
+    schedule : Schedule, optional
     changed_recipe : bool
         Go on even if the run was begun with another recipe.
 
@@ -114,52 +117,55 @@ def train(
     FloatingPointError
         The loss is not finite any more; the checkpoint is from before.
     """
-    pace = pace or Pace()
+    schedule = schedule or Schedule()
     training, held_out = photos.split(recipe.validation)
     torch.manual_seed(recipe.seed)
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
-    model, optimiser = fabric.setup(Trainee(network), make_optimiser(network, recipe))
-    standing = checkpoint.load(run, network, average, optimiser, recipe, changed_recipe)
-    if standing.step >= recipe.steps:
+    model, optimiser = fabric.setup(LogGainModule(network), make_optimiser(network, recipe))
+    state = checkpoint.load(run, network, average, optimiser, recipe, changed_recipe)
+    if state.step >= recipe.steps:
         return Outcome.DONE
 
     first = fabric.is_global_zero
     if first:
-        record.begin(run, recipe, photos.facts, hardware(fabric.device, fabric.world_size), standing.step)
-    journal = Journal(run, standing.step) if first else None
-    progress = Progress(standing.step * recipe.batch, recipe.steps * recipe.batch, shown=first)
-    source = batches(training, recipe, standing.step, fabric.global_rank, fabric.world_size, fabric.device)
+        record.begin(run, recipe, photos.facts, describe_hardware(fabric.device, fabric.world_size), state.step)
+    journal = Journal(run, state.step) if first else None
+    progress = Progress(state.step * recipe.batch, recipe.steps * recipe.batch, shown=first)
+    progress.say(start_in_words(run, state, recipe))
+    if few := too_few(len(photos), recipe):
+        progress.say(f"warning: {few}")
+    source = batches(training, recipe, state.step, fabric.global_rank, fabric.world_size, fabric.device)
     chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
     names, sums, summed = ("loss", "ratio_mae", "field_mae"), torch.zeros(3, device=fabric.device), 0
     healthy = torch.tensor(True, device=fabric.device)
     began = saved = time.monotonic()
-    spent = standing.minutes
+    spent = state.minutes
     with stop_on_signal() as asked:
         for pairs in source:
-            rate = learning_rate(standing.step, recipe)
+            rate = learning_rate(state.step, recipe)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             losses, norm = descend(model, optimiser, pairs, recipe, fabric, chunks)
             healthy = healthy & torch.isfinite(losses["loss"].detach() + norm)
-            standing.step += 1
-            update_average(average, network, min(recipe.ema, standing.step / (standing.step + 9)))
+            state.step += 1
+            update_average(average, network, min(recipe.ema, state.step / (state.step + 9)))
             sums, summed = sums + torch.stack([losses[name].detach() for name in names]), summed + 1
             progress.update(recipe.batch)
 
             now = time.monotonic()
-            standing.minutes = spent + (now - began) / 60
-            done = standing.step == recipe.steps
-            late = now - began > 60 * pace.max_minutes
-            late, told = agreed([late, asked.is_set()], fabric, standing.step)
+            state.minutes = spent + (now - began) / 60
+            done = state.step == recipe.steps
+            late = now - began > 60 * schedule.max_minutes
+            late, told = any_process([late, asked.is_set()], fabric, state.step)
             stop = done or late or told
             # The first after half a minute, then ever less often.
-            save = first and (stop or now - saved > 60 * min(pace.save_minutes, max(0.5, (now - began) / 120)))
-            log = standing.step % pace.log_every == 0 or stop
+            save = first and (stop or now - saved > 60 * min(schedule.save_minutes, max(0.5, (now - began) / 120)))
+            log = state.step % schedule.log_every == 0 or stop
             if (log or save) and not healthy:
                 raise FloatingPointError(
-                    f"the loss or its gradient is not finite at step {standing.step} or just before: lower "
+                    f"the loss or its gradient is not finite at step {state.step} or just before: lower "
                     "learning_rate, or raise warmup"
                 )
             if log:
@@ -168,14 +174,19 @@ def train(
                 sums, summed = torch.zeros_like(sums), 0
                 progress.show(figures)
                 if journal:
-                    figures |= {"minutes": standing.minutes, "learning_rate": rate, "pairs_per_second": progress.rate}
-                    journal.write(standing.step, "training", figures)
-            if journal and (standing.step % pace.validate_every == 0 or done or late):
-                standing.figures = validate(average, held_out, recipe, fabric.device)
-                journal.write(standing.step, "validation", standing.figures)
-                progress.say(in_words(standing))
+                    figures |= {"minutes": state.minutes, "learning_rate": rate, "pairs_per_second": progress.rate}
+                    journal.write(state.step, "training", figures)
+            if journal and (state.step % schedule.validate_every == 0 or done or late):
+                state.figures = validate(average, held_out, recipe, fabric.device)
+                journal.write(state.step, "validation", state.figures)
+                progress.say(figures_in_words(state))
+                error = state.figures[checkpoint.judged_by(recipe)]
+                if error < state.best:
+                    state.best = error
+                    checkpoint.save_best(run, average, state, recipe)
+                curves.draw(run)
             if save:
-                checkpoint.save(run, network, average, optimiser, standing, recipe)
+                checkpoint.save(run, network, average, optimiser, state, recipe)
                 saved = now
             if stop:
                 break
@@ -225,7 +236,7 @@ def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, second
     """
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model, optimiser = fabric.setup(Trainee(network), make_optimiser(network, recipe))
+    model, optimiser = fabric.setup(LogGainModule(network), make_optimiser(network, recipe))
     chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
     endless = dataclasses.replace(recipe, steps=10**9)
     source = batches(photos, endless, 0, fabric.global_rank, fabric.world_size, fabric.device)
@@ -238,7 +249,7 @@ def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, second
             if done == WARM:
                 began = now
             counted = done - WARM
-            if agreed([now - began >= seconds and counted > 0], fabric, 0)[0]:
+            if any_process([now - began >= seconds and counted > 0], fabric, 0)[0]:
                 break
     return float(fabric.broadcast(counted / (time.monotonic() - began)))
 
@@ -268,21 +279,49 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return recipe.learning_rate * (low + (1 - low) * (1 + math.cos(math.pi * progress)) / 2)
 
 
-def agreed(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
+def any_process(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
     """Say which wishes at least one process has; several processes find out in every tenth step."""
     if fabric.world_size == 1:
         return wishes
-    if step % AGREE:
+    if step % ASK_EVERY:
         return [False] * len(wishes)
     shared = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="sum")
     return [value > 0 for value in cast(Tensor, shared).tolist()]
 
 
-def in_words(standing: Standing) -> str:
-    """Tell the last validation's figures, and warn of a collapse."""
-    text = ", ".join(f"{name} {value:.4f}" for name, value in standing.figures.items())
-    text = f"step {standing.step}, held-out photographs: {text}"
-    if collapsed(standing.figures):
+def start_in_words(run: Path, state: TrainingState, recipe: Recipe) -> str:
+    """Say whether a run begins or goes on, and from where."""
+    if state.step == 0:
+        return f"{run}: begins anew, {recipe.steps} steps of {recipe.batch} pairs"
+    return (
+        f"{run / checkpoint.LAST}: goes on after step {state.step} of {recipe.steps}, "
+        f"{state.minutes:.1f} minutes of training"
+    )
+
+
+def too_few(photographs: int, recipe: Recipe) -> str:
+    """Say that there are fewer photographs than a recipe asks for, or than teach a network much; empty if not.
+
+    Examples
+    --------
+    >>> from getnet_bids.training.recipe import load_recipe
+    >>> too_few(3000, load_recipe("default"))
+    '3000 photographs, where 10000 or more are wanted: weights of few photographs are worse on images unlike them'
+    """
+    wanted = recipe.photographs or VARIETY
+    if photographs >= wanted:
+        return ""
+    return (
+        f"{photographs} photographs, where {wanted} or more are wanted: weights of few photographs are worse on images "
+        "unlike them"
+    )
+
+
+def figures_in_words(state: TrainingState) -> str:
+    """Say what the last validation measured, and warn of a collapse."""
+    text = ", ".join(f"{name} {value:.4f}" for name, value in state.figures.items())
+    text = f"step {state.step}, held-out photographs: {text}"
+    if collapsed(state.figures):
         text += (
             "\nwarning: the field follows the picture's own brightness (image_leakage), as a low-pass filter's would"
         )

@@ -16,6 +16,8 @@ REACH = 24
 """Distances are exact up to so many grid points; what lies deeper counts as this deep."""
 EVERYWHERE = 1000.0
 """Depth, pixels, of slices that are inside throughout."""
+NEAR = 1.5
+"""Up to so many grid points along a row or column, an outline is taken for straight."""
 FAR = 1e4
 """A distance greater than any on the grid, grid points."""
 
@@ -67,7 +69,7 @@ def draw_bodies(photos: Tensor, generator: torch.Generator) -> Tensor:
     centre_y, centre_x = draw(-1, 1) * reach, draw(-1, 1) * reach
     longest = torch.where(chance(n, 0.15, generator), draw(0.08, 0.3), draw(0.3, 0.6))
     body = ellipse(longest, centre_y, centre_x)
-    apart = draw(0.1, 1.3) * longest
+    apart = draw(0.1, 2.2) * longest
     way = draw(0, 2 * math.pi)
     other = ellipse(longest * draw(0.4, 1.0), centre_y + apart * torch.sin(way), centre_x + apart * torch.cos(way))
     body = torch.where(chance(n, 0.3, generator), torch.maximum(body, other), body)
@@ -110,14 +112,27 @@ def signed_distance(inside: Tensor) -> Tensor:
     Tensor, shape (N, 1, H, H)
         Grid points; at most `REACH` in size.
     """
-    across = distance_to_crossings(inside)
-    down = distance_to_crossings(inside.transpose(2, 3)).transpose(2, 3)
-    distance = torch.minimum(across, down).clamp_max(float(REACH))
+    along_row, any_row = distance_to_crossings(inside)
+    along_column, any_column = (x.transpose(2, 3) for x in distance_to_crossings(inside.transpose(2, 3)))
+    distance = torch.minimum(any_row, any_column).clamp_max(float(REACH))
+    # Close by, the outline is a straight line, of which the pixel's own row and column tell the distance.
+    straight = along_row * along_column / torch.sqrt(along_row.square() + along_column.square() + 1e-12)
+    distance = torch.where(torch.minimum(along_row, along_column) < NEAR, straight, distance)
     return torch.where(inside > 0, distance, -distance)
 
 
-def distance_to_crossings(inside: Tensor) -> Tensor:
-    """Compute the distance to the nearest place where a row changes its sign, in rows at most `REACH` away."""
+def distance_to_crossings(inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the distance to the nearest place where a row changes its sign: in its own row, and in any.
+
+    Parameters
+    ----------
+    inside : Tensor, shape (N, 1, H, H)
+
+    Returns
+    -------
+    own, any : Tensor, shape (N, 1, H, H)
+        Grid points; rows at most `REACH` away count.
+    """
     size = inside.shape[-1]
     place = torch.arange(size, device=inside.device, dtype=torch.float32)
     left, right = inside[..., :-1], inside[..., 1:]
@@ -125,10 +140,11 @@ def distance_to_crossings(inside: Tensor) -> Tensor:
     crossing = place[:-1] + left / torch.where(changes, left - right, 1.0)
     before = F.pad(torch.where(changes, crossing, -FAR).cummax(3).values, (1, 0), value=-FAR)
     after = F.pad(torch.where(changes, crossing, FAR).flip(3).cummin(3).values.flip(3), (0, 1), value=FAR)
-    squares = torch.minimum(place - before, after - place).square()
+    own = torch.minimum(place - before, after - place)
+    squares = own.square()
     padded = F.pad(squares, (0, 0, REACH, REACH), value=FAR**2)
     best = squares
     for step in range(-REACH, REACH + 1):
         if step:
             best = torch.minimum(best, padded[:, :, REACH + step : REACH + step + size] + float(step * step))
-    return best.sqrt()
+    return own, best.sqrt()

@@ -1,11 +1,19 @@
-"""How far and how fast: a bar on a terminal, a line now and then in a log file."""
+"""How far and how fast: a bar on a terminal, a line now and then in a log file; and being told to stop."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from types import FrameType
 
 from tqdm import tqdm
+
+REQUEUE = 75
+"""Exit code of a training that was told to stop and can go on (EX_TEMPFAIL of sysexits.h)."""
 
 
 class Progress:
@@ -63,3 +71,19 @@ class Progress:
         """Leave the bar as it is."""
         if self.bar is not None:
             self.bar.close()
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Turn SIGTERM and SIGUSR1, which schedulers send before a job ends, into an event; in the main thread only."""
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -11,7 +11,7 @@ import torch
 
 from getnet_bids.core.network import GetNet, GetNetConfig
 from getnet_bids.training import checkpoint
-from getnet_bids.training.checkpoint import Standing
+from getnet_bids.training.checkpoint import TrainingState
 from getnet_bids.training.recipe import load_recipe
 
 RECIPE = load_recipe("default", ["widths=[4, 4, 4, 4]", "depths=[1, 1, 1, 1]"])
@@ -32,9 +32,9 @@ def equal(a: GetNet, b: GetNet) -> bool:
 
 def test_there_and_back(tmp_path: Path) -> None:
     saved, other = state(0), state(1)
-    assert checkpoint.load(tmp_path, *other, RECIPE) == Standing()
-    checkpoint.save(tmp_path, *saved, Standing(7, 1.5, {"ratio_mae": 0.1}), RECIPE)
-    assert checkpoint.load(tmp_path, *other, RECIPE) == Standing(7, 1.5, {"ratio_mae": 0.1})
+    assert checkpoint.load(tmp_path, *other, RECIPE) == TrainingState()
+    checkpoint.save(tmp_path, *saved, TrainingState(7, 1.5, {"ratio_mae": 0.1}), RECIPE)
+    assert checkpoint.load(tmp_path, *other, RECIPE) == TrainingState(7, 1.5, {"ratio_mae": 0.1})
     assert equal(saved[0], other[0])
     assert equal(saved[1], other[1])
     moments = [o.state_dict()["state"][0]["exp_avg"] for o in (saved[2], other[2])]
@@ -43,7 +43,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 def test_a_failed_save_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = state(0)
-    checkpoint.save(tmp_path, *saved, Standing(7), RECIPE)
+    checkpoint.save(tmp_path, *saved, TrainingState(7), RECIPE)
 
     def full_disk(_state: object, file) -> None:
         file.write(b"half of it")
@@ -51,17 +51,17 @@ def test_a_failed_save_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(torch, "save", full_disk)
     with pytest.raises(OSError, match="No space"):
-        checkpoint.save(tmp_path, *state(1), Standing(8), RECIPE)
+        checkpoint.save(tmp_path, *state(1), TrainingState(8), RECIPE)
     monkeypatch.undo()
     other = state(2)
     assert checkpoint.load(tmp_path, *other, RECIPE).step == 7
     assert equal(saved[0], other[0])
-    checkpoint.save(tmp_path, *saved, Standing(9), RECIPE)
-    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.NAME]
+    checkpoint.save(tmp_path, *saved, TrainingState(9), RECIPE)
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.LAST]
 
 
 def test_another_recipe_is_refused(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, *state(0), Standing(7), RECIPE)
+    checkpoint.save(tmp_path, *state(0), TrainingState(7), RECIPE)
     changed = replace(RECIPE, noise=0.5)
     with pytest.raises(ValueError, match=r"another recipe \(noise 0.12 -> 0.5\)"):
         checkpoint.load(tmp_path, *state(1), changed)
@@ -73,10 +73,10 @@ def test_checkpoints_of_before(tmp_path: Path) -> None:
     network, average, optimiser = state(0)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     whole = {k: v.state_dict() for k, v in parts.items()} | {"step": 3, "minutes": 0.5}
-    torch.save(whole | {"recipe": asdict(RECIPE)}, tmp_path / checkpoint.NAME)
-    assert checkpoint.load(tmp_path, *state(1), RECIPE) == Standing(3, 0.5, {})
+    torch.save(whole | {"recipe": asdict(RECIPE)}, tmp_path / checkpoint.LAST)
+    assert checkpoint.load(tmp_path, *state(1), RECIPE) == TrainingState(3, 0.5, {})
     old = {k: v for k, v in asdict(RECIPE).items() if k not in ("chunk", "signal")}
-    torch.save(whole | {"recipe": old}, tmp_path / checkpoint.NAME)
+    torch.save(whole | {"recipe": old}, tmp_path / checkpoint.LAST)
     with pytest.raises(ValueError, match="chunk, signal missing; a recipe states every setting"):
         checkpoint.load(tmp_path, *state(1), RECIPE)
 
@@ -84,8 +84,8 @@ def test_checkpoints_of_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"something else", None])
 def test_damaged(tmp_path: Path, content: bytes | None) -> None:
     if content is None:
-        torch.save({"step": 3}, tmp_path / checkpoint.NAME)
+        torch.save({"step": 3}, tmp_path / checkpoint.LAST)
     else:
-        (tmp_path / checkpoint.NAME).write_bytes(content)
+        (tmp_path / checkpoint.LAST).write_bytes(content)
     with pytest.raises(ValueError, match=r"not a whole checkpoint|not a checkpoint of a training"):
         checkpoint.read(tmp_path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from getnet_bids.core.network import load_weights
 from getnet_bids.training import checkpoint
@@ -42,13 +43,19 @@ def test_train_and_export(folder: Path, caches: Path, tmp_path: Path, capsys: py
     terms.write_text("Synthetic ellipses, CC0.")
     out = tmp_path / "weights" / "mine.safetensors"
     assert main(["export", str(where), "--out", str(out), "--terms", str(terms)]) == 0
-    assert capsys.readouterr().out.splitlines() == [str(out), str(out.with_suffix(".md"))]
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [str(out), str(out.with_suffix(".md"))]
+    assert f"warning: {out}: trained on 12 pairs only" in printed.err
     average = checkpoint.read(where)["average"]
     exported = load_weights(out).state_dict()
     assert all(torch.allclose(exported[k], average[k], atol=1e-3) for k in average)
     card = out.with_suffix(".md").read_text()
     for text in ("Synthetic ellipses, CC0.", "| Steps | 3 of 3 |", "| Pairs of slices seen | 12 |", "30 photographs"):
         assert text in card
+    assert "**Warning: trained on 12 pairs only.**" in card
+    with safe_open(out, "pt") as file:
+        assert file.metadata()["warning"].startswith("trained on 12 pairs only")
+        assert file.metadata()["spread"] == "expected absolute error"
     for text in ("field_mae | 0.", "steps = 3", "mine.safetensors", "torch ", " 1 x "):
         assert text in card
 

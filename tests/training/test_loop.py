@@ -15,24 +15,25 @@ import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
+from PIL import Image
 
 from getnet_bids.training import checkpoint, loop
-from getnet_bids.training.loop import Outcome, Pace, train
+from getnet_bids.training.loop import Outcome, Schedule, train
 from getnet_bids.training.photographs import Photographs
 from getnet_bids.training.recipe import Recipe, load_recipe
 
 from .conftest import TINY
 
-EVERY_STEP = Pace(save_minutes=0, log_every=1, validate_every=1000)
+EVERY_STEP = Schedule(save_minutes=0, log_every=1, validate_every=1000)
 
 
 def tiny(*changes: str) -> Recipe:
     return load_recipe("default", [*TINY, *changes])
 
 
-def run_tiny(photos: Photographs, run: Path, recipe: Recipe, pace: Pace = EVERY_STEP) -> Outcome:
+def run_tiny(photos: Photographs, run: Path, recipe: Recipe, schedule: Schedule = EVERY_STEP) -> Outcome:
     run.mkdir(exist_ok=True)
-    return train(recipe, photos, run, Fabric(accelerator="cpu", devices=1, precision=recipe.precision), pace)
+    return train(recipe, photos, run, Fabric(accelerator="cpu", devices=1, precision=recipe.precision), schedule)
 
 
 def rows(run: Path, kind: str = "training") -> list[dict[str, str]]:
@@ -53,8 +54,8 @@ def assert_same_bits(one: Path, other: Path) -> None:
 
 def command(run: Path, folder: Path, caches: Path, *more: str) -> list[str]:
     base = [sys.executable, "-m", "getnet_bids.training.cli", "--data", str(folder), "--cache", str(caches)]
-    pace = ["--save-minutes", "0", "--log-every", "1", "--validate-every", "1000"]
-    return [*base, "--run", str(run), "--accelerator", "cpu", *pace, *more, "--set", *TINY]
+    schedule = ["--save-minutes", "0", "--log-every", "1", "--validate-every", "1000"]
+    return [*base, "--run", str(run), "--accelerator", "cpu", *schedule, *more, "--set", *TINY]
 
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -63,20 +64,21 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 @pytest.fixture
 def no_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave validation out, which takes longer than the steps here."""
-    monkeypatch.setattr(loop, "validate", lambda *_: {"image_leakage": 0.0})
+    monkeypatch.setattr(loop, "validate", lambda *_: {"image_leakage": 0.0, "field_mae": 0.1, "ratio_mae": 0.1})
 
 
 @pytest.mark.usefixtures("no_validation")
 @pytest.mark.parametrize("changes", [(), ("optimiser=nadam", "loss=gain", "clip=0", "ema=0")])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    photos: Photographs, tmp_path: Path, changes: tuple[str, ...]
+    photos: Photographs, tmp_path: Path, changes: tuple[str, ...], capsys: pytest.CaptureFixture
 ) -> None:
     recipe = tiny("steps=6", *changes)
     assert run_tiny(photos, tmp_path / "whole", recipe) is Outcome.DONE
     for _ in range(3):
-        outcome = run_tiny(photos, tmp_path / "parts", recipe, Pace(max_minutes=0))
+        outcome = run_tiny(photos, tmp_path / "parts", recipe, Schedule(max_minutes=0))
         assert outcome is Outcome.TIME
     assert checkpoint.read(tmp_path / "parts")["step"] == 3
+    assert f"{tmp_path / 'parts' / 'checkpoint.pt'}: goes on after step 2 of 6" in capsys.readouterr().err
     assert run_tiny(photos, tmp_path / "parts", recipe) is Outcome.DONE
     assert_same_bits(tmp_path / "whole", tmp_path / "parts")
     assert run_tiny(photos, tmp_path / "parts", recipe) is Outcome.DONE
@@ -123,7 +125,7 @@ def test_a_signal_saves_and_stops(
 
     monkeypatch.setattr(Photographs, "crops", crops_and_signal)
     before = signal.getsignal(number)
-    assert run_tiny(photos, tmp_path, tiny("steps=10"), Pace()) is Outcome.SIGNAL
+    assert run_tiny(photos, tmp_path, tiny("steps=10"), Schedule()) is Outcome.SIGNAL
     assert checkpoint.read(tmp_path)["step"] == 3
     assert signal.getsignal(number) is before
 
@@ -141,21 +143,31 @@ def test_two_processes_give_one_processs_loss(photos: Photographs, folder: Path,
 
 
 def test_what_a_run_leaves(photos: Photographs, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    run_tiny(photos, tmp_path, tiny("steps=4"), Pace(log_every=2, validate_every=2))
+    run_tiny(photos, tmp_path, tiny("steps=4"), Schedule(log_every=2, validate_every=2))
     names = {p.name for p in tmp_path.iterdir()}
-    assert names == {"checkpoint.pt", "recipe.toml", "run.json", "figures.csv", "tensorboard"}
+    assert names == {
+        "best.pt", "checkpoint.pt", "recipe.toml", "run.json", "figures.csv", "curves.png", "tensorboard",
+    }  # fmt: skip
     assert load_recipe(tmp_path / "recipe.toml") == tiny("steps=4")
     assert [int(r["step"]) for r in rows(tmp_path)] == [2, 4]
     validation = rows(tmp_path, "validation")
     assert [int(r["step"]) for r in validation] == [2, 4]
     assert float(validation[-1]["field_mae"]) > 0
-    assert "step 4, held-out photographs: ratio_mae " in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "step 4, held-out photographs: ratio_mae " in err
+    assert f"{tmp_path}: begins anew, 4 steps of 4 pairs" in err
+    assert "warning: 30 photographs, where 10000 or more are wanted" in err
+    least = min(float(row["field_mae"]) for row in validation)
+    best = checkpoint.read(tmp_path, "best")
+    assert best["best"] == best["figures"]["field_mae"] == pytest.approx(least, rel=1e-4)
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (1000, 400)
 
 
 def test_it_learns(photos: Photographs, tmp_path: Path) -> None:
     """Thirty steps on the same few pairs bring the loss down."""
     recipe = tiny("steps=40", "learning_rate=0.01", "spread=[0.3,0.3]", "posterised=1", "texture=0", "noise=0")
-    run_tiny(photos, tmp_path, recipe, Pace(log_every=10))
+    run_tiny(photos, tmp_path, recipe, Schedule(log_every=10))
     losses = [float(r["field_mae"]) for r in rows(tmp_path)]
     assert losses[-1] < 0.9 * losses[0]
 
@@ -165,7 +177,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_is_saved(
     photos: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny("steps=4")
-    run_tiny(photos, tmp_path, recipe, Pace(max_minutes=0))
+    run_tiny(photos, tmp_path, recipe, Schedule(max_minutes=0))
     real = loop.neednet_loss
 
     def broken(*args):

@@ -73,6 +73,59 @@ def test_zoom_turn_flip_moves_a_point_as_its_matrix_says() -> None:
     assert torch.allclose(transforms.zoom_turn_flip(v, 0.5, 10.0, generator(5)), expected, atol=1e-4)
 
 
+def test_partial_volume_keeps_the_mean_and_blurs_as_wide_as_it_says(slices: Tensor) -> None:
+    edge = torch.zeros(64, 1, 256, 256)
+    edge[..., 128:] = 1
+    out = acquisition.partial_volume(edge, 3.0, 0.0, generator())
+    assert torch.allclose(out.mean((1, 2, 3)), edge.mean((1, 2, 3)), atol=1e-3)
+    profile = out[:, 0, 128].diff(dim=1)
+    place = torch.arange(255.0)
+    centre = (profile * place).sum(1, keepdim=True)
+    sigma = (profile * (place - centre).square()).sum(1).sqrt()
+    expected = uniform(64, 0, 3.0, generator())
+    assert torch.allclose(sigma[expected > 0.7], expected[expected > 0.7], atol=0.02)
+
+
+def test_thick_slices_are_blurred_more_along_one_axis() -> None:
+    point = torch.zeros(64, 1, 256, 256)
+    point[..., 128, 128] = 1
+    out = acquisition.partial_volume(point, 3.0, 1.0, generator())[:, 0]
+    across, down = out.sum(1).amax(1), out.sum(2).amax(1)
+    assert float((across / down).log().abs().mean()) > 0.3
+    assert 16 < int((across > down).sum()) < 48
+
+
+def test_cuts_lie_where_they_are_told() -> None:
+    place = torch.arange(256) - 127.5
+    depth = (100 - torch.sqrt(place[:, None].square() + place[None, :].square())).expand(64, 1, 256, 256)
+    slices = (depth > 0).float()
+    ends = torch.tensor([0.0, 5, 9, 20]).expand(64, 4)
+    kept = acquisition.cut(slices, depth, ends, (-2.0, 3.0), generator())
+    first = torch.where(kept > 0, depth, torch.inf).amin((1, 2, 3))
+    assert float(first.min()) > -2
+    assert float(first.max()) < 24
+    assert 24 < int((first < 3).sum()) < 48, "half are cut at the outline, half at a rim's end"
+    assert torch.equal(acquisition.cut(slices, depth, ends, (0.0, 0.0), generator()), slices)
+
+
+def test_a_ghost_is_a_faint_copy_half_the_field_of_view_away() -> None:
+    point = torch.zeros(64, 1, 256, 256)
+    point[..., 100, 60] = 1
+    out = acquisition.ghost(point, 0.08, generator()) - point
+    there = out.amax((1, 2, 3)) > 0
+    assert 8 < int(there.sum()) < 32
+    assert float(out.max()) < 0.08
+    assert torch.equal(out.flatten(2).sum(2), (out[..., 228, 60] + out[..., 100, 188]))
+
+
+def test_uneven_lines_leave_the_mean(slices: Tensor) -> None:
+    out = acquisition.uneven_lines(torch.ones(64, 1, 256, 256), 0.06, generator())
+    assert float(out.amax()) <= 1.06
+    assert float(out.amin()) >= 0.94
+    assert torch.allclose(out.mean((1, 2, 3)), torch.ones(64), atol=0.004)
+    assert float(out.std((2, 3)).max()) > 0.03
+
+
 def test_noise_is_rician() -> None:
     """Where there is no signal, the mean is sigma times sqrt(pi / 2); where it is high, sigma is the SD."""
     v = torch.ones(1, 1, 512, 512)

@@ -9,7 +9,7 @@ import pytest
 from getnet_bids.training import record
 from getnet_bids.training.cache import photographs
 from getnet_bids.training.export import check_replaced
-from getnet_bids.training.recipe import Recipe, load_recipe, to_toml
+from getnet_bids.training.recipe import load_recipe, to_toml
 from getnet_bids.weights import default_weights
 
 from .conftest import jpeg, scene
@@ -21,7 +21,7 @@ TEXT = "a user's"
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(TEXT)
     with pytest.raises(ValueError, match=rf"its {name} would be replaced; give another --run"):
-        record.begin(tmp_path, Recipe(), {}, "cpu", 0)
+        record.begin(tmp_path, load_recipe("default"), {}, "cpu", 0)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == TEXT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from getnet_bids.training.journal import Journal
+from getnet_bids.training.record import Journal
 
 
 def test_rows_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:

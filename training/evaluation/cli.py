@@ -9,7 +9,7 @@ from pathlib import Path
 
 from getnet_bids import __version__
 
-from .cli import count
+from ..cli import count
 
 DESCRIPTION = """
 Relative MAE of slices of 256x256 pixels (1 mm) on all three planes of BrainWeb's anatomical models, T1w simulated

@@ -18,10 +18,10 @@ from getnet_bids.core.gain import smooth_log_gain
 from getnet_bids.core.metrics import best_scale, relative_mae
 from getnet_bids.core.network import SLICE, GetNet
 
+from ..fields import GRID, with_peak
+from ..recipe import load_recipe
+from ..smooth import uniform
 from .brainweb import HeadSlice, slices_of_model
-from .fields import GRID, with_peak
-from .recipe import load_recipe
-from .transforms import uniform
 
 REGIONS = ("entire image", "CSF", "GM", "WM")
 SCALES = ("as is", "best scale")
