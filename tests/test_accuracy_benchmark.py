@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
-from getnet_bids.training import brainweb
+from getnet_bids.training.evaluation import brainweb
 from getnet_bids.training.evaluation.heads import gain_field, read_heads
 
 SHAPE = (72, 88, 80)

@@ -107,3 +107,33 @@ def test_another_process_was_faster(data: Path, tmp_path: Path) -> None:
     module.build_cache(module.find([data])[0], cache, ["late"])
     assert json.loads((cache / "cache.json").read_text()) == facts
     assert the_cache(tmp_path / "caches") == cache
+
+
+def test_others_of_the_group_can_read_a_cache(data: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        photographs([data], tmp_path / "caches")
+    finally:
+        os.umask(before)
+    cache = the_cache(tmp_path / "caches")
+    assert cache.stat().st_mode & 0o777 == 0o750
+    assert {path.stat().st_mode & 0o777 for path in cache.iterdir()} == {0o640}
+
+
+def test_processes_decode_what_threads_do(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = module.find([data])[0]
+    module.build_cache(items, tmp_path / "threads", [], threads=2)
+    monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(module, "TOGETHER", 2)
+    assert isinstance(module.workers(len(items), 2), module.ProcessPoolExecutor)
+    module.build_cache(items, tmp_path / "processes", [], threads=2)
+    for name in module.FILES:
+        assert (tmp_path / "threads" / name).read_bytes() == (tmp_path / "processes" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("limit", "most"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 10**6)])
+def test_a_control_groups_share_of_processors_counts(tmp_path: Path, limit: str, most: int) -> None:
+    (tmp_path / "cpu.max").write_text(limit)
+    allowed = len(os.sched_getaffinity(0))
+    assert module.available_cores(tmp_path / "cpu.max") == min(allowed, most)
+    assert module.available_cores(tmp_path / "none") == allowed

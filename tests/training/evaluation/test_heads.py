@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from getnet_bids.training import brainweb
+from getnet_bids.training.evaluation import brainweb
 from getnet_bids.training.evaluation.heads import FIELDS, UNIT, Head, gain_field, read_heads, shaded
 
 SHAPE = (40, 60, 50)

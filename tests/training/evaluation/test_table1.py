@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
-from getnet_bids.training import brainweb
+from getnet_bids.training.evaluation import brainweb
 from getnet_bids.training.evaluation.brainweb import SHAPE, read_labels, slices_of_model, t1w_signal
 from getnet_bids.training.evaluation.cli import main
 from getnet_bids.training.evaluation.table1 import Shaded, as_rows, measure, network_fields, shaded_slices
