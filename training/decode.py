@@ -47,12 +47,29 @@ def decode(item: Item) -> NDArray[np.uint8]:
     OSError
         It cannot be read; see `UNREADABLE` for what else damaged files raise.
     """
-    data = item.read()
-    refuse_medical(item.name, data[:352])
+    return gray_of(item.read(), item.name)
+
+
+def gray_of(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode a photograph that is in memory; see `decode`.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    ndarray, shape (height, width), uint8
+        The short side is 256, the long one at most 320.
+    """
+    refuse_medical(name, data[:352])
     with Image.open(io.BytesIO(data)) as image:
         if image.mode.startswith(("I", "F")):
             raise MedicalImageError(
-                f"{item.name} has more than 8 bits a pixel (mode {image.mode}), as medical images have: {WHY}"
+                f"{name} has more than 8 bits a pixel (mode {image.mode}), as medical images have: {WHY}"
             )
         width, height = image.size
         if min(width, height) < LEAST or width * height > MOST or max(width, height) > STRIP * min(width, height):

@@ -1,22 +1,28 @@
-"""Where photographs are: folders, ImageNet's layout, tar shards, tars within tars; medical images are refused."""
+"""Where photographs are: folders, ImageNet's layout, tar shards, tars within tars, Parquet; no medical images."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from tqdm import tqdm
+
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 MEDICAL = (".nii", ".nii.gz", ".dcm", ".dicom", ".ima", ".mgh", ".mgz", ".mnc", ".mnc.gz", ".nrrd", ".mha", ".mhd")
-PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
+PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".7z", ".rar", ".tfrecord", ".lmdb")
 WHY = (
     "GetNet is trained on photographs only, so that it favours no anatomy, contrast or scanner; take medical images "
     "out of the training data"
 )
+
+
+PACK = "unpack it, or pack it as a plain .tar, so that it can be read at any place"
 
 
 class MedicalImageError(ValueError):
@@ -52,7 +58,9 @@ class Item:
 
 
 def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
-    """Find all photographs in some folders (recursively, tar files in them included), tar files and files.
+    """Find all photographs in some folders (recursively, tar and Parquet files in them included), and files.
+
+    Packed archives within folders are left out, with a line each.
 
     Parameters
     ----------
@@ -72,7 +80,7 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
     FileNotFoundError
         There is no such folder or file.
     ValueError
-        A source is neither, or has no photograph, or a tar file is damaged or packed.
+        A source is neither, or has no photograph, or a tar or Parquet file is damaged or packed.
     """
     items: list[Item] = []
     lines = []
@@ -81,15 +89,17 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
             raise FileNotFoundError(f"{source}: no such folder or file")
         before = len(items)
         for path in files_in(source) if source.is_dir() else [str(source)]:
-            if path.lower().endswith(PACKED) and path == str(source):
-                raise ValueError(f"{path}: unpack it, or pack it as a plain .tar, so that it can be read at any place")
-            found = items_of_tar(path) if path.lower().endswith(".tar") else items_of_file(path)
+            if path.lower().endswith(PACKED):
+                if path == str(source):
+                    raise ValueError(f"{path}: {PACK}")
+                tqdm.write(f"left out {path}: {PACK}", file=sys.stderr)
+            found = items_of(path)
             if found:
                 state = os.stat(path)
                 lines.append(f"{os.path.realpath(path)} {state.st_size} {state.st_mtime_ns}")
                 items += found
         if len(items) == before:
-            raise ValueError(f"{source}: no photograph in it (looked for {' '.join(ENDINGS)} and .tar)")
+            raise ValueError(f"{source}: no photograph in it (looked for {' '.join(ENDINGS)} .tar .parquet)")
     return items, hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -103,6 +113,17 @@ def files_in(folder: Path) -> Iterator[str]:
             if not name.startswith("."):
                 yield os.path.join(place, name)
         seen.add(real)
+
+
+def items_of(path: str) -> list[Item]:
+    """List the photographs in a file: itself, or those in a tar or Parquet file."""
+    if path.lower().endswith(".tar"):
+        return items_of_tar(path)
+    if path.lower().endswith(".parquet"):
+        from .parquet import rows  # It needs this module.
+
+        return rows(path)
+    return items_of_file(path)
 
 
 def items_of_file(path: str) -> list[Item]:
@@ -129,6 +150,8 @@ def items_of_tar(path: str) -> list[Item]:
                     inner = tar.extractfile(member)
                     assert inner is not None
                     add(inner, full, start + member.offset_data)  # type: ignore[arg-type]
+                elif member.name.lower().endswith((*PACKED, ".parquet")):
+                    tqdm.write(f"left out {full}: an archive within a .tar has to be a plain .tar", file=sys.stderr)
                 elif is_photograph(full):
                     items.append(Item(full, path, start + member.offset_data, member.size))
 

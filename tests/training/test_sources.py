@@ -92,3 +92,15 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.tgz").write_bytes(b"x")
     with pytest.raises(ValueError, match="unpack it"):
         find([tmp_path / "a.tgz"])
+
+
+def test_packed_archives_within_a_folder_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    (tmp_path / "more.tar.gz").write_bytes(b"packed")
+    (tmp_path / "train.zip").write_bytes(b"packed")
+    tar_of(tmp_path / "shard.tar", {"2.jpg": b"two", "n01440764.tgz": b"packed"})
+    assert len(find([tmp_path])[0]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    for name in ("more.tar.gz: unpack it", "train.zip: unpack it", "shard.tar:n01440764.tgz: an archive within"):
+        assert sum(f"{name}" in line for line in said) == 1
