@@ -45,8 +45,9 @@ def blocks(page: Path, language: str) -> list[Block]:
 
 
 def words(command: str) -> list[str]:
-    """Split a command as the shell does; a comment is none of it."""
-    return shlex.split(command, comments=True)
+    """Split a command as the shell does; a comment is none of it, nor where its output goes."""
+    split = shlex.split(command, comments=True)
+    return split[: next((i for i, word in enumerate(split) if word in ("|", ">")), len(split))]
 
 
 def lay_out(folder: Path, head: np.ndarray) -> None:

@@ -31,6 +31,7 @@ from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.reports.pictures import Pictures
 from getnet_bids.training.cli import export_parser, train_parser
 from getnet_bids.training.evaluation.cli import make_parser
+from getnet_bids.training.gathering.cli import make_parser as gather_parser
 from getnet_bids.training.recipe import load_recipe
 from getnet_bids.weights import load_network
 
@@ -41,6 +42,7 @@ PARSERS = {
     "getnet": image_parser,
     "getnet-bids": app_parser,
     "getnet-demo": demo_parser,
+    "getnet-photographs": gather_parser,
     "getnet-train": train_parser,
     "getnet-train export": export_parser,
     "getnet-evaluate": make_parser,

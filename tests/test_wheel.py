@@ -23,7 +23,7 @@ SOURCES = {
     "getnet_bids/workflows": ROOT / "workflows",
 }
 """Folders of the package, and of the checkout."""
-COMMANDS = ("getnet", "getnet-bids", "getnet-demo", "getnet-evaluate", "getnet-train")
+COMMANDS = ("getnet", "getnet-bids", "getnet-demo", "getnet-evaluate", "getnet-photographs", "getnet-train")
 
 pytestmark = pytest.mark.skipif(not (ROOT / "Makefile").is_file(), reason="this is no checkout")
 

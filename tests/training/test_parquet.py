@@ -15,11 +15,11 @@ from getnet_bids.training.sources import MedicalImageError, find
 from .conftest import jpeg, scene
 
 pyarrow = pytest.importorskip("pyarrow")
-import pyarrow.parquet  # noqa: E402
+parquet = pytest.importorskip("pyarrow.parquet")
 
 
 def write(path: Path, columns: dict, rows: int = 3) -> Path:
-    pyarrow.parquet.write_table(pyarrow.table(columns), path, row_group_size=rows)
+    parquet.write_table(pyarrow.table(columns), path, row_group_size=rows)
     return path
 
 

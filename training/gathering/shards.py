@@ -1,41 +1,26 @@
-"""``getnet-photographs``: gather the open photographs of the package's weights from clones; write them as shards."""
+"""Shards: the listed photographs as gray WebP in tar files, the same bytes each time; what is there is kept."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import os
-import sys
 import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image, features
 from tqdm import tqdm
 
-from getnet_bids import __version__
-
-from .clones import check, reader
-from .decode import UNREADABLE, gray_of
-from .listed import Listed, commands, listed, package_file
+from ..decode import gray_of
+from .listed import Listed, package_file
 
 SHARD = 8000
 """Photographs in a shard, about 50 MB."""
 QUALITY, METHOD = 60, 4
 """WebP's quality and effort: 5 kB a photograph."""
-REMEDY = (
-    "photographs are missing or others than listed; fetch them with `getnet-photographs --list | sh`, name the folder "
-    "with --clones, or add --partial to do without"
-)
-EPILOG = """
-two commands for all, some 4 GB to fetch:
-  getnet-photographs --list | sh
-  getnet-photographs --out shards
-"""
 
 
 def webp(data: bytes, name: str) -> bytes:
@@ -136,8 +121,10 @@ def shards(photos: Sequence[Listed], folder: Path, read: Callable[[Listed], byte
     Raises
     ------
     ValueError
-        A file of a shard's name is there with other photographs in it.
+        A file of a shard's name is there with other photographs in it, or Pillow cannot write WebP.
     """
+    if not features.check("webp"):
+        raise ValueError("this Pillow cannot write WebP; install Pillow as PyPI has it")
     folder.mkdir(parents=True, exist_ok=True)
     expected = [tuple(line.split()) for line in package_file("shards.sha256").read_text().splitlines()]
     lines = []
@@ -161,64 +148,3 @@ def shards(photos: Sequence[Listed], folder: Path, read: Callable[[Listed], byte
         lines.append(f"{line}, {same if (digest, path.name) in expected else other} (SHA-256 {digest[:16]}...)")
     bar.close()
     return lines
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of ``getnet-photographs``."""
-    parser = argparse.ArgumentParser(
-        prog="getnet-photographs",
-        description="Gather the open photographs that the package's weights were trained on, and write them as shards "
-        "for `getnet-train --data`. Each file's SHA-256 is compared with the list's.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--clones",
-        nargs="+",
-        type=Path,
-        default=[Path("clones")],
-        metavar="DIR",
-        help="where the repositories are: git clones, bare or not, or unpacked folders, as OWNER/NAME, OWNER+NAME or "
-        "NAME [clones]",
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--out", type=Path, metavar="DIR", help="write the shards into this folder; never writes over")
-    what.add_argument("--check", action="store_true", help="only look for the photographs and compare them")
-    what.add_argument("--list", action="store_true", help="print the commands that fetch the repositories, for `sh`")
-    what.add_argument("--terms", action="store_true", help="print the licence of each collection and what it rests on")
-    parser.add_argument("--partial", action="store_true", help="write shards even though photographs are missing")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``getnet-photographs``; returns the exit code, 1 if photographs are missing and nothing was done about it."""
-    args = make_parser().parse_args(arguments)
-    photos = listed()
-    if args.list:
-        print("\n".join(commands(photos, args.clones[0])))
-        return 0
-    if args.terms:
-        print(package_file("terms.md").read_text(), end="")
-        return 0
-    try:
-        if not features.check("webp"):
-            raise ValueError("this Pillow cannot write WebP; install Pillow as PyPI has it")
-        good, whole = check(photos, args.clones, print)
-        if not whole:
-            print(f"{sum(good):,} of {len(good):,} photographs found", file=sys.stderr)
-        if args.check or not (whole or (args.partial and any(good))):
-            if not (whole or args.check):
-                print(f"getnet-photographs: nothing written: {REMEDY}", file=sys.stderr)
-            return 0 if whole else 1
-        with ExitStack() as stack:
-            for line in shards(photos, args.out, reader(photos, args.clones, stack), whole):
-                print(line)
-    except (OSError, ValueError, *UNREADABLE) as error:
-        print(f"getnet-photographs: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

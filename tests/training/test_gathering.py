@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from getnet_bids.training import gather
 from getnet_bids.training.cache import photographs
-from getnet_bids.training.clones import check, find_clone
 from getnet_bids.training.decode import gray_of
-from getnet_bids.training.gather import main, webp
-from getnet_bids.training.listed import Listed, commands, listed, package_file
+from getnet_bids.training.gathering import cli, shards
+from getnet_bids.training.gathering.cli import main
+from getnet_bids.training.gathering.clones import check, find_clone
+from getnet_bids.training.gathering.listed import Listed, commands, listed, package_file
+from getnet_bids.training.gathering.shards import SHARD, webp
 
 from .conftest import jpeg, scene
 
@@ -52,8 +53,8 @@ def photos(origin: Path, monkeypatch: pytest.MonkeyPatch) -> list[Listed]:
         Listed("things", "CC0-1.0", "someone/things", commit, path, hashlib.sha256(data).hexdigest())
         for path, data in reversed(FILES.items())
     ]
-    monkeypatch.setattr(gather, "listed", lambda: rows)
-    monkeypatch.setattr(gather, "SHARD", 2)
+    monkeypatch.setattr(cli, "listed", lambda: rows)
+    monkeypatch.setattr(shards, "SHARD", 2)
     return rows
 
 
@@ -124,7 +125,11 @@ def test_other_and_missing_files_are_told_and_refused(
     assert "nothing written" in said.err
     assert not out.exists()
     assert main(["--clones", str(plain.parent), "--out", str(out), "--partial"]) == 0
-    assert [list(members(path)) for path in sorted(out.iterdir())] == [["000001.webp"], ["000003.webp"], ["000004.webp"]]
+    assert [list(members(path)) for path in sorted(out.iterdir())] == [
+        ["000001.webp"],
+        ["000003.webp"],
+        ["000004.webp"],
+    ]
     assert main(["--clones", str(tmp_path / "nowhere"), "--check"]) == 1
     assert "0 of 5 found; no clone of it there" in capsys.readouterr().out
 
@@ -168,7 +173,7 @@ def test_the_packages_list_agrees_with_its_terms(capsys: pytest.CaptureFixture) 
     for licence, count in Counter(p.licence for p in photos).items():
         assert f"{licence}" in terms
         assert f"| {count:,} |" in terms
-    assert len(package_file("shards.sha256").read_text().splitlines()) == -(-len(photos) // gather.SHARD)
+    assert len(package_file("shards.sha256").read_text().splitlines()) == -(-len(photos) // SHARD)
     assert sum(line.startswith("git init") for line in commands(photos)) == len({p.repository for p in photos})
 
 

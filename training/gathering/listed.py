@@ -1,8 +1,7 @@
 """The list of the open photographs that the package's weights were trained on, and where to fetch them.
 
-``collections/list.tsv.xz`` names each photograph by repository, commit, path and SHA-256, in the order of the shards;
-``collections/terms.md`` says under what licence each collection is, and what that rests on; ``collections/
-shards.sha256`` are the shards' checksums.
+``list.tsv.xz`` names each photograph by repository, commit, path and SHA-256, in the order of the shards; ``terms.md``
+says under what licence each collection is, and what that rests on; ``shards.sha256`` are the shards' checksums.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def listed(text: str | None = None) -> list[Listed]:
 
 def package_file(name: str) -> Traversable:
     """Give a file beside the list."""
-    return importlib.resources.files("getnet_bids.training") / "collections" / name
+    return importlib.resources.files("getnet_bids.training.gathering") / name
 
 
 def commands(photos: Sequence[Listed], folder: Path = Path("clones")) -> list[str]:
