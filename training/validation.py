@@ -15,7 +15,7 @@ from getnet_bids.core.network import CELLS
 from .neednet import centred
 from .pairs import make_pairs
 from .photographs import Photographs
-from .recipe import Recipe
+from .recipe import Recipe, load_recipe
 
 LEAK = 0.3
 """From this leakage on, a network is said to have collapsed."""
@@ -59,8 +59,9 @@ def validate(
         ``false_field``: mean absolute log field claimed where there is none.
         ``image_leakage``: slope of that field on the logarithm of the picture's own brightness, blurred: 0 if the
         field knows nothing of the picture, about 1 for a low-pass filter (see `collapsed`).
-        ``rim_leakage``, ``core_leakage``: the same on pictures of which all have rims, or cores.
-        ``variation_leakage``: slope of the error on smooth changes within classes, which are no field.
+        ``rim_leakage``, ``core_leakage``: the same on pictures of which all have rims, or cores, by the transforms of
+        the default recipe.
+        ``variation_leakage``: slope of the error on smooth changes within classes, which are no field, on the latter.
         ``error_over_spread``: mean of the absolute error over what the network expects; 1 if it knows itself.
         NaN where there are no such pictures.
     """
@@ -72,10 +73,11 @@ def validate(
     figures = {name: value for name, value in errors.items() if name != "error_over_spread"}
     figures["image_leakage"] = slopes["picture"]
     some = crops[: count // 2]
-    bare = replace(recipe, posterised=1.0, background=1.0, flat=1.0, ribbons=0.0, rims=0.0, cores=0.0)
+    probe = load_recipe("default")  # the same for all recipes, so that they can be compared
+    bare = replace(probe, posterised=1.0, background=1.0, flat=1.0, ribbons=0.0, rims=0.0, cores=0.0)
     figures["rim_leakage"] = measure(network, some, replace(bare, rims=1.0))[1]["picture"]
-    figures["core_leakage"] = measure(network, some, replace(bare, cores=1.0))[1]["picture"]
-    figures["variation_leakage"] = slopes["variation"]
+    with_cores = measure(network, some, replace(bare, cores=1.0))[1]
+    figures["core_leakage"], figures["variation_leakage"] = with_cores["picture"], with_cores["variation"]
     figures["error_over_spread"] = errors["error_over_spread"]
     return figures
 

@@ -73,9 +73,9 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
 def test_the_guard_tells_a_low_pass_filter_from_the_truth(
     photos: Photographs, recipe: Recipe, oracle: Oracle, blurs: int
 ) -> None:
-    flat = validate(Flat(), photos, recipe, CPU)
-    blurred = validate(LowPass(blurs), photos, recipe, CPU)
-    good = validate(oracle, photos, recipe, CPU)
+    flat = validate(Flat(), photos, recipe, CPU, 64)
+    blurred = validate(LowPass(blurs), photos, recipe, CPU, 64)
+    good = validate(oracle, photos, recipe, CPU, 64)
     # NeedNet alone is fooled: the filter meets it several times better than no field does.
     assert blurred["ratio_mae"] < flat["ratio_mae"] / 3
     assert good["ratio_mae"] < 1e-5
@@ -84,17 +84,22 @@ def test_the_guard_tells_a_low_pass_filter_from_the_truth(
     assert not collapsed(good)
     assert not collapsed(flat)
     assert blurred["field_mae"] > 100 * good["field_mae"]
+    assert blurred["rim_leakage"] > 0.3
+    assert blurred["core_leakage"] > 0.3
+    assert blurred["variation_leakage"] > 0.2
 
 
 def test_figures(photos: Photographs, recipe: Recipe, oracle: Oracle) -> None:
-    flat = validate(Flat(), photos, recipe, CPU)
+    flat = validate(Flat(), photos, recipe, CPU, 64)
     assert flat["field_mae"] == pytest.approx(flat["field_size"])
     assert flat["false_field"] == 0
-    assert flat == validate(Flat(), photos, recipe, CPU)
-    good = validate(oracle, photos, recipe, CPU)
+    assert flat == validate(Flat(), photos, recipe, CPU, 64)
+    good = validate(oracle, photos, recipe, CPU, 64)
     assert good["field_mae"] < 1e-5
     assert good["false_field"] == 0
     assert good["field_size"] == flat["field_size"] > 0
+    for name in ("rim_leakage", "core_leakage", "variation_leakage"):
+        assert abs(good[name]) < 1e-3
 
 
 def test_too_few_photographs_for_a_figure_give_nan(photos: Photographs) -> None:
