@@ -11,12 +11,20 @@ PYTEST := $(BIN)/python -m pytest
 COVERED := core bids
 LEAST := 90
 
-.PHONY: demo test test-all tests tests-min pytest-min check lint format docs dist clean image-test lock
+T ?=
+
+.PHONY: outline demo test test-all tests tests-min pytest-min check lint format docs dist clean image-test lock
 
 demo: $(VENV)/.package
 	$(BIN)/getnet-demo
 
+# T= names a part: make test T=tests/core
+ifeq ($(T),)
 test: check
+else
+test: $(VENV)/.all
+	$(PYTEST) $(T)
+endif
 
 # That the documentation builds without a warning, tests/test_docs.py sees.
 check: lint tests
@@ -43,6 +51,10 @@ lint: $(VENV)/.all
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# Each file of the package with the first line of its docstring.
+outline:
+	@$(PYTHON) -c 'import ast, pathlib; [print(f"{p}: {(ast.get_docstring(ast.parse(p.read_text())) or str()).partition(chr(10))[0]}") for d in ("getnet_bids", "workflows", "training") for p in sorted(pathlib.Path(d).rglob("*.py"))]'
 
 format: $(VENV)/.all
 	$(BIN)/ruff check --fix

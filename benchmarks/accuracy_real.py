@@ -16,8 +16,8 @@ from getnet_bids.bids.discovery import Source, find_images
 from getnet_bids.core import metrics
 from getnet_bids.core.correction import HEAD, SMOOTHNESS
 from getnet_bids.core.geometry import Box
+from getnet_bids.images import foreground_of
 from getnet_bids.interfaces import TissueSegmentation
-from getnet_bids.interfaces.foreground import foreground_of
 from getnet_bids.interfaces.inhomogeneity import ENTIRE, PURE, measure, volume_like
 
 COMPARED = ("n4", "getnet")

@@ -129,14 +129,14 @@ def work(answers: Connection, first: int, last: int, seed: int) -> None:
         for case in range(first, last):
             kind, data = spoiled(case, seed)
             started = time.monotonic()
-            outcome, reason = judge(data, network if (case // len(KINDS)) % EVERY == 0 else None, Path(folder))
+            outcome, reason = validate(data, network if (case // len(KINDS)) % EVERY == 0 else None, Path(folder))
             seconds = time.monotonic() - started
             if seconds > SECONDS:
                 outcome, reason = "failures", f"takes {seconds:.0f} s"
             answers.send((kind, outcome, seconds, reason))
 
 
-def judge(data: bytes, network: object | None, folder: Path) -> tuple[str, str]:
+def validate(data: bytes, network: object | None, folder: Path) -> tuple[str, str]:
     """Tell what becomes of a file.
 
     Parameters
@@ -156,12 +156,12 @@ def judge(data: bytes, network: object | None, folder: Path) -> tuple[str, str]:
     from fuzz_checks import correct_and_check, read_and_check
 
     from getnet_bids.errors import GetNetError
-    from getnet_bids.images import hush
+    from getnet_bids.images import silence_nibabel
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            hush()
+            silence_nibabel()
             image = read_and_check(data)
             if network is not None:
                 correct_and_check(image, network, folder)

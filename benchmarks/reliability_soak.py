@@ -166,7 +166,7 @@ def run(folder: Path, count: int, weights: Path | None = None) -> Soak:
                 soak.samples.append(sample)
             time.sleep(INTERVAL)
     soak.code, soak.seconds = process.returncode, time.monotonic() - began
-    judge(soak, raw, out, good, bad, weights)
+    validate(soak, raw, out, good, bad, weights)
     said_traceback = "Traceback" in (folder / "said.txt").read_text()
     soak.wrong += ["a traceback was printed"] if said_traceback else []
     return soak
@@ -185,7 +185,7 @@ def look(pid: int, out: Path) -> tuple[int, float, int] | None:
     return (done, memory, handles) if done > 0 else None
 
 
-def judge(soak: Soak, raw: Path, out: Path, good: list[str], bad: dict[str, str], weights: Path | None) -> None:
+def validate(soak: Soak, raw: Path, out: Path, good: list[str], bad: dict[str, str], weights: Path | None) -> None:
     """Note whatever is wrong with the results."""
     with open(next(out.glob("logs/*/status.tsv")), newline="", encoding="utf-8") as file:
         rows = {row["source"]: row for row in csv.DictReader(file, delimiter="\t")}

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from .errors import GetNetError, one_line
 from .files import atomic, read_bytes
-from .formats import as_format
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """What can be read and written."""
@@ -266,7 +265,7 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     return tuple(np.round(np.where(usable.any(), sizes, 1.0), 9).tolist())
 
 
-def hush() -> None:
+def silence_nibabel() -> None:
     """Keep nibabel's remarks on odd headers from the screen: an `GetNetError` tells what is wrong, on one line."""
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="nibabel")
@@ -349,3 +348,72 @@ def write(image: SpatialImage, path: str | os.PathLike[str]) -> None:
                 whole.to_stream(pieces)
         else:
             whole.to_stream(file)
+
+
+def as_format(image: SpatialImage, kind: Any) -> Any:
+    """Turn an image into MGH or NIfTI, unless it is that already."""
+    if isinstance(image, kind):
+        return image
+    if kind is nib.MGHImage:
+        return mgh_image(image)
+    if not isinstance(image, nib.Nifti1Pair):
+        return kind(np.asanyarray(image.dataobj), None, nifti_header(image))
+    return kind.from_image(image)
+
+
+def mgh_image(image: SpatialImage) -> nib.MGHImage:
+    """Turn an image into MGH, which knows three dimensions, or four if there is more than one volume."""
+    data = np.asanyarray(image.dataobj)
+    space, volumes = (*data.shape, 1)[:3], math.prod(data.shape[3:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turned = nib.MGHImage(data.reshape(space if volumes == 1 else (*space, volumes)), image.affine)
+    turned.header["Mdc"] = np.nan_to_num(turned.header["Mdc"])  # an axis of no length has no direction
+    return turned
+
+
+def nifti_header(image: SpatialImage) -> nib.Nifti1Header:
+    """Make a NIfTI header for an image of another format."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(image.get_data_dtype())
+    header.set_data_shape(image.shape)
+    header.set_xyzt_units("mm")
+    header.set_sform(image.affine, code="scanner")
+    if np.linalg.matrix_rank(image.affine[:3, :3]) == 3:
+        header.set_qform(image.affine, code="scanner")
+    return header
+
+
+def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[np.bool_]:
+    """Find the voxels of an image that have signal, as the correction does.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    name : str or path
+        For the message.
+
+    Returns
+    -------
+    ndarray of bool, spatial shape of the image
+
+    Raises
+    ------
+    GetNetError
+        Nothing has signal.
+    """
+    import torch
+
+    from .core.foreground import find_foreground
+    from .core.geometry import support
+    from .core.voxels import mean_volume, scaled
+
+    volume = scaled(mean_volume(magnitudes(image).reshape(image.shape[:4])))
+    sizes = voxel_size(image)
+    voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
+    solid = torch.from_numpy(volume if volume.ndim == 3 else volume[:, :, None])
+    found = torch.zeros_like(solid, dtype=torch.bool)
+    part = support(solid)  # as in the correction: a margin of 0 must not change where the object's border is
+    found[part] = find_foreground(solid[part], voxel)
+    if not found.any():
+        raise GetNetError("has no signal above the noise; look at the image", name)
+    return found.numpy().reshape(volume.shape)

@@ -37,8 +37,8 @@ def test_nothing_in_the_package_uses_training(path):
     assert not [name for name in imports(path) if name.startswith("getnet_bids.training")]
 
 
-@pytest.mark.parametrize("layer", ["core", "bids", "interfaces", "reports"])
-def test_only_the_command_lines_use_workflows(layer):
+@pytest.mark.parametrize("layer", ["core", "bids", "interfaces", "reports", "run", "cli"])
+def test_only_the_comparison_uses_workflows(layer):
     assert "workflows" not in uses(ROOT / "getnet_bids" / layer)
 
 
@@ -51,4 +51,4 @@ def test_a_use_would_be_seen():
     """The other tests pass on nothing found: what is there must be found."""
     assert uses(ROOT / "workflows")
     assert {"core", "weights"} <= uses(ROOT / "training")
-    assert "workflows" in uses(ROOT / "getnet_bids" / "cli")
+    assert "workflows" in uses(ROOT / "getnet_bids" / "comparison")

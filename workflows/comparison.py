@@ -1,7 +1,8 @@
-"""GetNet and N4 on one image, measured by tissue."""
+"""GetNet and another method, as a rule N4, on one image, measured by tissue."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nipype import Node, Workflow
@@ -13,13 +14,13 @@ from .getnet import init_getnet_wf
 from .n4 import init_n4_wf
 from .tissue import GIVEN, OUTPUTS, init_tissue_wf
 
-METHODS = ["GetNet", "N4"]
-"""In the order of all lists, tables and figures."""
-MADE = ["getnet_file", "getnet_bias", "n4_file", "n4_bias", "simulated_file", "simulated_bias"]
-TIMED = ["getnet_seconds", "n4_seconds"]
+MADE = ["file", "bias", "seconds"]
+"""What there is of each method, as ``<method in lower case>_<this>``."""
+SIMULATED = ["simulated_file", "simulated_bias", "table1"]
+"""What there is with a simulated field only."""
+MEASURED = [*SIMULATED, "metrics_tsv", "metrics_json", "figure"]
 MEM_GB = 2.0
 """Upper estimate of the memory that measuring or drawing a head takes, GB."""
-MEASURED = ["metrics_tsv", "metrics_json", "table1", "figure"]
 
 
 def init_comparison_wf(
@@ -28,13 +29,13 @@ def init_comparison_wf(
     seed: int = 0,
     segmentation: str = "auto",
     template: str = "bundled",
-    getnet: dict[str, Any] | None = None,
-    n4: dict[str, Any] | None = None,
+    methods: Mapping[str, Callable[..., Workflow]] | None = None,
+    arguments: Mapping[str, dict[str, Any]] | None = None,
     omp_nthreads: int = 1,
     mem_scale: float = 1.0,
     name: str = "comparison_wf",
 ) -> Workflow:
-    """Build a workflow that corrects an image by GetNet and by N4 and tells how they compare in each tissue.
+    """Build a workflow that corrects an image by GetNet and by another method and compares them in each tissue.
 
     Workflow Graph
         .. workflow::
@@ -59,8 +60,11 @@ def init_comparison_wf(
         See `getnet_bids.interfaces.TissueSegmentation`; ``none`` compares over all that has signal, without tissues.
     template : str
         ``bundled``, or the name of a template of TemplateFlow.
-    getnet, n4 : dict, optional
-        Arguments of `init_getnet_wf` and `init_n4_wf`.
+    methods : mapping of str to callable, optional
+        Builders of workflows with the inputs and outputs of `init_n4_wf`, by the methods' names in the order of all
+        tables and figures; default GetNet and N4.
+    arguments : mapping of str to dict, optional
+        Further arguments of these, by method.
     omp_nthreads : int
         Threads of each node.
     mem_scale : float
@@ -92,7 +96,7 @@ def init_comparison_wf(
     dseg, dseg_tsv, tissue_maps, tissue_names, brain_mask, method, note
         As of `init_tissue_wf`, unless the segmentation is ``none``.
     getnet_seconds, n4_seconds
-        Time of each correction, files apart.
+        Time of each correction, files apart. Other `methods` have outputs of these three kinds under their own names.
     metrics_tsv, metrics_json
         A row per method and tissue, and what the columns are.
     table1
@@ -102,16 +106,18 @@ def init_comparison_wf(
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", *GIVEN, "title"]), name="inputnode")
-    outputnode = Node(IdentityInterface(fields=[*MADE, *TIMED, *OUTPUTS, *MEASURED]), name="outputnode")
+    methods = methods or {"GetNet": init_getnet_wf, "N4": init_n4_wf}
+    names = list(methods)
+    made = [f"{method.lower()}_{what}" for method in names for what in MADE]
+    outputnode = Node(IdentityInterface(fields=[*made, *OUTPUTS, *MEASURED]), name="outputnode")
 
     size: dict[str, Any] = {"omp_nthreads": omp_nthreads, "mem_scale": mem_scale}
-    getnet_wf = init_getnet_wf(**{**size, **(getnet or {})})
-    n4_wf = init_n4_wf(**{**size, **(n4 or {})})
-    merge_files = Node(Merge(2), name="merge_files", run_without_submitting=True)
-    merge_biases = Node(Merge(2), name="merge_biases", run_without_submitting=True)
-    merge_seconds = Node(Merge(2), name="merge_seconds", run_without_submitting=True)
-    metrics = Node(InhomogeneityMetrics(methods=METHODS), name="metrics", mem_gb=MEM_GB * mem_scale)
-    figure = Node(ComparisonFigure(methods=METHODS), name="figure", mem_gb=MEM_GB * mem_scale)
+    merge_files, merge_biases, merge_seconds = (
+        Node(Merge(len(names)), name=f"merge_{what}", run_without_submitting=True)
+        for what in ("files", "biases", "seconds")
+    )
+    metrics = Node(InhomogeneityMetrics(methods=names), name="metrics", mem_gb=MEM_GB * mem_scale)
+    figure = Node(ComparisonFigure(methods=names), name="figure", mem_gb=MEM_GB * mem_scale)
 
     if simulate_gain is None:
         source, image = inputnode, "in_file"
@@ -127,7 +133,9 @@ def init_comparison_wf(
                 (metrics, outputnode, [("out_table", "table1")]),
             ]
         )
-    for method, method_wf, port in (("getnet", getnet_wf, "in1"), ("n4", n4_wf, "in2")):
+    for i, (name_of_method, init) in enumerate(methods.items(), 1):
+        method, port = name_of_method.lower(), f"in{i}"
+        method_wf = init(**{**size, **(arguments or {}).get(name_of_method, {})})
         workflow.connect(
             [
                 (source, method_wf, [(image, "inputnode.in_file")]),

@@ -49,24 +49,24 @@ class Source:
 
 
 @dataclass
-class Found:
+class SearchResult:
     """What a search gave.
 
     Parameters
     ----------
     sources : list of Source
         In the order of subject, session, file name.
-    passed_over : dict of str
+    skipped : dict of str
         Files that look like images of the kind asked for but are not taken, and why.
-    others : dict of int
+    unrequested : dict of int
         How many there are of each suffix that is taken only when named and was not.
     unreadable : dict of str
         Folders that may hold images but cannot be looked into, and why.
     """
 
     sources: list[Source] = field(default_factory=list)
-    passed_over: dict[str, str] = field(default_factory=dict)
-    others: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    unrequested: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
@@ -77,7 +77,7 @@ def find_images(
     suffixes: Collection[str] | None = None,
     listing: Iterable[str] | None = None,
     chosen: Collection[str] | None = None,
-) -> Found:
+) -> SearchResult:
     """Find a dataset's anatomical magnitude images.
 
     Parameters
@@ -95,11 +95,11 @@ def find_images(
 
     Returns
     -------
-    Found
+    SearchResult
     """
     suffixes = WEIGHTED if suffixes is None else suffixes
     ignored = read_ignored(root)
-    found = Found()
+    found = SearchResult()
     folders = (
         walk(root, participants, sessions, found.unreadable)
         if listing is None
@@ -114,33 +114,33 @@ def find_images(
             suffix = file.partition(".")[0].rpartition("_")[2]
             if suffix not in suffixes and suffix not in ON_REQUEST:
                 continue
-            name, reason = judge(file, expected)
+            name, reason = validate(file, expected)
             if not reason and ignored(relative):
                 reason = f"listed in {IGNORE_FILE}"
             if suffix not in suffixes:
-                found.others[suffix] = found.others.get(suffix, 0) + (not reason)
+                found.unrequested[suffix] = found.unrequested.get(suffix, 0) + (not reason)
                 continue
             stem = file.partition(".")[0]
             if not reason and stem in taken:
                 reason = "another image has this name with another extension"
             if name is None or reason:
-                found.passed_over[relative] = reason
+                found.skipped[relative] = reason
             else:
                 taken.add(stem)
                 found.sources.append(Source(root, relative, name))
     return found
 
 
-def judge(file: str, expected: dict[str, str]) -> tuple[Name | None, str]:
+def validate(file: str, expected: dict[str, str]) -> tuple[Name | None, str]:
     """Take a file's name apart, and say why it is no raw magnitude image; nothing if it is one."""
     try:
         name = Name.parse(file)
     except ValueError as error:
         return None, f"not a BIDS name: {error}"
-    return name, objection(name, expected)
+    return name, rejection_reason(name, expected)
 
 
-def objection(name: Name, expected: dict[str, str]) -> str:
+def rejection_reason(name: Name, expected: dict[str, str]) -> str:
     """Say why an image in a folder of some subject and session is not taken; nothing if it is."""
     for key in ("sub", "ses"):
         if name.entities.get(key) != expected.get(key):

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from getnet_bids.core.algorithm import ALGORITHM
 from getnet_bids.files import hash_bytes, hash_file, read_bytes
 
 from .metadata import read_object
@@ -30,6 +31,8 @@ class Recipe:
         Of that file.
     options : dict
         All that changes a result; device, threads and batch size do so by rounding alone and are no part of it.
+    algorithm : int
+        Number of the algorithm.
 
     Examples
     --------
@@ -41,6 +44,7 @@ class Recipe:
     weights: Path
     weights_hash: str
     options: dict[str, Any]
+    algorithm: int = ALGORITHM
 
     @cached_property
     def options_hash(self) -> str:
@@ -97,6 +101,7 @@ def provenance(
         "InputHash": source.hash,
         "InputSize": source.size,
         "InputModified": source.modified,
+        "Algorithm": recipe.algorithm,
         "Weights": recipe.weights.name,
         "WeightsHash": recipe.weights_hash,
         "Options": recipe.options,
@@ -107,7 +112,7 @@ def provenance(
 
 
 def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
-    """Tell whether an image's results are complete and were made from the same image, weights and options.
+    """Tell whether an image's results are complete and were made from the same by the same algorithm.
 
     The raw image's size and time of change stand for its content. If the time alone differs, as after a copy, the
     content is hashed.
@@ -126,7 +131,8 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
     made = read_object(sidecar(outputs.corrected)).get(KEY)
     if not isinstance(made, dict) or not all(path.is_file() for path in outputs.sidecars):
         return False
-    if (made.get("WeightsHash"), made.get("OptionsHash")) != (recipe.weights_hash, recipe.options_hash):
+    wanted = {"Algorithm": recipe.algorithm, "WeightsHash": recipe.weights_hash, "OptionsHash": recipe.options_hash}
+    if any(made.get(key) != value for key, value in wanted.items()):
         return False
     sizes = made.get("Outputs")
     if not isinstance(sizes, dict):

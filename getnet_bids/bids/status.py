@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -10,7 +9,6 @@ import time
 import traceback
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from getnet_bids.files import write_text
 
@@ -66,9 +64,9 @@ class RunLog:
         write_text(path, "".join(traceback.format_exception(error)))
         return path
 
-    def write_options(self, options: dict[str, Any], run: dict[str, Any]) -> None:
-        """Keep the options of the run, as a file that can be given back, and what else tells of it."""
-        write_text(self.folder / "getnet_bids.toml", f"{toml(options)}\n[run]\n{toml(run)}")
+    def write_options(self, text: str) -> None:
+        """Keep the settings of the run, as a TOML file that can be given back."""
+        write_text(self.folder / "getnet_bids.toml", text)
 
     @property
     def exit_code(self) -> int:
@@ -103,29 +101,3 @@ def new_folder(logs: Path) -> Path:
         except FileExistsError:
             continue
         return folder
-
-
-def toml(values: dict[str, Any]) -> str:
-    """Write a flat table as TOML; values that are None are left out.
-
-    Parameters
-    ----------
-    values : dict
-        Strings, numbers, booleans and lists of these; others as their text.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> print(toml({"refine": True, "smoothness": None, "modalities": ["T1w", "T2w"]}), end="")
-    refine = true
-    modalities = ["T1w", "T2w"]
-    """
-    lines = [
-        f"{key} = {json.dumps(value, default=str, ensure_ascii=False)}\n"
-        for key, value in values.items()
-        if value is not None
-    ]
-    return "".join(lines)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from . import exits
-from .checks import check
-from .config import parse
+from getnet_bids.run import console
+from getnet_bids.settings import Settings
 
-PROGRAM = exits.APP
+from .checks import check
+from .parser import parse
 
 
 class Interrupted(BaseException):
@@ -26,45 +25,45 @@ class Interrupted(BaseException):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line and return the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         with interruptible():
-            args = parse(argv)
-            check(args)
-            return group(args) if args.analysis_level == "group" else participant(args, argv)
-    except exits.CommandError as error:
-        exits.say(PROGRAM, str(error))
+            settings = parse(argv)
+            check(settings)
+            return group(settings) if settings.analysis_level == "group" else participant(settings, argv)
+    except console.CommandError as error:
+        console.say(str(error))
         return error.code
     except Interrupted as interrupted:
-        exits.say(PROGRAM, f"{interrupted}: stopped; run the same command again to go on")
+        console.say(f"{interrupted}: stopped; run the same command again to go on")
         return interrupted.code
     except BrokenPipeError:
         # Whoever read our table has had enough of it, as `head` does; nothing is to be flushed to it any more.
         sys.stdout = None
-        return exits.IO_ERROR
+        return console.IO_ERROR
     except OSError as error:
-        exits.say(PROGRAM, str(error))
-        return exits.IO_ERROR
+        console.say(str(error))
+        return console.IO_ERROR
 
 
-def participant(args: Namespace, argv: list[str]) -> int:
-    """Do the participant level; gives the exit code."""
-    from .participant import participant_level
+def participant(settings: Settings, argv: list[str]) -> int:
+    """Run the participant level and return the exit code."""
+    from getnet_bids.run.participant import participant_level
 
-    return participant_level(args, argv)
+    return participant_level(settings, argv)
 
 
-def group(args: Namespace) -> int:
-    """Do the group level; gives the exit code."""
+def group(settings: Settings) -> int:
+    """Run the group level and return the exit code."""
     from getnet_bids.reports.group import write_group_report
 
     try:
-        written = write_group_report(args.output_dir)
+        written = write_group_report(settings.output_dir)
     except ValueError as error:
-        raise exits.CommandError(exits.BAD_DATA, str(error)) from None
-    exits.say(PROGRAM, f"wrote {', '.join(str(path) for path in written)}")
-    return exits.DONE
+        raise console.CommandError(console.BAD_DATA, str(error)) from None
+    console.say(f"wrote {', '.join(str(path) for path in written)}")
+    return console.DONE
 
 
 @contextmanager

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from dataclasses import fields
 from pathlib import Path
 
-from . import exits
-from .memory import take_big_pages
+from getnet_bids.run import console
+from getnet_bids.run.pipeline import use_huge_pages
+from getnet_bids.settings import ModelSettings
+
 from .parser import image_parser
 
 
@@ -17,19 +20,21 @@ def main(argv: list[str] | None = None) -> int:
     args = image_parser().parse_args(argv)
     try:
         correct_file(args)
-    except exits.CommandError as error:
-        exits.say("getnet", str(error))
+    except console.CommandError as error:
+        console.say(str(error), "getnet")
         return error.code
     except KeyboardInterrupt:
-        exits.say("getnet", "interrupted; nothing was written under a final name that is not complete")
+        console.say("interrupted; nothing was written under a final name that is not complete", "getnet")
         return 130
-    return exits.DONE
+    return console.DONE
 
 
 def correct_file(args: Namespace) -> None:
-    """Read, correct and write; raises `exits.CommandError` for whatever goes wrong."""
-    check_paths(args)
-    take_big_pages()
+    """Read, correct and write; raises `console.CommandError` for whatever goes wrong."""
+    given = {field.name: getattr(args, field.name) for field in fields(ModelSettings) if field.name in args}
+    model = ModelSettings(**given)
+    check_paths(args, model)
+    use_huge_pages()
     # Only now: these take seconds to import, and a wrong path should be told at once.
     from getnet_bids import correct, images
     from getnet_bids.core.correction import Options
@@ -37,66 +42,66 @@ def correct_file(args: Namespace) -> None:
     from getnet_bids.errors import GetNetError
     from getnet_bids.weights import load_network
 
-    images.hush()
+    images.silence_nibabel()
     started = time.monotonic()
-    options = Options(args.smoothness, args.refine, args.precision, args.batch_size)
+    options = Options(**model.options, batch_size=model.batch_size)
     try:
-        resolve_device(args.device)
+        resolve_device(model.device)
     except GetNetError as error:
-        raise exits.CommandError(exits.USAGE, str(error)) from None
+        raise console.CommandError(console.USAGE, str(error)) from None
     try:
-        load_network(args.weights, args.device)
-        result = correct(args.image, mask=args.mask, weights=args.weights, device=args.device, options=options)
+        load_network(model.weights, model.device)
+        result = correct(args.image, mask=args.mask, weights=model.weights, device=model.device, options=options)
     except GetNetError as error:
-        raise exits.CommandError(exits.BAD_DATA, str(error)) from None
+        raise console.CommandError(console.BAD_DATA, str(error)) from None
     except MemoryError:
-        raise exits.CommandError(exits.BAD_DATA, f"{args.image}: out of memory; give the job more") from None
+        raise console.CommandError(console.BAD_DATA, f"{args.image}: out of memory; give the job more") from None
     except FileNotFoundError as error:
-        raise exits.CommandError(exits.NO_INPUT, str(error)) from None
+        raise console.CommandError(console.NO_INPUT, str(error)) from None
     except OSError as error:
-        raise exits.CommandError(exits.IO_ERROR, str(error)) from None
+        raise console.CommandError(console.IO_ERROR, str(error)) from None
     computed = time.monotonic()
     try:
         if args.field:
             images.write(result.field, args.field)
         images.write(result.image, args.corrected)
     except PermissionError as error:
-        raise exits.CommandError(exits.CANNOT_CREATE, str(error)) from None
+        raise console.CommandError(console.CANNOT_CREATE, str(error)) from None
     except OSError as error:
-        raise exits.CommandError(exits.IO_ERROR, str(error)) from None
+        raise console.CommandError(console.IO_ERROR, str(error)) from None
     if args.verbose:
         field = images.magnitudes(result.field)
-        exits.say(
-            "getnet",
+        console.say(
             f"field from {field.min():.3f} to {field.max():.3f}, {int(result.foreground.sum())} foreground voxels",
+            "getnet",
         )
-        exits.say(
-            "getnet", f"{computed - started:.1f} s to read and correct, {time.monotonic() - computed:.1f} to write"
+        console.say(
+            f"{computed - started:.1f} s to read and correct, {time.monotonic() - computed:.1f} to write", "getnet"
         )
 
 
-def check_paths(args: Namespace) -> None:
+def check_paths(args: Namespace, model: ModelSettings) -> None:
     """Refuse what cannot work before anything is read."""
     from getnet_bids.images import extension
 
-    for given in (args.image, args.mask, args.weights):
+    for given in (args.image, args.mask, model.weights):
         if given is not None and not given.is_file():
-            raise exits.CommandError(exits.NO_INPUT, f"{given}: no such file")
+            raise console.CommandError(console.NO_INPUT, f"{given}: no such file")
     outputs = [path for path in (args.corrected, args.field) if path is not None]
     for path in outputs:
         try:
             extension(path)
         except ValueError as error:
-            raise exits.CommandError(exits.USAGE, str(error)) from None
+            raise console.CommandError(console.USAGE, str(error)) from None
         if not path.parent.is_dir():
-            raise exits.CommandError(exits.CANNOT_CREATE, f"{path.parent}: no such folder; make it first")
+            raise console.CommandError(console.CANNOT_CREATE, f"{path.parent}: no such folder; make it first")
         if path.is_dir():
-            raise exits.CommandError(exits.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
-    inputs = [path for path in (args.image, args.mask, args.weights) if path is not None]
+            raise console.CommandError(console.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
+    inputs = [path for path in (args.image, args.mask, model.weights) if path is not None]
     for i, path in enumerate(outputs):
         if any(same(path, other) for other in [*inputs, *outputs[:i]]):
-            raise exits.CommandError(
-                exits.USAGE, f"{path}: would overwrite another file of this command; give another name"
+            raise console.CommandError(
+                console.USAGE, f"{path}: would overwrite another file of this command; give another name"
             )
 
 

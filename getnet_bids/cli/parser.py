@@ -3,13 +3,106 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
-from getnet_bids import __version__
+from getnet_bids import __version__, settings
 from getnet_bids.bids.names import ON_REQUEST, WEIGHTED
+from getnet_bids.comparison.methods import METHODS
+from getnet_bids.errors import GetNetError
+from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
+from getnet_bids.settings import LEVELS, PRECISIONS, SEGMENTATIONS, Settings
 
-from .exits import Parser
-from .values import device, named_path, percent, positive_float, positive_int, seed
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit with `USAGE`."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program."""
+        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Turn a reader of values into one for argparse, which shows the text of one kind of error only."""
+
+    def convert(text: str) -> Any:
+        try:
+            return read(text)
+        except GetNetError as error:
+            raise argparse.ArgumentTypeError(error.reason) from None
+
+    return convert
+
+
+device, named_path, percent = typed(settings.device), typed(settings.named_path), typed(settings.percent)
+positive_float, positive_int = typed(settings.positive_float), typed(settings.positive_int)
+seed = typed(settings.seed)
+
+
+def parse(argv: list[str]) -> Settings:
+    """Read the command line, and the configuration file that it may name.
+
+    What the command line says wins over the file; what neither says has its default.
+
+    Parameters
+    ----------
+    argv : list of str
+        Without the program's name.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    CommandError
+        The file is not there, a value is not allowed, or two options do not go together.
+    """
+    given = vars(app_parser().parse_args(argv))
+    file = given.pop("config_file", None)
+    try:
+        configured = settings.read_toml(file) if file else {}
+    except FileNotFoundError:
+        raise CommandError(NO_INPUT, f"{file}: no such file") from None
+    except GetNetError as error:
+        raise CommandError(USAGE, str(error)) from None
+    values: dict[str, Any] = {**configured, **given}
+    if values["analysis_level"] not in LEVELS:
+        text = f"analysis level {values['analysis_level']!r} is not known; use participant or group"
+        raise CommandError(UNKNOWN_LEVEL, text)
+    for name, prefix in (("participant_label", "sub-"), ("session_label", "ses-")):
+        if name in values:
+            values[name] = labels(values[name], prefix)
+    try:
+        for name, value in values.items():
+            values[name] = tuple(value) if isinstance(value, list) else value
+        return Settings(**values)
+    except GetNetError as error:
+        raise CommandError(USAGE, str(error)) from None
+
+
+def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """Remove the prefix of labels, and doubles; a text file stands for the labels in it.
+
+    Examples
+    --------
+    >>> labels(["sub-01", "02"], "sub-")
+    ('01', '02')
+    """
+    if len(given) == 1 and Path(given[0]).is_file():
+        try:
+            given = Path(given[0]).read_text(encoding="utf-8").split()
+        except UnicodeDecodeError:
+            raise CommandError(USAGE, f"{given[0]}: not a text file of labels") from None
+    clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in given))
+    for label in clean:
+        if not re.fullmatch("[0-9a-zA-Z+]+", label):
+            raise CommandError(USAGE, f"{label!r} is no label ({prefix}<letters and digits>), nor a file of them")
+    if not clean:
+        raise CommandError(USAGE, "the file of labels is empty")
+    return clean
 
 
 def app_parser() -> Parser:
@@ -35,7 +128,7 @@ def app_parser() -> Parser:
     add_performance(parser.add_argument_group("performance"))
     add_output(parser.add_argument_group("output"))
     add_run(parser.add_argument_group("run"))
-    return parser
+    return without_defaults(parser)
 
 
 def image_parser() -> Parser:
@@ -50,8 +143,16 @@ def image_parser() -> Parser:
     parser.add_argument("--field", type=Path, metavar="FILE", help="write the gain field too")
     parser.add_argument("--mask", type=Path, metavar="FILE", help="fit the field where this is above 0; not needed")
     add_model_options(parser)
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell what is done")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return without_defaults(parser, keep=("field", "mask", "verbose"))
+
+
+def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:
+    """Let options that are not given have no value, since settings have the defaults; but for some."""
+    for action in parser._actions:
+        if action.dest not in keep:
+            action.default = argparse.SUPPRESS
     return parser
 
 
@@ -61,22 +162,17 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--device",
         type=device,
-        default="auto",
         help="auto (CUDA if there is one, else the CPU), cpu, cuda, cuda:N or mps",
     )
-    parser.add_argument(
-        "--batch-size", type=positive_int, default=32, metavar="N", help="slices at a time (default: 32)"
-    )
+    parser.add_argument("--batch-size", type=positive_int, metavar="N", help="slices at a time (default: 32)")
     parser.add_argument(
         "--precision",
-        choices=("auto", "float32", "bfloat16"),
-        default="auto",
+        choices=PRECISIONS,
         help="of the network (default: auto, bfloat16 where the processor has it)",
     )
     parser.add_argument(
         "--refine",
         action=argparse.BooleanOptionalAction,
-        default=True,
         help="sharpen the histogram from where the network's field leaves it (default: yes)",
     )
     parser.add_argument(
@@ -110,7 +206,6 @@ def add_selection(group: argparse._ActionsContainer) -> None:
         "--modalities",
         nargs="+",
         choices=[*WEIGHTED, *ON_REQUEST],
-        default=list(WEIGHTED),
         metavar="SUFFIX",
         help=f"images with these suffixes (default: {' '.join(WEIGHTED)}; only when named: {' '.join(ON_REQUEST)})",
     )
@@ -145,17 +240,17 @@ def add_selection(group: argparse._ActionsContainer) -> None:
 
 def add_comparison(group: argparse._ActionsContainer) -> None:
     """Add the options of the comparison with N4."""
-    group.add_argument("--compare", choices=("n4",), help="run N4 on each image too, and measure both corrections")
+    group.add_argument(
+        "--compare", choices=tuple(METHODS), help="run N4 on each image too, and measure both corrections"
+    )
     group.add_argument(
         "--segmentation",
-        choices=("auto", "derivatives", "atropos", "none"),
-        default="auto",
+        choices=SEGMENTATIONS,
         help="where the tissues come from that are measured: --derivatives, ANTs Atropos (brains), none; "
         "auto takes the first of these that can be had (default)",
     )
     group.add_argument(
         "--template",
-        default="bundled",
         metavar="NAME",
         help="template with tissue priors for atropos: bundled (default; MNI152), or a name that TemplateFlow knows",
     )
@@ -165,9 +260,7 @@ def add_comparison(group: argparse._ActionsContainer) -> None:
         metavar="PERCENT",
         help="first multiply each image by a known gain field of 1 - P/100 to 1 + P/100, and measure what is left",
     )
-    group.add_argument(
-        "--random-seed", type=seed, default=0, metavar="N", help="of the simulated gain fields (default: 0)"
-    )
+    group.add_argument("--random-seed", type=seed, metavar="N", help="of the simulated gain fields (default: 0)")
 
 
 def add_performance(group: argparse._ActionsContainer) -> None:
@@ -177,7 +270,7 @@ def add_performance(group: argparse._ActionsContainer) -> None:
         "--nthreads",
         "--n-cpus",
         "--n_cpus",
-        dest="threads",
+        dest="nprocs",
         type=positive_int,
         metavar="N",
         help="threads that compute, of all images or steps at a time (default: as many as there are processors)",
@@ -204,7 +297,11 @@ def add_performance(group: argparse._ActionsContainer) -> None:
 def add_output(group: argparse._ActionsContainer) -> None:
     """Add the options of what is written."""
     group.add_argument("--no-field", action="store_true", help="do not write the gain fields")
-    group.add_argument("--reports-only", action="store_true", help="write the reports anew of what is there already")
+    group.add_argument(
+        "--reports-only",
+        action="store_true",
+        help="write the reports anew of what is there already",
+    )
     group.add_argument("--dry-run", action="store_true", help="print the jobs as a TSV table and do none")
     group.add_argument("--force", action="store_true", help="do again what is done")
 
@@ -224,7 +321,24 @@ def add_run(group: argparse._ActionsContainer) -> None:
         metavar="FILE",
         help="TOML of options by their long names, such as participant-label = ['01']; the command line wins",
     )
-    group.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first image that fails")
-    group.add_argument("--write-graph", action="store_true", help="draw the workflow of --compare into logs/<run>")
-    group.add_argument("-v", "--verbose", action="store_true", help="name each file that is passed over, and why")
-    group.add_argument("--notrack", action="store_true", help="accepted for compatibility; nothing is ever tracked")
+    group.add_argument(
+        "--stop-on-first-crash",
+        action="store_true",
+        help="stop at the first image that fails",
+    )
+    group.add_argument(
+        "--write-graph",
+        action="store_true",
+        help="draw the workflow of --compare into logs/<run>",
+    )
+    group.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="name each file that is passed over, and why",
+    )
+    group.add_argument(
+        "--notrack",
+        action="store_true",
+        help="accepted for compatibility; nothing is ever tracked",
+    )

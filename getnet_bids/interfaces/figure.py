@@ -66,8 +66,7 @@ class ComparisonFigure(SimpleInterface):
 
         from getnet_bids import images
         from getnet_bids.files import write_bytes
-
-        from .foreground import foreground_of
+        from getnet_bids.images import foreground_of
 
         inputs = self.inputs
         parallel(inputs.methods, inputs, "corrected_images", "bias_images")

@@ -89,8 +89,7 @@ class InhomogeneityMetrics(SimpleInterface):
 
         from getnet_bids import images
         from getnet_bids.files import write_text
-
-        from .foreground import foreground_of
+        from getnet_bids.images import foreground_of
 
         inputs = self.inputs
         parallel(inputs.methods, inputs, "corrected_images", "bias_images", "seconds")

@@ -105,8 +105,8 @@ class TissueSegmentation(SimpleInterface):
         import numpy as np
 
         from getnet_bids import images
+        from getnet_bids.images import foreground_of
 
-        from .foreground import foreground_of
         from .inhomogeneity import volume_like
 
         inputs = self.inputs

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from getnet_bids import __version__
 from getnet_bids.bids.sidecars import write_json
+from getnet_bids.comparison.methods import names
 from getnet_bids.files import atomic, write_text
 
 from .journal import Journal
@@ -25,10 +26,9 @@ MEASURES = {
     "cv_before": ("CV before", "coefficient of variation of the foreground before correction"),
     "cv_after": ("CV after", "the same after correction"),
     "cjv_before": ("CJV before", "coefficient of joint variation of GM and WM before correction"),
-    "cjv_getnet": ("CJV GetNet", "the same after GetNet"),
-    "cjv_n4": ("CJV N4", "the same after N4"),
+    **{f"cjv_{name.lower()}": (f"CJV {name}", f"the same after {name}") for name in names()},
     "median": ("Median before", "median intensity of the foreground before correction"),
-    "volume": ("Foreground ml", "volume of what has signal"),
+    "volume": ("Foreground ml", "volume of the foreground"),
     "seconds": ("Seconds", "time of computing"),
 }
 SEVERAL = 16
@@ -132,8 +132,7 @@ def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> Image
             "cv_before": measures.get("CVBefore"),
             "cv_after": measures.get("CVAfter"),
             "cjv_before": cjv.get("input"),
-            "cjv_getnet": cjv.get("GetNet"),
-            "cjv_n4": cjv.get("N4"),
+            **{f"cjv_{name.lower()}": cjv.get(name) for name in names()},
             "median": measures.get("MedianBefore"),
             "volume": measures.get("ForegroundVolume"),
             "seconds": record.seconds,

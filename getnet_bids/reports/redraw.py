@@ -54,9 +54,6 @@ def redraw(output_dir: Path, sources: Iterable[Source]) -> None:
 
 def restore(output_dir: Path, source: Source, record: Record, pictures: Pictures) -> None:
     """Make the pictures of an image, and the measures in its sidecar if it has none."""
-    # With it comes nipype, which takes a second.
-    from getnet_bids.interfaces.foreground import foreground_of
-
     folder = output_dir / record.folder
     shaded = folder / str(record.name.derived(desc="simulated"))
     image = images.read(source.path if record.desc == "preproc" else shaded)
@@ -64,7 +61,7 @@ def restore(output_dir: Path, source: Source, record: Record, pictures: Pictures
     after = after.reshape(after.shape[:4])
     field = field_of(image, after, folder / str(record.field))
     metadata = Metadata(source.root).of(source)
-    seen = portray(image, after, field, foreground_of(image, source.relative), pictures, metadata)
+    seen = portray(image, after, field, images.foreground_of(image, source.relative), pictures, metadata)
     if record.measures and record.made.get("Figures"):
         return
     path = folder / str(record.corrected.derived(extension=".json"))

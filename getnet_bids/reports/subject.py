@@ -13,6 +13,7 @@ from PIL import Image
 
 from getnet_bids import __version__
 from getnet_bids.bids.texts import CITATION
+from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import write_text
 
 from .comparison import compared, relative
@@ -124,8 +125,10 @@ def write_subject_report(output_dir: Path, subject: str, journal: Journal | None
 
 def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> ShownImage:
     """Collect what the page says of a corrected image."""
-    n4, n4_field = record.name.derived(desc="N4"), record.name.derived("biasfield", mod=record.name.suffix, desc="N4")
-    names = [record.corrected, record.field, record.corrected.derived(extension=".json"), n4, n4_field]
+    names = [record.corrected, record.field, record.corrected.derived(extension=".json")]
+    for method in METHODS.values():
+        names.append(record.name.derived(desc=method.name))
+        names.append(record.name.derived("biasfield", mod=record.name.suffix, desc=method.name))
     present = [str(name) for name in names if (output_dir / record.folder / str(name)).is_file()]
     return replace(
         logged_image(output_dir, record.source, entry),

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from getnet_bids.comparison.methods import names
+
 from .comparison import ENTIRE
 from .records import Record, read_table
 
@@ -51,13 +53,12 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "Description": "Mean absolute relative difference from the image before, both brought to one mean.",
         "Units": "1",
     },
-    "disagreement_with_GetNet": {
-        "Description": "Mean absolute relative difference from the image by GetNet, both brought to one mean.",
-        "Units": "1",
-    },
-    "disagreement_with_N4": {
-        "Description": "Mean absolute relative difference from the image by N4, both brought to one mean.",
-        "Units": "1",
+    **{
+        f"disagreement_with_{name}": {
+            "Description": f"Mean absolute relative difference from the image by {name}, both brought to one mean.",
+            "Units": "1",
+        }
+        for name in names()
     },
     "field_minimum": {"Description": f"Smallest value of GetNet's field. {SAMPLED}", "Units": "1"},
     "field_p1": {"Description": f"1st percentile of GetNet's field. {SAMPLED}", "Units": "1"},

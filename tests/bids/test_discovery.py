@@ -48,7 +48,7 @@ def test_weighted_magnitude_images_are_found(tree):
         "sub-02/ses-b/anat/sub-02_ses-b_FLAIR.nii.gz",
         "sub-03/anat/sub-03_T1w.nii",
     ]
-    assert found.others == {"MEGRE": 1}
+    assert found.unrequested == {"MEGRE": 1}
     assert found.sources[0].uri == "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"
 
 
@@ -62,8 +62,8 @@ def test_weighted_magnitude_images_are_found(tree):
         ("sub-03/anat/sub-03_run-1_acq-x_PDw.nii.gz", "order"),
     ],
 )
-def test_what_is_passed_over_has_a_reason(tree, file, reason):
-    assert reason in find_images(tree).passed_over[file]
+def test_what_is_skipped_has_a_reason(tree, file, reason):
+    assert reason in find_images(tree).skipped[file]
 
 
 def test_filters(tree):
@@ -85,8 +85,8 @@ def test_a_list_of_files_is_as_good_as_the_folders(tree):
     for filters in ({}, {"participants": ["01", "03"]}, {"sessions": ["a"]}, {"suffixes": ["FLAIR", "MEGRE"]}):
         walked, listed = find_images(tree, **filters), find_images(tree, **filters, listing=listing)
         assert listed.sources == walked.sources
-        assert listed.passed_over == walked.passed_over
-        assert listed.others == walked.others
+        assert listed.skipped == walked.skipped
+        assert listed.unrequested == walked.unrequested
 
 
 def test_chosen_images_alone_are_taken_and_spoken_of(tree):
@@ -98,7 +98,7 @@ def test_chosen_images_alone_are_taken_and_spoken_of(tree):
     }
     found = find_images(tree, chosen=chosen)
     assert relatives(found) == [TREE[0]]
-    assert list(found.passed_over) == ["sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz"]
+    assert list(found.skipped) == ["sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz"]
 
 
 def test_a_folder_that_cannot_be_read_does_not_hide_the_others(tree):
@@ -117,4 +117,4 @@ def test_linked_folders_are_followed_and_files_in_their_place_are_not(tree, tmp_
     (tree / "sub-08" / "anat").touch()
     found = find_images(tree, participants=["07", "08"])
     assert found.sources == []
-    assert "its sub- is not that of its folder" in set(found.passed_over.values())
+    assert "its sub- is not that of its folder" in set(found.skipped.values())

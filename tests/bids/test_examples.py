@@ -14,8 +14,8 @@ import pytest
 
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.names import ON_REQUEST, WEIGHTED
-from getnet_bids.cli import exits
 from getnet_bids.cli.app import main
+from getnet_bids.run import console as exits
 
 CHECKOUT = os.environ.get("GETNET_BIDS_EXAMPLES")
 SUFFIXES = [*WEIGHTED, *ON_REQUEST]
@@ -125,7 +125,7 @@ def compare(root, capsys):
         return ours
     assert ours - theirs == set()
     for path in theirs - ours:
-        assert any(reason in found.passed_over[path] for reason in DIFFERENCES), found.passed_over[path]
+        assert any(reason in found.skipped[path] for reason in DIFFERENCES), found.skipped[path]
     assert code == (exits.DONE if ours else exits.NOTHING_MATCHED)
     assert [line.split("\t")[0] for line in printed.out.splitlines()[1:]] == [s.relative for s in found.sources]
     assert "Traceback" not in printed.err
@@ -154,6 +154,6 @@ def test_bids_examples(dataset, capsys):
 
 @pytest.mark.skipif(not CHECKOUT, reason="GETNET_BIDS_EXAMPLES does not name a checkout of bids-examples")
 def test_the_table_has_no_idle_row():
-    said = [reason for path in datasets() for reason in find_images(path, suffixes=SUFFIXES).passed_over.values()]
+    said = [reason for path in datasets() for reason in find_images(path, suffixes=SUFFIXES).skipped.values()]
     sample_only = {"another image has this name", "not a BIDS name: 'res-"}
     assert {row for row in DIFFERENCES if not any(row in reason for reason in said)} <= sample_only

@@ -43,11 +43,11 @@ def test_no_file_ignores_nothing(tmp_path):
     assert not any(map(read_ignored(tmp_path), PATHS))
 
 
-def test_ignored_images_are_passed_over_with_a_word(tmp_path):
+def test_ignored_images_are_skipped_with_a_word(tmp_path):
     for path in PATHS:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     (tmp_path / ".bidsignore").write_text("*_T2w*\nsub-02\n*_bold*\n")
     found = find_images(tmp_path)
     assert [source.relative for source in found.sources] == [PATHS[0], PATHS[4]]
-    assert found.passed_over == dict.fromkeys(PATHS[1:4], "listed in .bidsignore")
+    assert found.skipped == dict.fromkeys(PATHS[1:4], "listed in .bidsignore")

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
 import pytest
 
-from getnet_bids.bids.status import RunLog, toml
+from getnet_bids.bids.status import RunLog
 from getnet_bids.errors import GetNetError, reason_of
 
 
@@ -47,11 +44,6 @@ def test_a_log_that_is_gone_is_named(tmp_path):
     log.folder.rmdir()
     with pytest.raises(OSError, match=r"No such file.*status\.tsv"):
         log.add("a", "done")
-
-
-def test_options_are_toml():
-    values = {"a": True, "b": 1.5, "c": 3, "d": ["x", 'quote " back \\ ünï 😀'], "e": Path("p/q"), "f": None, "g": []}
-    assert tomllib.loads(toml(values)) == {**{k: v for k, v in values.items() if v is not None}, "e": "p/q"}
 
 
 def test_reasons():

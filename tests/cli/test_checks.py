@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from getnet_bids.bids.dataset import prepare_output
-from getnet_bids.cli import exits
 from getnet_bids.cli.checks import check
-from getnet_bids.cli.config import parse
+from getnet_bids.cli.parser import parse
+from getnet_bids.run import console as exits
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def test_what_fits_together_passes(checked):
 
 
 def test_labels(checked, tmp_path):
-    assert checked("--participant-label", "sub-01", "02", "01").participant_label == ["01", "02"]
+    assert checked("--participant-label", "sub-01", "02", "01").participant_label == ("01", "02")
     (tmp_path / "labels.txt").write_text("sub-03\n04\n")
-    assert checked("--participant-label", "labels.txt").participant_label == ["03", "04"]
+    assert checked("--participant-label", "labels.txt").participant_label == ("03", "04")
     (tmp_path / "labels.txt").write_text("\n")
     assert "empty" in refused(checked, "--session-label", "labels.txt")[1]
     (tmp_path / "labels.txt").write_bytes(b"\xff\xfe\x00")

@@ -3,13 +3,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
 from getnet_bids.cli.parser import app_parser, image_parser
-from getnet_bids.cli.values import device, named_path, percent, positive_float, positive_int, seed
+from getnet_bids.errors import GetNetError
+from getnet_bids.settings import device, named_path, percent, positive_float, positive_int, seed
 
 OPTIONS = Path(__file__).parents[2] / "docs" / "options.rst"
 HEAVY = {"torch", "numpy", "nibabel", "nipype", "pandas", "ants", "jinja2", "bids", "pathspec", "scipy"}
@@ -60,7 +60,7 @@ def test_values(read, good, bad):
     for text in good:
         read(text)
     for text in bad:
-        with pytest.raises(ArgumentTypeError, match=r"is not|NAME"):
+        with pytest.raises(GetNetError, match=r"is not|NAME"):
             read(text)
 
 

@@ -314,7 +314,7 @@ def test_ten_thousand_names_that_are_none(raw, launcher, tmp_path):
     found = find_images(raw)
     assert time.monotonic() - started < 5
     assert [source.relative for source in found.sources] == IMAGES
-    assert len(found.passed_over) == 10_000 + len(folders)
+    assert len(found.skipped) == 10_000 + len(folders)
     code, said = launcher.run(raw, tmp_path / "out", "participant", "--participant-label", "01")
     assert (code, "Traceback" in said) == (0, False)
     assert "more passed over; -v names all" in said

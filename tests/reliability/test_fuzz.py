@@ -36,9 +36,9 @@ def test_what_is_not_foreseen_is_a_failure(tmp_path):
         def parameters(self):
             raise KeyError("surprise")
 
-    assert fuzz.judge(whole("nifti1"), None, tmp_path) == ("read", "")
-    assert fuzz.judge(whole("nifti1")[:300], None, tmp_path)[0] == "refused"
-    assert fuzz.judge(whole("nifti1"), Broken(), tmp_path) == ("failures", "KeyError: 'surprise'")
+    assert fuzz.validate(whole("nifti1"), None, tmp_path) == ("read", "")
+    assert fuzz.validate(whole("nifti1")[:300], None, tmp_path)[0] == "refused"
+    assert fuzz.validate(whole("nifti1"), Broken(), tmp_path) == ("failures", "KeyError: 'surprise'")
 
 
 def misbehave(answers, first, last, seed):

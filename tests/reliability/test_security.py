@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from getnet_bids.bids.comparison import FILES, Comparison, files_before
 from getnet_bids.bids.discovery import Source, find_images
 from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import KEY
 from getnet_bids.cli import app, exits
+from getnet_bids.comparison.n4 import METHOD as N4
+from getnet_bids.comparison.outputs import FILES, Comparison, files_before
 
 from ..reports.html import Page
 from ..reports.test_browser import browser, show  # noqa: F401
@@ -234,11 +235,11 @@ def test_an_index_does_not_lead_out_of_the_dataset(tmp_path, listed):
 
 def test_a_former_comparison_cannot_have_other_files_removed(tmp_path):
     source = Source(tmp_path / "raw", ONE, Name.parse("sub-01_T1w.nii.gz"))
-    comparison = Comparison.of(source, tmp_path / "out")
+    comparison = Comparison.of(source, tmp_path / "out", N4)
     ours = ["sub-01/anat/sub-01_desc-N4_T1w.nii.gz", "sub-01/figures/sub-01_mod-T1w_desc-inu_comparison.png"]
     others = ["../raw/sub-01/anat/sub-01_T1w.nii.gz", "/etc/passwd", "sub-02/anat/sub-02_T1w.nii.gz", "", "sub-01/anat"]
     others += ["sub-01/../sub-02/sub-01_x.nii.gz", "sub-01/anat/../../../sub-01_x", "dataset_description.json", "a\0b"]
-    mark = sidecar(comparison.n4.corrected)
+    mark = sidecar(comparison.other.corrected)
     mark.parent.mkdir(parents=True)
     mark.write_text(json.dumps({KEY: {FILES: dict.fromkeys(ours + others, 1)}}))
     assert files_before(comparison) == dict.fromkeys(ours, 1)

@@ -66,7 +66,7 @@ def test_results_that_are_wrong_are_noticed(sixty, tmp_path, spoil, found):
     names = [f"{soak.name_of(i)}.nii.gz" for i in (0, 2)]
     spoil([soak.results_of(out, name) for name in names])
     again = soak.Soak(2, 0)
-    soak.judge(again, folder / "raw", out, names, {}, folder / "quick.safetensors")
+    soak.validate(again, folder / "raw", out, names, {}, folder / "quick.safetensors")
     assert any(found in what for what in again.wrong)
 
 
@@ -78,5 +78,5 @@ def test_a_bad_image_without_a_line_is_noticed(sixty, tmp_path):
     there.write_text("".join(line for line in log.read_text().splitlines(keepends=True) if "failed" not in line))
     again = soak.Soak(0, 1)
     bad = f"{soak.name_of(10)}.nii"
-    soak.judge(again, folder / "raw", tmp_path / "out", [], {bad: "truncated"}, None)
+    soak.validate(again, folder / "raw", tmp_path / "out", [], {bad: "truncated"}, None)
     assert f"{bad}: no line" in again.wrong

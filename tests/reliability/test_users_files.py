@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from getnet_bids.bids.comparison import FILES, Comparison, files_before
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.outputs import sidecar
 from getnet_bids.cli import app, demo, one
-from getnet_bids.cli.compare import mark_folder, take_folder
-from getnet_bids.cli.sink import discard
+from getnet_bids.comparison.engine import mark_folder, take_folder
+from getnet_bids.comparison.n4 import METHOD as N4
+from getnet_bids.comparison.outputs import FILES, Comparison, files_before
+from getnet_bids.comparison.sink import discard
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
 TEXT = "a user's"
@@ -88,12 +89,12 @@ def test_a_folder_in_the_work_folder_is_not_emptied(tmp_path):
 
 
 def test_a_result_that_was_edited_is_not_discarded(make_dataset, tmp_path):
-    comparison = Comparison.of(find_images(make_dataset(ONE)).sources[0], tmp_path / "out")
+    comparison = Comparison.of(find_images(make_dataset(ONE)).sources[0], tmp_path / "out", N4)
     comparison.folder.mkdir(parents=True)
     comparison.mask.write_text("made")
     notes = put(comparison.folder / "sub-01_notes.txt")
     listed = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in (comparison.mask, notes)}
-    sidecar(comparison.n4.corrected).write_text(json.dumps({"GetNet": {FILES: listed}}))
+    sidecar(comparison.other.corrected).write_text(json.dumps({"GetNet": {FILES: listed}}))
     before = files_before(comparison)
     assert list(before) == ["sub-01/anat/sub-01_desc-brain_mask.nii.gz"]
     comparison.mask.write_text("edited by hand")

@@ -38,7 +38,7 @@ def outputs_of(graph, name):
 
 def test_a_simulated_gain_is_measured_against_the_original(folder, original):
     image, dseg = original
-    workflow = init_comparison_wf(simulate_gain=30, seed=2, getnet=QUICK_GETNET, n4=QUICK_N4)
+    workflow = init_comparison_wf(simulate_gain=30, seed=2, arguments={"GetNet": QUICK_GETNET, "N4": QUICK_N4})
     workflow.base_dir = str(folder)
     workflow.inputs.inputnode.in_file = str(image)
     workflow.inputs.inputnode.dseg = str(dseg)
@@ -67,7 +67,7 @@ def test_both_the_table_and_the_figure_are_of_the_tissues():
 
 def test_without_a_segmentation_all_that_has_signal_is_compared(folder, original):
     image, _ = original
-    workflow = init_comparison_wf(segmentation="none", getnet=QUICK_GETNET, n4=QUICK_N4)
+    workflow = init_comparison_wf(segmentation="none", arguments={"GetNet": QUICK_GETNET, "N4": QUICK_N4})
     assert not [name for name in workflow.list_node_names() if "tissue" in name]
     workflow.base_dir = str(folder)
     workflow.inputs.inputnode.in_file = str(image)
@@ -83,7 +83,7 @@ def test_estimates_of_memory_grow_with_the_image():
 
 def test_without_a_gain_nothing_is_simulated(folder, original):
     image, _ = original
-    workflow = init_comparison_wf(segmentation="classes", getnet=QUICK_GETNET, n4=QUICK_N4)
+    workflow = init_comparison_wf(segmentation="classes", arguments={"GetNet": QUICK_GETNET, "N4": QUICK_N4})
     assert workflow.get_node("simulate") is None
     workflow.base_dir = str(folder)
     workflow.inputs.inputnode.in_file = str(image)

@@ -1,0 +1,263 @@
+"""Where the results of a comparison lie, and whether they are there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from getnet_bids.bids.discovery import Source, entries, rejection_reason
+from getnet_bids.bids.metadata import read_object
+from getnet_bids.bids.names import ON_REQUEST, WEIGHTED, Name
+from getnet_bids.bids.outputs import Outputs, sidecar
+from getnet_bids.bids.provenance import KEY, Recipe, is_done
+
+from .existing import Derivatives
+from .method import GETNET, Method
+
+FILES = "Files"
+"""The entry of the other method's sidecar that lists all files of the comparison, and their sizes."""
+RAW_ONLY = ("flip", "inv", "mt")
+"""Entities of raw images that BIDS does not let masks and segmentations have; they go into desc-."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The files that a comparison of one image adds to its correction.
+
+    Parameters
+    ----------
+    source : Source
+        The raw image.
+    root : Path
+        The derivative dataset.
+    method : Method
+        What GetNet is compared with.
+    with_field : bool
+        Whether fields are wanted.
+    contrast : str or None
+        The ``desc`` of the segmentation, where another image's would have the same name without.
+    simulated : bool
+        Whether the image is shaded first: then nothing is the correction of a real image, and nothing is named so.
+
+    Examples
+    --------
+    >>> source = Source(Path("/raw"), "sub-01/anat/sub-01_T1w.nii.gz", Name.parse("sub-01_T1w.nii.gz"))
+    >>> method = Method("N4", "N4 (ANTs)", "", "")
+    >>> real, simulated = (Comparison(source, Path(""), method, simulated=kind) for kind in (False, True))
+    >>> real.other.corrected.as_posix(), simulated.other.corrected.as_posix()
+    ('sub-01/anat/sub-01_desc-N4_T1w.nii.gz', 'sub-01/anat/sub-01_desc-simulatedN4_T1w.nii.gz')
+    >>> real.metrics.name, real.probseg("GM").name, replace(real, contrast="T1w").probseg("GM").name
+    ('sub-01_mod-T1w_desc-inu_metrics.tsv', 'sub-01_label-GM_probseg.nii.gz', 'sub-01_label-GM_desc-T1w_probseg.nii.gz')
+    >>> real.figure.as_posix()
+    'sub-01/figures/sub-01_mod-T1w_desc-inu_comparison.png'
+    """
+
+    source: Source
+    root: Path
+    method: Method
+    with_field: bool = True
+    contrast: str | None = None
+    simulated: bool = False
+
+    @classmethod
+    def of(
+        cls, source: Source, root: Path, method: Method, with_field: bool = True, simulated: bool = False
+    ) -> Comparison:
+        """Name the files of an image's comparison, after a look into its folder for others like it."""
+        return cls(source, root, method, with_field, contrast_of(source), simulated)
+
+    @property
+    def other(self) -> Outputs:
+        """Results of the other method; the sidecar of the corrected image says that the comparison is complete."""
+        return self._pair(f"simulated{self.method.name}" if self.simulated else self.method.name)
+
+    @property
+    def getnet(self) -> Outputs:
+        """Results of GetNet."""
+        return self._pair(f"simulated{GETNET}" if self.simulated else "preproc")
+
+    @property
+    def shaded(self) -> Outputs:
+        """The image times the simulated field, and that field, which is kept always."""
+        return replace(self._pair("simulated"), with_field=True)
+
+    @property
+    def dseg(self) -> Path:
+        """The labels."""
+        return self._segmentation("dseg")
+
+    @property
+    def dseg_table(self) -> Path:
+        """What the labels are."""
+        return self._segmentation("dseg", ".tsv")
+
+    @property
+    def mask(self) -> Path:
+        """The brain."""
+        return self._segmentation("mask", desc=self.segmentation_desc or "brain")
+
+    def probseg(self, tissue: str) -> Path:
+        """Give the probabilities of a tissue or class."""
+        return self._segmentation("probseg", label=tissue.replace(" ", ""))
+
+    @property
+    def metrics(self) -> Path:
+        """The figures by method and tissue."""
+        return self.folder / str(self._derived("metrics", ".tsv", desc="inu"))
+
+    @property
+    def table1(self) -> Path:
+        """The errors, where the truth is known, in the form of the paper's Table 1."""
+        return self.folder / str(self._derived("metrics", ".tsv", desc="table1"))
+
+    @property
+    def figure(self) -> Path:
+        """The picture of all."""
+        name = self._derived("comparison", ".png", desc="inu")
+        return self.root / f"sub-{self.source.name.entities['sub']}" / "figures" / str(name)
+
+    @property
+    def folder(self) -> Path:
+        """Where the images go."""
+        return self.root / Path(self.source.relative).parent
+
+    @property
+    def segmentation_desc(self) -> str | None:
+        """The ``desc`` of labels and probabilities."""
+        return ("simulated" if self.simulated else "") + (self.contrast or "") or None
+
+    def _derived(self, suffix: str, extension: str, **entities: str) -> Name:
+        return self.source.name.derived(suffix, extension, mod=self.source.name.suffix, **entities)
+
+    def _pair(self, desc: str) -> Outputs:
+        corrected = self.source.name.derived(desc=desc)
+        field = self._derived("biasfield", ".nii.gz", desc=desc)
+        return Outputs(self.folder / str(corrected), self.folder / str(field), self.with_field)
+
+    def _segmentation(self, suffix: str, extension: str = ".nii.gz", **entities: str) -> Path:
+        if self.segmentation_desc:
+            entities.setdefault("desc", self.segmentation_desc)
+        return self.folder / str(segmentation_name(self.source.name).derived(suffix, extension, **entities))
+
+
+def segmentation_name(name: Name) -> Name:
+    """Give a name without the entities that segmentations cannot have."""
+    return replace(name, entities={key: value for key, value in name.entities.items() if key not in RAW_ONLY})
+
+
+def contrast_of(source: Source) -> str | None:
+    """Tell what sets the segmentation of an image apart from those of the others in its folder.
+
+    It depends on the dataset alone, not on which images are chosen, so that a run with other choices adds to the
+    results and does not replace them.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    str or None
+        The suffix and what segmentations cannot have in their names; None if nothing else has the same name.
+    """
+    own = source.name
+    further = "".join(f"{key}{own.entities[key]}" for key in RAW_ONLY if key in own.entities)
+    if not further and not any(name_collides(own, file) for file in entries(source.path.parent)):
+        return None
+    return own.suffix + further
+
+
+def name_collides(own: Name, file: str) -> bool:
+    """Tell whether a segmentation of a file would have the same name as that of an image."""
+    try:
+        other = Name.parse(file)
+    except ValueError:
+        return False
+    if other.suffix not in (*WEIGHTED, *ON_REQUEST) or other.extension not in (".nii", ".nii.gz"):
+        return False
+    place = {key: value for key, value in own.entities.items() if key in ("sub", "ses")}
+    if (other.suffix, other.entities) == (own.suffix, own.entities) or rejection_reason(other, place):
+        return False
+    return segmentation_name(other).entities == segmentation_name(own).entities
+
+
+def recipe_of(recipe: Recipe, source: Source, options: dict[str, Any], existing: Derivatives | None) -> Recipe:
+    """Add to a recipe what fixes a comparison.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the correction.
+    source : Source
+    options : dict
+        Of the comparison. With ``simulate_gain``, its seed is made the image's own.
+    existing : Derivatives or None
+        A segmentation that is to be used: its files count as they are now.
+
+    Returns
+    -------
+    Recipe
+    """
+    options = {**recipe.options, **options}
+    if options.get("simulate_gain") is not None:
+        text = f"{options['random_seed']} {source.relative}"
+        options["gain_seed"] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+    if existing is not None:
+        options["given"] = {str(path): state(path) for path in files_of(existing)}
+    return replace(recipe, options=options)
+
+
+def files_of(existing: Derivatives) -> list[Path]:
+    """List the files of a segmentation."""
+    return [path for path in (existing.mask, existing.dseg, *existing.probsegs.values()) if path is not None]
+
+
+def state(path: Path) -> list[int]:
+    """Give a file's size and time of change, microseconds."""
+    now = path.stat()
+    return [now.st_size, now.st_mtime_ns // 1000]
+
+
+def files_before(comparison: Comparison) -> dict[str, int]:
+    """List the files that an earlier comparison of the image left, as the other method's sidecar names them.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    dict of int
+        Bytes by path from the dataset's root, of this subject alone and with the names of results: a sidecar may say
+        anything, and these will be removed.
+    """
+    made = read_object(sidecar(comparison.other.corrected)).get(KEY)
+    files = made.get(FILES) if isinstance(made, dict) else None
+    subject = f"sub-{re.escape(comparison.source.name.entities['sub'])}"
+    ours = re.compile(f"{subject}/(?:[0-9a-zA-Z+-]+/)*{subject}_[0-9a-zA-Z+_-]*(?:desc-|label-|dseg)[0-9a-zA-Z+_.-]+")
+    return {path: size for path, size in files.items() if ours.fullmatch(path)} if isinstance(files, dict) else {}
+
+
+def is_compared(comparison: Comparison, recipe: Recipe) -> bool:
+    """Tell whether a comparison is complete and was made from the same image, weights and options.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    recipe : Recipe
+        The comparison's.
+
+    Returns
+    -------
+    bool
+    """
+    if not is_done(comparison.source.path, comparison.other, recipe):
+        return False
+    files = read_object(sidecar(comparison.other.corrected))[KEY].get(FILES)
+    if not isinstance(files, dict) or not files:
+        return False
+    paths = {comparison.root / relative: size for relative, size in files.items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())

@@ -1,0 +1,163 @@
+"""The nipype plugin that a comparison runs under."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from getnet_bids.run import console
+from getnet_bids.settings import Settings
+
+LONGEST = 400
+"""Characters of a reason."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin of nipype and its arguments.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``MultiProc`` or ``SLURM``.
+    args : dict
+        For MultiProc, ``n_procs`` is among them.
+    """
+
+    name: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def processes(self) -> int:
+        """How many nodes run at a time, as far as that can be known; 1 or more."""
+        return max(1, int(self.args.get("n_procs") or self.args.get("max_jobs") or 1))
+
+    def runner(self, on_status: Callable[[Any, str], None], on_crash: Callable[[Any, str, Path], None]) -> Any:
+        """Make the plugin anew.
+
+        Parameters
+        ----------
+        on_status : callable
+            Called with a node and ``start``, ``end`` or ``exception``.
+        on_crash : callable
+            Called with a node that failed, the reason on one line, and the crash file.
+        """
+        kind = reporting(self.name)
+        return kind(plugin_args={**self.args, "status_callback": on_status, "crash_callback": on_crash})
+
+
+@cache
+def reporting(name: str) -> Any:
+    """Return nipype's plugin of a name as a class that calls back when a node has failed."""
+    from nipype.pipeline import plugins
+
+    from getnet_bids.workflows import LinearPlugin, WatchedMultiProcPlugin
+
+    own = {"MultiProc": WatchedMultiProcPlugin, "Linear": LinearPlugin}
+    base: Any = own.get(name) or getattr(plugins, f"{name}Plugin")
+
+    def report(self: Any, node: Any, result: dict[str, Any] | None = None) -> str:
+        file = base._report_crash(self, node, result)
+        self.plugin_args["crash_callback"](node, reason_in(result or {}), Path(file))
+        return str(file)
+
+    return type(base.__name__, (base,), {"_report_crash": report})
+
+
+def reason_in(result: dict[str, Any]) -> str:
+    r"""Return why a node failed, on one line.
+
+    Parameters
+    ----------
+    result : dict
+        Of nipype: the traceback's lines, and the interface's result, if it came to run, with a traceback of its own.
+
+    Returns
+    -------
+    str
+        The error's text, after its type unless that is `GetNetError`.
+
+    Examples
+    --------
+    >>> reason_in({"traceback": ["Traceback (most recent call last):\n", "ValueError: wrong\n"]})
+    'ValueError: wrong'
+    """
+    runtime = getattr(result.get("result"), "runtime", None)
+    text = getattr(runtime, "traceback", None) or "".join(result.get("traceback") or [])
+    lines = text.rstrip().splitlines()
+    # The error itself, on one line or more, follows the last line of the stack, which is indented.
+    start = max((i for i, line in enumerate(lines, 1) if line[:1].isspace()), default=0)
+    reason = " ".join(" ".join(lines[start:]).split()) or "it left no result"
+    kind, _, message = reason.partition(": ")
+    reason = message if kind.rpartition(".")[2] == "GetNetError" else reason
+    return reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ..."
+
+
+def plugin_of(settings: Settings) -> Plugin:
+    """Tell which plugin to run under.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of these ``use_plugin``, ``nprocs`` and ``mem_mb``; what the file says goes before the latter two.
+
+    Returns
+    -------
+    Plugin
+
+    Raises
+    ------
+    CommandError
+        The file is not what it should be.
+    """
+    name, given = ("MultiProc", {}) if settings.use_plugin is None else read_plugin(settings.use_plugin)
+    if name != "MultiProc":
+        return Plugin(name, given)
+    defaults: dict[str, Any] = {"n_procs": settings.nprocs or processors(), "raise_insufficient": False}
+    if settings.mem_mb:
+        defaults["memory_gb"] = settings.mem_mb / 1000
+    return Plugin(name, {**defaults, **given})
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
+    """Read a plugin's name and arguments from a file of fMRIPrep's form."""
+    import yaml
+
+    def refuse(why: str) -> console.CommandError:
+        return console.CommandError(console.USAGE, f"{path}: {why}; write plugin: NAME and plugin_args: {{...}}")
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise refuse(f"not valid YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("plugin"), str):
+        raise refuse("names no plugin")
+    name, args = content["plugin"].removesuffix("Plugin"), content.get("plugin_args") or {}
+    if not isinstance(args, dict):
+        raise refuse("its plugin_args are no table")
+    check_name(name, refuse)
+    return name, args
+
+
+def check_name(name: str, refuse: Callable[[str], console.CommandError]) -> None:
+    """Refuse what is no plugin, and those that hand over the nodes and do not wait for them."""
+    from nipype.pipeline import plugins
+    from nipype.pipeline.plugins.base import DistributedPluginBase
+
+    known = [kind for kind in dir(plugins) if kind.endswith("Plugin")]
+    kind = getattr(plugins, f"{name}Plugin", None)
+    if kind is None:
+        raise refuse(f"nipype has no plugin {name!r}; it has {', '.join(k.removesuffix('Plugin') for k in known)}")
+    if not issubclass(kind, DistributedPluginBase) and name != "Linear":
+        raise refuse(f"{name} does not wait for what it runs, so that nothing could be said of the end; take another")

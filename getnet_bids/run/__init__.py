@@ -1,0 +1,1 @@
+"""The engine: which images are to be corrected, and the correction of many, some side by side."""

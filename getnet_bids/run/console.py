@@ -1,0 +1,97 @@
+"""What a run says on standard error, and its exit codes, of the BIDS execution specification's draft and sysexits.h."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from types import TracebackType
+
+APP = "getnet-bids"
+
+DONE = 0
+SOME_FAILED = 1
+NOT_BIDS = 16
+UNKNOWN_LEVEL = 17
+NOTHING_MATCHED = 18
+USAGE = 64
+BAD_DATA = 65
+NO_INPUT = 66
+CANNOT_CREATE = 73
+IO_ERROR = 74
+
+
+class CommandError(Exception):
+    """Ends a command with a message and an exit code.
+
+    Parameters
+    ----------
+    code : int
+        One of this file's.
+    message : str
+        One line: what is wrong and what to do.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def say(message: str, program: str = APP) -> None:
+    """Print a message on standard error, as one line; what a terminal would obey, as names may hold it, is escaped."""
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
+    print_line(f"{program}: {line}")
+
+
+def print_line(line: str) -> None:
+    """Print a line on standard error; that nobody can read it is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Shows the images of a run on standard error as they end; use it as a context manager.
+
+    Parameters
+    ----------
+    total : int
+        Images to do.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.count = 0
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, unit="image", file=sys.stderr, dynamic_ncols=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def ended(self, source: str, seconds: float, failure: str | None = None) -> None:
+        """Show that an image ended; failures are named on a terminal too.
+
+        Parameters
+        ----------
+        source : str
+            The image.
+        seconds : float
+            What it took.
+        failure : str, optional
+            Why it failed.
+        """
+        self.count += 1
+        if self.bar is not None:
+            if failure:
+                self.bar.write(f"{source}: failed: {failure}", file=sys.stderr)
+            self.bar.update()
+            return
+        what = f"failed: {failure}" if failure else f"done in {seconds:.1f} s"
+        print_line(f"[{self.count}/{self.total}] {source}: {what}")

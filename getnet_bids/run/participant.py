@@ -1,0 +1,280 @@
+"""The participant level: find the images, see what is done, do the others."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from getnet_bids.errors import GetNetError
+from getnet_bids.settings import Settings
+
+from . import console
+from .pipeline import MEMORY, threads_for, use_huge_pages
+
+if TYPE_CHECKING:
+    from getnet_bids.bids.discovery import SearchResult, Source
+    from getnet_bids.bids.outputs import Outputs
+    from getnet_bids.bids.provenance import Recipe
+    from getnet_bids.bids.status import RunLog
+    from getnet_bids.comparison.jobs import CompareJob
+
+SHOWN = 5
+"""So many of the files that are passed over are named without --verbose."""
+
+
+def participant_level(settings: Settings, argv: list[str]) -> int:
+    """Do the participant level.
+
+    Parameters
+    ----------
+    settings : Settings
+        Checked.
+    argv : list of str
+        The command line as it was given, for the log.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    started = time.monotonic()
+    found = find(settings)
+    if settings.reports_only:
+        return write_reports(found, settings)
+    recipe = recipe_of(settings)
+    jobs = plan(found, settings, recipe)
+    if settings.dry_run:
+        print_jobs(jobs)
+        return console.DONE
+    log = run(jobs, found.unreadable, recipe, settings, argv)
+    counts = ", ".join(f"{count} {what}" for what, count in log.counts.items())
+    console.say(f"{counts} in {time.monotonic() - started:.1f} s; see {log.status}")
+    return log.exit_code
+
+
+def find(settings: Settings) -> SearchResult:
+    """Find the images, and tell of those that are not taken."""
+    missing = [label for label in settings.participant_label or [] if not (settings.bids_dir / f"sub-{label}").is_dir()]
+    if missing:
+        raise console.CommandError(console.NOTHING_MATCHED, f"{settings.bids_dir} has no sub-{', sub-'.join(missing)}")
+    found = search(settings)
+    for i, (relative, reason) in enumerate(found.skipped.items()):
+        if i == SHOWN and not settings.verbose:
+            console.say(f"... and {len(found.skipped) - SHOWN} more passed over; -v names all")
+            break
+        console.say(f"{relative}: passed over: {reason}")
+    for folder, reason in found.unreadable.items():
+        console.say(f"{folder}: {reason}")
+    if any(found.unrequested.values()):
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.unrequested.items()) if count)
+        console.say(f"not taken unless named with --modalities: {counts}")
+    if found.unreadable and not found.sources:
+        raise console.CommandError(
+            console.IO_ERROR, f"{settings.bids_dir}: no image can be read; see to the permissions"
+        )
+    if not found.sources:
+        raise console.CommandError(
+            console.NOTHING_MATCHED,
+            f"{settings.bids_dir}: no image matches; looked for {' '.join(settings.modalities)}",
+        )
+    return found
+
+
+def search(settings: Settings) -> SearchResult:
+    """Look into the dataset's folders, or ask PyBIDS where its language or its database is given."""
+    from getnet_bids.bids.discovery import find_images
+
+    if settings.bids_filter_file is None and settings.bids_database_dir is None:
+        return find_images(settings.bids_dir, settings.participant_label, settings.session_label, settings.modalities)
+    from getnet_bids.bids import layout
+
+    suffixes, listing, chosen = set(settings.modalities), None, None
+    queries: dict[str, dict[str, Any]] = {}
+    try:
+        if settings.bids_filter_file is not None:
+            queries, others = layout.read_queries(settings.bids_filter_file)
+            if others:
+                console.say(f"{settings.bids_filter_file}: not for anatomical images, unused: {', '.join(others)}")
+            suffixes = layout.suffixes_of(queries, settings.modalities)
+        index = layout.open_layout(settings.bids_dir, settings.bids_database_dir, settings.participant_label)
+        if settings.bids_database_dir is not None:
+            listing = layout.anatomical_files(index)
+        if settings.bids_filter_file is not None:
+            chosen = layout.choose(index, queries, settings.modalities)
+    except GetNetError as error:
+        raise console.CommandError(console.USAGE, str(error)) from None
+    return find_images(settings.bids_dir, settings.participant_label, settings.session_label, suffixes, listing, chosen)
+
+
+def write_reports(found: SearchResult, settings: Settings) -> int:
+    """Write the subjects' pages anew; gives the exit code."""
+    from getnet_bids.reports import write_reports
+
+    written = write_reports(settings.output_dir, found.sources)
+    console.say(f"wrote {len(written)} reports in {settings.output_dir}")
+    return console.DONE
+
+
+def recipe_of(settings: Settings) -> Recipe:
+    """Give what fixes the results."""
+    from getnet_bids.bids.provenance import Recipe
+    from getnet_bids.files import hash_file
+    from getnet_bids.weights import default_weights
+
+    try:
+        weights = settings.weights or default_weights()
+    except FileNotFoundError as error:
+        raise console.CommandError(console.NO_INPUT, str(error)) from None
+    return Recipe(weights, hash_file(weights), settings.options)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An image of a run, and whether its results are there.
+
+    Parameters
+    ----------
+    source : Source
+    outputs : Outputs
+        Of the correction.
+    done : bool
+    comparison : CompareJob or None
+        What a comparison needs; None without one, or where its files cannot be read, which it tells in its turn.
+    """
+
+    source: Source
+    outputs: Outputs
+    done: bool
+    comparison: CompareJob | None = None
+
+
+def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planned]:
+    """Name each image's outputs and find out whether they are done."""
+    from getnet_bids.bids.outputs import Outputs
+    from getnet_bids.bids.provenance import is_done
+    from getnet_bids.comparison.jobs import is_finished, make_job
+
+    planned = []
+    for source in found.sources:
+        outputs = Outputs.of(source, settings.output_dir, not settings.no_field)
+        comparison, done = None, False
+        try:
+            if settings.compare:
+                comparison = make_job(source, recipe, settings)
+                outputs = comparison.comparison.getnet if settings.simulate_gain is not None else outputs
+                done = not settings.force and is_finished(comparison)
+            else:
+                done = not settings.force and is_done(source.path, outputs, recipe)
+        except OSError:
+            pass  # the image is not there or cannot be read, which is told when its turn comes
+        planned.append(Planned(source, outputs, done, comparison))
+    return planned
+
+
+def print_jobs(jobs: list[Planned]) -> None:
+    """Print the jobs as a table."""
+    from getnet_bids.bids.discovery import not_fetched
+
+    print("source\tcorrected\tfield\tstate")
+    for job in jobs:
+        field = job.outputs.field if job.outputs.with_field else "n/a"
+        state = "done" if job.done else "not fetched" if not_fetched(job.source.path) else "to do"
+        print(job.source.relative, job.outputs.corrected, field, state, sep="\t")
+    sys.stdout.flush()
+
+
+def run(
+    jobs: list[Planned],
+    unreadable: dict[str, str],
+    recipe: Recipe,
+    settings: Settings,
+    argv: list[str],
+) -> RunLog:
+    """Do the jobs that are not done; gives what became of all, and of folders that cannot be looked into."""
+    from getnet_bids.bids.dataset import prepare_output
+    from getnet_bids.bids.status import RunLog
+    from getnet_bids.locks import sweep
+    from getnet_bids.reports import write_missing_reports
+
+    settings = replace(settings, weights=recipe.weights)
+    try:
+        prepare_output(settings.bids_dir, settings.output_dir)
+        sweep(settings.output_dir)
+        log = RunLog(settings.output_dir / "logs")
+        log.write_options(settings.to_toml(argv))
+    except OSError as error:
+        text = f"{settings.output_dir}: cannot be written to: {error}"
+        raise console.CommandError(console.CANNOT_CREATE, text) from None
+    for job in jobs:
+        if job.done:
+            log.add(job.source.relative, "skipped", reason="done before, from the same image, weights and options")
+    for folder, reason in unreadable.items():
+        log.add(folder, "failed", reason=reason)
+    todo = [job for job in jobs if not job.done]
+    if unreadable and settings.stop_on_first_crash:
+        todo = []
+    if todo and settings.compare:
+        from getnet_bids.comparison.engine import compare_images
+
+        compare_images([(job.source, job.comparison) for job in todo], recipe, settings, log)
+    elif todo:
+        correct_images(todo, recipe, settings, log)
+    write_missing_reports(settings.output_dir, [job.source for job in jobs])
+    return log
+
+
+def correct_images(todo: list[Planned], recipe: Recipe, settings: Settings, log: RunLog) -> None:
+    """Load the network and do some images."""
+    # OpenMP's idle threads sleep rather than spin: the reader and the writer need the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    use_huge_pages()
+    # These take seconds to import: not before it is known that there is something to do.
+    from getnet_bids.core.correction import Options
+    from getnet_bids.core.device import resolve_device
+    from getnet_bids.weights import load_network
+
+    from .worker import Job, run_jobs
+
+    try:
+        resolve_device(settings.device)
+    except GetNetError as error:
+        raise console.CommandError(console.USAGE, str(error)) from None
+    try:
+        network = load_network(recipe.weights, settings.device)
+    except GetNetError as error:
+        raise console.CommandError(console.BAD_DATA, str(error)) from None
+    options = Options(**recipe.options, batch_size=settings.batch_size)
+    jobs = [Job(job.source, job.outputs) for job in todo]
+    compute_workers, io_workers, threads = shares(len(jobs), settings)
+    memory = settings.mem_mb * 10**6 if settings.mem_mb else MEMORY
+    run_jobs(
+        jobs,
+        network,
+        options,
+        recipe,
+        log,
+        stop_on_failure=settings.stop_on_first_crash,
+        memory=memory,
+        compute_workers=compute_workers,
+        io_workers=io_workers,
+        threads=threads,
+    )
+
+
+def shares(images: int, settings: Settings) -> tuple[int, int, int]:
+    """Choose how many images are computed at a time, how many further ones are read or written, and threads for each.
+
+    A GPU computes one at a time, and soon waits for what is read and written.
+    """
+    import torch
+
+    from getnet_bids.core.device import resolve_device
+
+    processors = settings.nprocs or torch.get_num_threads()
+    if resolve_device(settings.device).type != "cpu":
+        return 1, processors, processors
+    threads = min(settings.omp_nthreads or threads_for(images, processors), processors)
+    return processors // threads, 1, threads

@@ -1,0 +1,236 @@
+"""Jobs in three stages, some computed while others are read and written, within a budget of memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, Lock, Semaphore
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+Loaded = TypeVar("Loaded")
+Computed = TypeVar("Computed")
+BYTES_PER_VOXEL = 20
+"""At the peak, of an image that is read, corrected and written: 13 to 15 by ``benchmarks/speed.py``, and a margin."""
+MAX_THREADS = 8
+"""Neither GetNet, N4 nor the registration gains much from more."""
+MEMORY = 1_500_000_000
+"""Bytes that images in work take by default; with what a program of this kind takes anyway, 2 GB."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Job]):
+    """What became of a job.
+
+    Parameters
+    ----------
+    job : Job
+    seconds : float
+        From when it was begun to its end.
+    error : Exception or None
+        What ended it early, in whichever stage.
+    """
+
+    job: Job
+    seconds: float
+    error: Exception | None = None
+
+
+def stream(
+    jobs: Iterable[Job],
+    read: Callable[[Job], Loaded],
+    compute: Callable[[Loaded], Computed],
+    write: Callable[[Computed], None],
+    report: Callable[[Outcome[Job]], bool],
+    cost: Callable[[Job], int] = lambda job: 0,
+    budget: MemoryBudget | None = None,
+    compute_workers: int = 1,
+    io_workers: int = 1,
+) -> None:
+    """Take jobs through reading, computing and writing.
+
+    Each job has a thread from its beginning to its end. They are begun in their order; an error ends its own job
+    alone. After an interrupt no job goes on to its next stage, and what is being written is finished.
+
+    Parameters
+    ----------
+    jobs : iterable
+    read, compute, write : callable
+        The stages; each is given what the one before returned.
+    report : callable
+        Told of each job as it ends, one at a time but from any thread; once it is false, none that is not being
+        computed already goes on.
+    cost : callable
+        Bytes of `budget` that a job holds from its reading to its end.
+    budget : MemoryBudget, optional
+        A job does not begin before the budget has its cost. Default: no limit.
+    compute_workers : int
+        Jobs that are computed at a time.
+    io_workers : int
+        Further jobs that may be in memory, read or written meanwhile.
+
+    Examples
+    --------
+    >>> results = []
+    >>> def report(outcome):
+    ...     results.append((outcome.job, repr(outcome.error)))
+    ...     return True
+    >>> stream([1, 0, 2], lambda job: job, lambda x: 2 // x, lambda x: None, report)
+    >>> sorted(results)
+    [(0, "ZeroDivisionError('integer division or modulo by zero')"), (1, 'None'), (2, 'None')]
+    """
+    beginning, reporting, computing = Lock(), Lock(), Semaphore(compute_workers)
+    budget = budget or MemoryBudget()
+    queue = iter(jobs)
+    going = True
+
+    def begin() -> tuple[Job, int] | None:
+        with beginning:  # held while waiting: smaller jobs must not overtake a large one for ever
+            for job in queue:
+                if not going:
+                    break
+                taken = cost(job)
+                budget.acquire(taken)
+                return job, taken
+        return None
+
+    def stopped() -> bool:
+        return budget.closed
+
+    def end(job: Job, started: float, error: Exception | None = None) -> None:
+        nonlocal going
+        with reporting:
+            going = report(Outcome(job, time.monotonic() - started, error)) and going
+
+    def do(job: Job, started: float) -> None:
+        loaded = read(job)
+        with computing:
+            if stopped() or not going:
+                return
+            try:
+                computed = compute(loaded)
+            except Exception as error:
+                end(job, started, error)  # before the next is let in
+                return
+        del loaded
+        if stopped():
+            return
+        write(computed)
+        end(job, started)
+
+    def work() -> None:
+        while begun := begin():
+            job, taken = begun
+            started = time.monotonic()
+            try:
+                do(job, started)
+            except Exception as error:
+                end(job, started, error)
+            finally:
+                budget.release(taken)
+
+    with ThreadPoolExecutor(compute_workers + io_workers, "job") as threads:
+        try:
+            done, _ = wait(
+                [threads.submit(work) for _ in range(compute_workers + io_workers)], return_when=FIRST_EXCEPTION
+            )
+            for worker in done:
+                worker.result()
+        finally:
+            budget.close()
+
+
+class ClosedError(Exception):
+    """The budget was closed while somebody waited."""
+
+
+class MemoryBudget:
+    """A number of bytes that threads share; a request that does not fit waits for those before it.
+
+    Parameters
+    ----------
+    size : float
+        Bytes. A request for more than that is granted when nobody holds any.
+
+    Examples
+    --------
+    >>> budget = MemoryBudget(100)
+    >>> budget.acquire(70)
+    >>> budget.release(70)
+    >>> budget.acquire(1000)
+    """
+
+    def __init__(self, size: float = math.inf) -> None:
+        self.size = size
+        self.taken = 0
+        self.closed = False
+        self.changed = Condition()
+
+    def acquire(self, wanted: int) -> None:
+        """Wait for so many bytes and take them; raise `ClosedError` if the budget is closed."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed or not self.taken or self.taken + wanted <= self.size)
+            if self.closed:
+                raise ClosedError
+            self.taken += wanted
+
+    def release(self, taken: int) -> None:
+        """Give back as many bytes as were acquired."""
+        with self.changed:
+            self.taken -= taken
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+
+def memory_of(path: Path) -> int:
+    """Estimate what an image takes at the peak, from its header.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    int
+        Bytes; 0 for what cannot be read, since that ends at once.
+    """
+    return BYTES_PER_VOXEL * voxels_of(path)
+
+
+def use_huge_pages() -> None:
+    """Let Linux back large arrays by huge pages: an eighth less time. Call it before torch is imported."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def voxels_of(path: Path) -> int:
+    """Count an image's voxels by its header; 0 for what cannot be read."""
+    import nibabel as nib
+
+    if not path.is_file():
+        return 0  # a pipe would be waited for
+    try:
+        return math.prod(nib.load(path).shape)  # type: ignore[attr-defined]
+    except Exception:
+        # nibabel raises errors of many types for a broken file; reading it properly tells what is wrong.
+        return 0
+
+
+def threads_for(images: int, processes: int) -> int:
+    """Return each image's threads: more than one only where there are fewer images than processes.
+
+    Examples
+    --------
+    >>> threads_for(100, 16), threads_for(4, 16), threads_for(1, 16)
+    (1, 4, 8)
+    """
+    return max(1, min(MAX_THREADS, processes // images))

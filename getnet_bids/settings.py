@@ -1,0 +1,363 @@
+"""The settings of a run of getnet-bids: typed, validated, never changed; from TOML and to TOML."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .bids.names import ON_REQUEST, WEIGHTED
+from .comparison.methods import METHODS
+from .errors import GetNetError
+
+RUN = "run"
+"""Table of a kept file that tells of the run; it is ignored when the file is given back."""
+LEVELS = ("participant", "group")
+PRECISIONS = ("auto", "float32", "bfloat16")
+SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
+BATCH = 32
+"""Slices that the network takes at a time."""
+LARGEST_SEED = 2**63 - 1
+"""torch takes no larger one."""
+
+
+def device(text: str) -> str:
+    """Check the name of a device; whether the machine has it is checked later, with torch."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise GetNetError(f"{text!r} is not auto, cpu, cuda, cuda:N or mps")
+    return text
+
+
+def positive_int(text: str) -> int:
+    """Read a whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise GetNetError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """Read a whole number, 0 or above, that torch takes as a seed."""
+    if not text.isdecimal() or int(text) > LARGEST_SEED:
+        raise GetNetError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """Read a finite number above 0."""
+    value = number(text)
+    if not 0 < value < math.inf:
+        raise GetNetError(f"{text!r} is not a number above 0")
+    return value
+
+
+def percent(text: str) -> float:
+    """Read a percentage that leaves a field above 0."""
+    value = number(text)
+    if not 0 < value < 100:
+        raise GetNetError(f"{text!r} is not a number above 0 and below 100")
+    return value
+
+
+def number(text: str) -> float:
+    """Read a number; NaN if the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def named_path(text: str) -> str:
+    """Check NAME=PATH; a path alone is named after its folder.
+
+    Examples
+    --------
+    >>> named_path("fmriprep=/data/derivatives/fmriprep"), named_path("/data/derivatives/fmriprep/")
+    ('fmriprep=/data/derivatives/fmriprep', 'fmriprep=/data/derivatives/fmriprep')
+    """
+    name, equals, path = text.partition("=")
+    if not equals:
+        name, path = Path(text).name, str(Path(text))
+    if not re.fullmatch(r"[0-9a-zA-Z_.+-]+", name) or not path:
+        raise GetNetError(f"{text!r} is not NAME=PATH")
+    return f"{name}={path}"
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a reader of one of some words."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise GetNetError(f"{text!r} is not one of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def method(text: str) -> str:
+    """Check the name of a method to compare with."""
+    return one_of(*METHODS)(text)
+
+
+def option(name: str) -> str:
+    """Return the command line's name of a setting.
+
+    Examples
+    --------
+    >>> option("simulate_gain")
+    '--simulate-gain'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def setting(read: Callable[[str], Any], default: Any = None, kind: Any = str, aliases: Sequence[str] = ()) -> Any:
+    """Make a field: how a value's text is read, its default, its type in TOML, and other names there."""
+    return field(default=default, metadata={"read": read, "kind": kind, "aliases": tuple(aliases)})
+
+
+def flag() -> Any:
+    """Make a field that is on or off."""
+    return field(default=False, metadata={"kind": bool, "aliases": ()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """What getnet and getnet-bids have in common.
+
+    Raises
+    ------
+    GetNetError
+        A value is not allowed; the subject is the option.
+    """
+
+    weights: Path | None = setting(Path)
+    device: str = setting(device, "auto")
+    batch_size: int = setting(positive_int, BATCH, int)
+    precision: str = setting(one_of(*PRECISIONS), "auto")
+    refine: bool = field(default=True, metadata={"kind": bool, "aliases": ()})
+    smoothness: float | None = setting(positive_float, None, float)
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value, read = getattr(self, one.name), one.metadata.get("read")
+            if read is None or value is None:
+                continue
+            for item in value if isinstance(value, tuple) else (value,):
+                try:
+                    read(str(item))
+                except GetNetError as error:
+                    raise GetNetError(error.reason, option(one.name)) from None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What changes a correction, as sidecars have it."""
+        return {"smoothness": self.smoothness, "refine": self.refine, "precision": self.precision}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ModelSettings):
+    """The settings of a run on a dataset, under the names of the command line's options.
+
+    Raises
+    ------
+    GetNetError
+        A value is not allowed, or two do not go together.
+    """
+
+    bids_dir: Path
+    output_dir: Path
+    analysis_level: str = field(metadata={})
+    participant_label: tuple[str, ...] | None = setting(str, None, tuple)
+    session_label: tuple[str, ...] | None = setting(str, None, tuple)
+    modalities: tuple[str, ...] = setting(one_of(*WEIGHTED, *ON_REQUEST), WEIGHTED, tuple)
+    bids_filter_file: Path | None = setting(Path)
+    bids_database_dir: Path | None = setting(Path)
+    derivatives: tuple[str, ...] | None = setting(named_path, None, tuple)
+    skip_bids_validation: bool = flag()
+    compare: str | None = setting(method)
+    segmentation: str = setting(one_of(*SEGMENTATIONS), "auto")
+    template: str = setting(str, "bundled")
+    simulate_gain: float | None = setting(percent, None, float)
+    random_seed: int = setting(seed, 0, int)
+    nprocs: int | None = setting(positive_int, None, int, ["nthreads", "n-cpus"])
+    omp_nthreads: int | None = setting(positive_int, None, int)
+    mem_mb: int | None = setting(positive_int, None, int)
+    use_plugin: Path | None = setting(Path)
+    no_field: bool = flag()
+    reports_only: bool = flag()
+    dry_run: bool = flag()
+    force: bool = flag()
+    work_dir: Path | None = setting(Path)
+    stop_on_first_crash: bool = flag()
+    write_graph: bool = flag()
+    verbose: bool = flag()
+    notrack: bool = flag()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_combination(self)
+
+    @property
+    def derivative_roots(self) -> dict[str, Path]:
+        """Derivative datasets by name."""
+        return {name: Path(path) for name, _, path in (pair.partition("=") for pair in self.derivatives or ())}
+
+    @property
+    def simulated(self) -> dict[str, Any] | None:
+        """The simulated field, as the output's description has it; None if there is none."""
+        if self.simulate_gain is None:
+            return None
+        return {"Percent": self.simulate_gain, "Seed": self.random_seed}
+
+    def to_toml(self, command: Sequence[str] = ()) -> str:
+        """Write the settings as a configuration file that can be given back, with a table that tells of the run.
+
+        Paths are absolute, so that the file means the same elsewhere.
+        """
+        values = {
+            key: absolute(getattr(self, one.name)) for key, one in known(Settings).items() if key == main_key(one)
+        }
+        if self.derivatives:
+            values["derivatives"] = [f"{name}={path.absolute()}" for name, path in self.derivative_roots.items()]
+        run = {name: getattr(self, name) for name in ("bids_dir", "output_dir", "analysis_level")}
+        return f"{toml(values)}\n[{RUN}]\n{toml({'version': __version__, 'command': list(command), **run})}"
+
+
+NEEDS = (
+    ("segmentation", "compare", "--compare n4"),
+    ("template", "compare", "--compare n4"),
+    ("simulate_gain", "compare", "--compare n4"),
+    ("random_seed", "simulate_gain", "--simulate-gain PERCENT"),
+    ("derivatives", "compare", "--compare n4"),
+    ("use_plugin", "compare", "--compare n4"),
+    ("write_graph", "compare", "--compare n4"),
+)
+"""Settings that do nothing without another: the name, the other's, how that is given."""
+CONTRADICTORY = (("reports_only", "dry_run"), ("reports_only", "force"))
+NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only")
+"""Settings that the group level would not heed."""
+
+
+def check_combination(settings: Settings) -> None:
+    """Refuse settings that do nothing together, rather than let someone think that they did."""
+    defaults = {one.name: one.default for one in fields(Settings)}
+    if settings.analysis_level == "group" and (useless := [name for name in NOT_AT_GROUP if getattr(settings, name)]):
+        raise GetNetError(f"{option(useless[0])} is for the participant level; leave it out")
+    for name, other, how in NEEDS:
+        if getattr(settings, name) != defaults[name] and not getattr(settings, other):
+            raise GetNetError(f"{option(name)} does something only with {how}")
+    for one, other in CONTRADICTORY:
+        if getattr(settings, one) and getattr(settings, other):
+            raise GetNetError(f"{option(one)} and {option(other)} contradict each other; give one")
+    if settings.segmentation == "derivatives" and not settings.derivatives:
+        raise GetNetError("--segmentation derivatives needs --derivatives NAME=PATH")
+
+
+def known(kind: type[ModelSettings]) -> dict[str, Any]:
+    """Return the fields that TOML may hold, by their names and other names there."""
+    named = [one for one in fields(kind) if "kind" in one.metadata]
+    return {key: one for one in named for key in (main_key(one), *one.metadata["aliases"])}
+
+
+def main_key(one: Any) -> str:
+    """Return the name of a field in TOML."""
+    return one.name.replace("_", "-")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read settings from a configuration file.
+
+    Parameters
+    ----------
+    path : Path
+        Settings by the long names of their options; underscores are as good as hyphens.
+
+    Returns
+    -------
+    dict
+        Values by the names of `Settings`.
+
+    Raises
+    ------
+    GetNetError
+        It is no TOML, or holds an unknown setting or a wrong value; the subject is the file.
+    OSError
+        It cannot be read.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise GetNetError(f"not TOML: {error}", path) from None
+    table.pop(RUN, None)
+    names = known(Settings)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        one = names.get(key.replace("_", "-"))
+        if one is None:
+            near = difflib.get_close_matches(key.replace("_", "-"), names, 1)
+            raise GetNetError(f"there is no option {key!r}{f'; did you mean {near[0]}?' if near else ''}", path)
+        if one.name in values:
+            raise GetNetError(f"{key} stands twice under different names", path)
+        try:
+            values[one.name] = from_toml(value, one)
+        except GetNetError as error:
+            raise GetNetError(f"{key}: {error.reason}", path) from None
+    return values
+
+
+def from_toml(value: Any, one: Any) -> Any:
+    """Turn a value of a TOML file into that of a field, or raise `GetNetError`."""
+    kind, read = one.metadata["kind"], one.metadata.get("read")
+    if kind is bool:
+        return expect(value, bool, "true or false")
+    if kind is tuple:
+        items = [value] if isinstance(value, str) else expect(value, list, "a list of strings")
+        if not items:
+            raise GetNetError("the list is empty; leave it out instead")
+        return tuple(read(expect(item, str, "a list of strings")) for item in items)
+    types: dict[Any, Any] = {int: (int, "a whole number"), float: ((int, float), "a number"), str: (str, "a string")}
+    return read(str(expect(value, types[kind][0], types[kind][1])))
+
+
+def expect(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
+    """Return a value if it is of some type; true and false are no numbers."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise GetNetError(f"must be {words}, not {value!r}")
+    return value
+
+
+def absolute(value: Any) -> Any:
+    """Return an absolute path for a path, and anything else as it is."""
+    return value.absolute() if isinstance(value, Path) else value
+
+
+def toml(values: dict[str, Any]) -> str:
+    """Write a flat table as TOML; values that are None are left out.
+
+    Parameters
+    ----------
+    values : dict
+        Strings, numbers, booleans and lists of these; others as their text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(toml({"refine": True, "smoothness": None, "modalities": ["T1w", "T2w"]}), end="")
+    refine = true
+    modalities = ["T1w", "T2w"]
+    """
+    lines = [
+        f"{key} = {json.dumps(value, default=str, ensure_ascii=False)}\n"
+        for key, value in values.items()
+        if value is not None
+    ]
+    return "".join(lines)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from getnet_bids.comparison.plugins import plugin_of
+from getnet_bids.run.console import USAGE, CommandError
+from getnet_bids.settings import Settings
+from getnet_bids.workflows import WatchedMultiProcPlugin
+
+
+def plugin(tmp_path, text=None, threads=None, mem_mb=None):
+    path = None
+    if text is not None:
+        path = tmp_path / "plugin.yml"
+        path.write_text(text)
+    return plugin_of(
+        Settings(
+            bids_dir=Path("raw"),
+            output_dir=Path("out"),
+            analysis_level="participant",
+            compare="n4",
+            use_plugin=path,
+            nprocs=threads,
+            mem_mb=mem_mb,
+        )
+    )
+
+
+def test_the_watched_multiproc_is_the_default(tmp_path):
+    made = plugin(tmp_path, threads=3, mem_mb=6000)
+    runner = made.runner(print, print)
+    assert isinstance(runner, WatchedMultiProcPlugin)
+    assert (made.processes, runner.processors, runner.memory_gb) == (3, 3, 6.0)
+    assert plugin(tmp_path).processes >= 1
+
+
+def test_what_the_file_says_goes_before(tmp_path):
+    text = "plugin: MultiProc\nplugin_args:\n  n_procs: 2\n  memory_gb: 4\n"
+    made = plugin(tmp_path, text, threads=8)
+    assert isinstance(made.runner(print, print), WatchedMultiProcPlugin)
+    assert (made.processes, made.args["memory_gb"]) == (2, 4)
+
+
+def test_other_plugins_are_left_as_they_are(tmp_path):
+    assert plugin(tmp_path, "plugin: Linear\n", threads=8).args == {}
+    made = plugin(tmp_path, "plugin: SLURM\nplugin_args: {max_jobs: 50, sbatch_args: '--mem=8G'}\n", threads=8)
+    runner = made.runner(print, print)
+    assert type(runner).__name__ == "SLURMPlugin"
+    assert (made.processes, runner.max_jobs) == (50, 50)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("plugin: [", "not valid YAML"),
+        ("- MultiProc", "names no plugin"),
+        ("plugin_args: {}", "names no plugin"),
+        ("plugin: MultiProc\nplugin_args: [1]", "no table"),
+        ("plugin: Nonsense", "MultiProc"),
+        ("plugin: SLURMGraph", "does not wait"),
+        ("plugin: !!python/object/apply:os.getcwd []", "not valid YAML"),
+    ],
+)
+def test_what_is_no_plugin_is_refused_in_one_line(tmp_path, text, said):
+    with pytest.raises(CommandError, match=said) as caught:
+        plugin(tmp_path, text)
+    assert caught.value.code == USAGE
+    assert "\n" not in str(caught.value)
