@@ -23,6 +23,7 @@ from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.cli.app import main as app
 from getnet_bids.cli.demo import MARK, demo_parser
 from getnet_bids.cli.parser import app_parser, image_parser
+from getnet_bids.comparison.n4 import METHOD as N4
 from getnet_bids.comparison.outputs import Comparison
 from getnet_bids.core import correction
 from getnet_bids.core.correction import Options, correct_volume
@@ -243,8 +244,8 @@ def test_outputs_are_those_that_the_code_names():
         for contrast in (None, "T1w"):
             if simulated and contrast:
                 continue
-            one = Comparison(source, Path(), contrast=contrast, simulated=simulated)
-            images = [*one.n4.images, *one.getnet.images, one.dseg, one.mask, one.probseg("GM")]
+            one = Comparison(source, Path(), N4, contrast=contrast, simulated=simulated)
+            images = [*one.other.images, *one.getnet.images, one.dseg, one.mask, one.probseg("GM")]
             images += one.shaded.images if simulated else []
             expected |= {*images, *map(sidecar, images), one.dseg_table, one.metrics, one.figure}
             expected.add(one.metrics.with_suffix(".json"))

@@ -27,7 +27,7 @@ from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic
 from getnet_bids.images import decode, foreground_of, magnitudes, read, write
 from getnet_bids.locks import locked
-from getnet_bids.run.worker import Computed, Job, Loaded, device_text, draw, save, software
+from getnet_bids.run.worker import Computed, Job, Loaded, device_text, draw, make_folder, save, software
 
 from . import sidecars as texts
 from .jobs import CompareJob
@@ -95,8 +95,8 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
     comparison = job.comparison
     loaded = reread(job)
     metadata = Metadata(job.source.root)
-    comparison.folder.mkdir(parents=True, exist_ok=True)
-    comparison.figure.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(comparison.folder, len(comparison.folder.relative_to(comparison.root).parts))
+    comparison.figure.parent.mkdir(exist_ok=True)
     with locked(job.outputs.corrected):
         before = files_before(comparison)
         sidecar(comparison.other.corrected).unlink(missing_ok=True)

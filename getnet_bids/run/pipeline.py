@@ -216,8 +216,9 @@ def voxels_of(path: Path) -> int:
     """Count an image's voxels by its header; 0 for what cannot be read."""
     import nibabel as nib
 
-    if not path.is_file():
-        return 0  # a pipe would be waited for
+    # A pipe would be waited for; a file that may not be read ends the process where nibabel uses indexed_gzip.
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return 0
     try:
         return math.prod(nib.load(path).shape)  # type: ignore[attr-defined]
     except Exception:

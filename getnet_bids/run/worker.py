@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from getnet_bids import __version__
+from getnet_bids.bids.dataset import DESCRIPTION
 from getnet_bids.bids.discovery import Source, not_fetched
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import Outputs, sidecar
@@ -143,16 +144,24 @@ def draw(computed: Computed, metadata: dict[str, Any], desc: str = "preproc") ->
     root = outputs.corrected.parents[len(Path(source.relative).parts) - 1]
     try:
         pictures = Pictures.of(source.name, root, desc)
+        pictures.before.parent.mkdir(exist_ok=True)  # not its parents: a dataset that was deleted stays so
         return portray(computed.loaded.image, volume.corrected, volume.field, volume.foreground, pictures, metadata)
     except Exception as error:
         logging.getLogger(__name__).warning("%s: no pictures: %s", source.relative, one_line(error))
         return {}
 
 
+def make_folder(folder: Path, depth: int) -> None:
+    """Make a folder so deep in a derivative dataset; raise `OSError` if that is gone: no result is without its mark."""
+    root = folder.parents[depth - 1]
+    (root / DESCRIPTION).stat()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata) -> None:
     """Write an image's results while no other run writes them: they might be of other options, and get mixed."""
     outputs = computed.loaded.job.outputs
-    outputs.corrected.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(outputs.corrected.parent, len(Path(computed.loaded.job.source.relative).parts) - 1)
     with locked(outputs.corrected):
         save(computed, recipe, metadata, computed.device)
 

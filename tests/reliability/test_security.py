@@ -18,9 +18,10 @@ from getnet_bids.bids.discovery import Source, find_images
 from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import KEY
-from getnet_bids.cli import app, exits
+from getnet_bids.cli import app
 from getnet_bids.comparison.n4 import METHOD as N4
 from getnet_bids.comparison.outputs import FILES, Comparison, files_before
+from getnet_bids.run import console
 
 from ..reports.html import Page
 from ..reports.test_browser import browser, show  # noqa: F401
@@ -143,7 +144,7 @@ def hostile(tmp_path_factory):
 def test_nothing_leads_out_of_the_output_folder(hostile):
     raw, out, before, code = hostile
     after = tree_of(raw.parent)
-    assert code == exits.SOME_FAILED
+    assert code == console.SOME_FAILED
     assert {path: mark for path, mark in after.items() if not path.startswith(f"{out}/")} == before
     assert not [path for path in out.rglob("*") if path.is_symlink()]
     (status,) = out.glob("logs/*/status.tsv")
@@ -217,7 +218,7 @@ def test_pages_do_nothing_in_a_browser(browser, pages):  # noqa: F811
 
 
 def test_names_do_not_reach_the_terminal_as_they_are(capsys):
-    exits.say("getnet-bids", "sub-01_\x1b]0;evil\x07\x1b[31m\udc80_T1w.nii: passed\nover")
+    console.say("sub-01_\x1b]0;evil\x07\x1b[31m\udc80_T1w.nii: passed\nover")
     assert capsys.readouterr().err == "getnet-bids: sub-01_\\x1b]0;evil\\x07\\x1b[31m\\xdc80_T1w.nii: passed over\n"
 
 
@@ -281,7 +282,7 @@ def test_hostile_files_of_options_are_refused_on_one_line(make_dataset, tmp_path
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     monkeypatch.chdir(tmp_path)
     more = ["--compare", "n4"] if option == "--use-plugin" else []
-    assert app.main([str(raw), str(tmp_path / "out"), "participant", option, str(path), *more]) == exits.USAGE
+    assert app.main([str(raw), str(tmp_path / "out"), "participant", option, str(path), *more]) == console.USAGE
     said = capsys.readouterr().err
     assert said.startswith("getnet-bids: ")
     assert reason in said
@@ -294,7 +295,7 @@ def test_hostile_files_of_options_are_refused_on_one_line(make_dataset, tmp_path
 def test_a_hostile_description_is_no_dataset(make_dataset, tmp_path, capsys, text):
     raw = make_dataset(ONE)
     (raw / "dataset_description.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert app.main([str(raw), str(tmp_path / "out"), "participant"]) == exits.NOT_BIDS
+    assert app.main([str(raw), str(tmp_path / "out"), "participant"]) == console.NOT_BIDS
     assert capsys.readouterr().err.count("\n") == 1
 
 
