@@ -1,4 +1,4 @@
-"""Templates of the human brain with tissue priors: nilearn's bundled MNI152, or any of TemplateFlow."""
+"""Templates of the human brain with tissue priors, and their registration with an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from getnet_bids.errors import GetNetError, one_line
 from .labels import TISSUES
 
 if TYPE_CHECKING:
+    import numpy as np
     from nibabel.spatialimages import SpatialImage
+    from numpy.typing import NDArray
+
 
 BUNDLED = "bundled"
 """Name of the template that needs no download: MNI152 (2009a, symmetric) without skull, from nilearn."""
@@ -146,3 +149,160 @@ def entities_of(path: Path, for_api: bool = False) -> dict[str, Any]:
     del entities["tpl"]
     resolution = {"resolution": int(entities.pop("res"))} if "res" in entities else {}
     return {"desc": None, **entities, "suffix": suffix, "extension": ".nii.gz", **resolution}
+
+
+MARGIN = 6.0
+"""mm around the template's brain within which images are compared: what lies beyond is no matter."""
+COARSE, FINE = 4.0, 2.0
+"""mm, at which starts are tried, and the chosen one is worked out."""
+RISE = (0.0, 25.0, 50.0)
+"""mm by which the brain's centre is tried above the centre of what has signal: with neck and shoulders it is high."""
+GROW = 1.5
+"""mm by which the mask carried over is grown: a template's edge is inside of the CSF around the brain."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A template laid on an image.
+
+    Parameters
+    ----------
+    brain : ndarray of bool, shape of the image
+    priors : tuple of ndarray, float32, shape of the image
+        Probabilities of CSF, GM and WM; of CSF outside of the template's brain too, so that the sum is 1.
+    volume : float
+        That of the template's brain after the affine, over that before.
+    information : float
+        Mutual information of image and template in and just around the brain, nats.
+    """
+
+    brain: NDArray[np.bool_]
+    priors: tuple[NDArray[np.float32], ...]
+    volume: float
+    information: float
+
+
+def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, folder: Path) -> Laid:
+    """Register a template's brain with an image, affine and then deformable, and carry its mask and priors over.
+
+    The images are compared in and just around the template's brain alone, so that it matters little whether either
+    has a skull; mutual information makes the contrast no matter. The affine is started from several places.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y, Z)
+        In any orientation; corrected.
+    inside : ndarray of bool, shape (X, Y, Z)
+        What has signal.
+    template : Template
+    folder : Path
+        For temporary files.
+
+    Returns
+    -------
+    Laid
+    """
+    import ants
+    import nibabel as nib
+    import numpy as np
+    from scipy import ndimage
+
+    def as_ants(name: str, data: Any, affine: Any) -> Any:
+        path = folder / f"{name}.nii"
+        nib.Nifti1Image(np.asarray(data, np.float32), affine).to_filename(path)
+        return ants.image_read(str(path))
+
+    moving = as_ants("image", np.asarray(image.dataobj) * inside, image.affine)
+    fixed = as_ants("template", template.image.get_fdata(), template.image.affine)
+    brain = template.brain.get_fdata() > 0.5
+    sizes = nib.affines.voxel_sizes(template.image.affine)
+    near = as_ants("near", ndimage.distance_transform_edt(~brain, sampling=sizes) <= MARGIN, template.image.affine)
+
+    centre = np.array(image.affine @ [*ndimage.center_of_mass(inside), 1])[:3]
+    target = np.array(template.image.affine @ [*ndimage.center_of_mass(brain), 1])[:3]
+    still, around, moved = (at_resolution(one, COARSE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
+    tries = []
+    for i, rise in enumerate(RISE):
+        # antspyx keeps ITK's axes, which point left and back.
+        shift = (centre + np.array([0, 0, rise]) - target) * [-1, -1, 1]
+        start = str(folder / f"start{i}.mat")
+        ants.write_transform(ants.create_ants_transform("AffineTransform", dimension=3, translation=shift), start)
+        # Rigid first: with a scale that is free and so few voxels a brain is readily laid on the whole head.
+        prefix = folder / f"try{i}"
+        found = linear(still, around, moved, "Rigid", [start], prefix, iterations=(200, 100), shrink=(2, 1))
+        tries.append((information(still, found["warpedmovout"], around), found["fwdtransforms"]))
+    best = max(tries, key=lambda one: one[0])[1]
+    fixed, near, moving = (at_resolution(one, FINE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
+    found = linear(fixed, near, moving, "Affine", best, folder / "affine", iterations=(500, 250, 50), shrink=(4, 2, 1))
+    matrix = np.reshape(ants.read_transform(found["fwdtransforms"][0]).parameters[:9], (3, 3))
+    bent = ants.registration(
+        fixed=fixed,
+        moving=moving,
+        mask=near,
+        mask_all_stages=True,
+        type_of_transform="SyN",
+        initial_transform=found["fwdtransforms"],
+        reg_iterations=(40, 20, 10),
+        outprefix=str(folder / "bent"),
+        random_seed=1,
+    )
+    reference = ants.image_read(str(folder / "image.nii"))
+    back = bent["invtransforms"]
+
+    def carry(name: str, data: Any) -> NDArray[np.float32]:
+        source = as_ants(name, data, template.image.affine)
+        invert = [path.endswith(".mat") for path in back]
+        return ants.apply_transforms(reference, source, back, whichtoinvert=invert, interpolator="linear").numpy()
+
+    mask = carry("mask", brain) > 0.5
+    mask = ndimage.distance_transform_edt(~mask, sampling=nib.affines.voxel_sizes(image.affine)) <= GROW
+    csf, gray, white = (carry(f"prior{i}", prior.get_fdata()) for i, prior in enumerate(template.priors))
+    csf = np.clip(1 - gray - white, 0, 1)
+    return Laid(
+        mask & ndimage.binary_fill_holes(inside),
+        (csf, gray, white),
+        float(abs(np.linalg.det(matrix))),
+        information(fixed, bent["warpedmovout"], near),
+    )
+
+
+def linear(
+    fixed: Any, near: Any, moving: Any, kind: str, start: list[str], prefix: Path, iterations: Any, shrink: Any
+) -> dict[str, Any]:
+    """Register rigidly or affinely, comparing near the brain alone."""
+    import ants
+
+    return ants.registration(
+        fixed=fixed,
+        moving=moving,
+        mask=near,
+        mask_all_stages=True,
+        type_of_transform=kind,
+        initial_transform=start,
+        outprefix=str(prefix),
+        aff_iterations=iterations,
+        aff_shrink_factors=shrink,
+        aff_smoothing_sigmas=tuple(factor // 2 for factor in shrink),
+        random_seed=1,
+    )
+
+
+def at_resolution(image: Any, size: float, order: int) -> Any:
+    """Resample an image of antspyx to cubes, mm, unless it is that already; order 1 is for masks."""
+    import ants
+
+    if all(abs(spacing - size) < 0.2 * size for spacing in image.spacing):
+        return image
+    return ants.resample_image(image, (size,) * 3, False, order)
+
+
+def information(first: Any, second: Any, near: Any, bins: int = 32) -> float:
+    """Mutual information of two images where a third is above 0.5, nats."""
+    import numpy as np
+
+    inside = near.numpy() > 0.5
+    joint, _, _ = np.histogram2d(first.numpy()[inside], second.numpy()[inside], bins)
+    joint /= joint.sum()
+    apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    used = joint > 0
+    return float((joint[used] * np.log(joint[used] / apart[used])).sum())

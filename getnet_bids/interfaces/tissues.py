@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,13 +25,80 @@ from nipype.interfaces.base import (
 from getnet_bids.errors import GetNetError
 
 from .labels import BIDS, TISSUES, given_maps, on_grid
+from .n4 import itk_threads
 from .templates import BUNDLED
-from .threads import itk_threads
 
 if TYPE_CHECKING:
     import numpy as np
     from nibabel.spatialimages import SpatialImage
     from numpy.typing import NDArray
+
+
+ITERATIONS = 4
+"""The priors are a good start."""
+
+
+@contextmanager
+def temporary_files() -> Iterator[None]:
+    """Take away what is written to the folder of temporary files: antspyx leaves Atropos's probabilities there."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+def atropos(
+    image: SpatialImage, inside: NDArray[np.bool_], start: int | tuple[NDArray[np.float32], ...]
+) -> list[NDArray[np.float32]]:
+    """Run Atropos (Avants et al., Neuroinformatics 2011) in a mask.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y, Z)
+    inside : ndarray of bool, shape (X, Y, Z)
+    start : int or tuple of ndarray
+        Number of classes to find by k-means, or each one's prior probability.
+
+    Returns
+    -------
+    list of ndarray, float32, shape (X, Y, Z)
+        Probabilities: of the priors' tissues in their order, or of classes from dark to bright.
+    """
+    import ants
+    import nibabel as nib
+    import numpy as np
+
+    box = tuple(
+        slice(used[0], used[-1] + 1) for used in (np.flatnonzero(inside.any(a)) for a in ((1, 2), (0, 2), (0, 1)))
+    )
+    spacing = [
+        float(v) for v, s in zip(nib.affines.voxel_sizes(image.affine), box, strict=True) if s.stop - s.start > 1
+    ]
+
+    def as_ants(data: Any) -> Any:
+        return ants.from_numpy(np.ascontiguousarray(data[box].squeeze(), dtype=np.float32), spacing=tuple(spacing))
+
+    begin: Any = f"KMeans[{start}]" if isinstance(start, int) else [as_ants(np.clip(prior, 0, 1)) for prior in start]
+    radius = "x".join("1" * len(spacing))
+    with temporary_files():
+        made = ants.atropos(
+            a=as_ants(np.asarray(image.dataobj)),
+            x=as_ants(inside),
+            i=begin,
+            m=f"[0.1,{radius}]",
+            c=f"[{ITERATIONS},0.001]",
+            priorweight=0.0 if isinstance(start, int) else 0.25,
+        )
+    maps = []
+    for probability in made["probabilityimages"]:
+        data = np.zeros(inside.shape, np.float32)
+        data[box] = probability.numpy().reshape(data[box].shape)
+        maps.append(data * inside)
+    return maps
+
 
 LOGGER = logging.getLogger("nipype.interface")
 INDEX = {tissue: index for index, tissue in BIDS.items()}
@@ -196,9 +266,7 @@ def tissues_of(
     mask: NDArray[np.bool_] | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]] | None, str | None]:
     """Segment a brain, in a mask if there is one; gives no maps for what is not one, unless it must be, and why."""
-    from .atropos import atropos
-    from .brain import lay
-    from .templates import load_template
+    from .templates import lay, load_template
 
     why = not_a_head(image, inside)
     if must and min(image.shape) == 1:
@@ -233,7 +301,5 @@ def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
 
 def classes_of(image: SpatialImage, inside: NDArray[np.bool_], count: int) -> dict[str, NDArray[np.float32]]:
     """Split what has signal into classes, from dark to bright."""
-    from .atropos import atropos
-
     maps = atropos(image, inside, count)
     return {f"class {i}": data for i, data in enumerate(maps, 1)}

@@ -27,8 +27,8 @@ def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
     list of Path
         The pages; one that could not be written is warned of.
     """
-    from .journal import Journal
     from .pages import by_subject, write_page
+    from .records import Journal
 
     journal = Journal(output_dir)
     pages = []

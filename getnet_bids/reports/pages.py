@@ -1,4 +1,4 @@
-"""Subjects' pages, each written as soon as the last of its images has ended."""
+"""Subjects' pages, each written as soon as the last of its images has ended, after pictures that are missing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from getnet_bids.bids.discovery import Source
-from getnet_bids.errors import one_line
+import numpy as np
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
 
-from .journal import Journal
+from getnet_bids import images
+from getnet_bids.bids.discovery import Source
+from getnet_bids.bids.metadata import Metadata, read_object
+from getnet_bids.bids.provenance import KEY
+from getnet_bids.bids.sidecars import write_json
+from getnet_bids.errors import one_line
+from getnet_bids.locks import locked
+
+from .pictures import Pictures, portray
+from .records import CORRECTED, Journal, Record, read_record
 
 LOG = logging.getLogger(__name__)
 
@@ -44,7 +54,6 @@ def write_page(output_dir: Path, subject: str, images: list[Source], journal: Jo
 
     What goes wrong is warned of and gives None: no image is lost for want of a page.
     """
-    from .redraw import redraw
     from .subject import write_subject_report
 
     try:
@@ -66,3 +75,65 @@ def by_subject(sources: Iterable[Source]) -> dict[str, list[Source]]:
 def subject_of(source: Source) -> str:
     """Give the folder of an image's subject."""
     return source.relative.partition("/")[0]
+
+
+LOG = logging.getLogger(__name__)
+
+
+def redraw(output_dir: Path, sources: Iterable[Source]) -> None:
+    """Draw the pictures that are missing of some images, and add measures to sidecars that lack them.
+
+    What cannot be read or drawn is warned of and left.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The derivative dataset.
+    sources : iterable of Source
+    """
+    for source in sources:
+        folder = str(Path(source.relative).parent.as_posix())
+        for desc in CORRECTED:
+            file = str(source.name.derived(extension=".json", desc=desc))
+            record = read_record(output_dir, folder, file)
+            if record is None:
+                continue
+            pictures = Pictures.of(record.name, output_dir, desc)
+            if record.measures and record.made.get("Figures") and all(path.is_file() for path in pictures.all):
+                continue
+            try:
+                # A run beside this one may be writing the image anew.
+                with locked(output_dir / record.folder / str(record.corrected)):
+                    restore(output_dir, source, record, pictures)
+            except (OSError, ValueError) as error:
+                LOG.warning("%s: no pictures: %s", source.relative, error)
+
+
+def restore(output_dir: Path, source: Source, record: Record, pictures: Pictures) -> None:
+    """Make the pictures of an image, and the measures in its sidecar if it has none."""
+    folder = output_dir / record.folder
+    shaded = folder / str(record.name.derived(desc="simulated"))
+    image = images.read(source.path if record.desc == "preproc" else shaded)
+    after = images.magnitudes(images.read(folder / str(record.corrected)))
+    after = after.reshape(after.shape[:4])
+    field = field_of(image, after, folder / str(record.field))
+    metadata = Metadata(source.root).of(source)
+    seen = portray(image, after, field, images.foreground_of(image, source.relative), pictures, metadata)
+    if record.measures and record.made.get("Figures"):
+        return
+    path = folder / str(record.corrected.derived(extension=".json"))
+    content = read_object(path)
+    content[KEY] = {**content[KEY], **seen}
+    write_json(path, content)
+
+
+def field_of(image: SpatialImage, after: NDArray[np.floating], path: Path) -> NDArray[np.floating]:
+    """Read a field; where it was not kept, the image over the corrected one, and 1 where that is open."""
+    before = images.magnitudes(image).reshape(after.shape)
+    if path.is_file():
+        return images.magnitudes(images.read(path)).reshape(after.shape[:3])
+    if before.ndim == 4:
+        before, after = before.mean(3), after.mean(3)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = before / after
+    return np.where(np.isfinite(ratio) & (ratio > 0), ratio, 1).astype(np.float32)

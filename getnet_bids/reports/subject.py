@@ -12,15 +12,14 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from getnet_bids import __version__
-from getnet_bids.bids.texts import CITATION
+from getnet_bids.bids.dataset import CITATION
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import write_text
 
 from .comparison import compared, relative
-from .journal import Entry, Journal
 from .page import data_uri, link, number, render
 from .pictures import COLOURS, Pictures
-from .records import Record, anchor, is_number, records_of
+from .records import Entry, Journal, Record, anchor, is_number, records_of
 
 CRASH = 6000
 """So many characters of a traceback's end are shown."""

@@ -4,8 +4,7 @@ import subprocess
 
 import pytest
 
-from getnet_bids.bids.discovery import find_images
-from getnet_bids.bids.ignore import read_ignored
+from getnet_bids.bids.discovery import find_images, read_ignored
 
 PATHS = [
     "sub-01/anat/sub-01_T1w.nii.gz",

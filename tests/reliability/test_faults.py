@@ -15,7 +15,7 @@ import pytest
 
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
-from getnet_bids.reports.journal import Journal
+from getnet_bids.reports.records import Journal
 
 from .launcher import Launcher
 from .leavings import assert_whole, done_in, results, rows

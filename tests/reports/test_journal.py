@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from getnet_bids.reports.journal import Journal
+from getnet_bids.reports.records import Journal
 
 ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz"
 
