@@ -26,7 +26,6 @@ test: $(VENV)/.all
 	$(PYTEST) $(T)
 endif
 
-# That the documentation builds without a warning, tests/test_docs.py sees.
 check: lint tests
 
 test-all: lint

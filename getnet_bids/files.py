@@ -83,7 +83,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def hash_bytes(data: bytes) -> str:
-    """Give the SHA-256 of some bytes, as it stands in sidecars.
+    """Return the SHA-256 of some bytes, as it stands in sidecars.
 
     Examples
     --------
@@ -94,6 +94,6 @@ def hash_bytes(data: bytes) -> str:
 
 
 def hash_file(path: str | Path) -> str:
-    """Give the SHA-256 of a file's bytes, as it stands in sidecars."""
+    """Return the SHA-256 of a file's bytes, as it stands in sidecars."""
     with open(path, "rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

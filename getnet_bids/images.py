@@ -135,7 +135,7 @@ def header_of(kind: Any, stream: BinaryIO) -> SpatialImage:
 
 
 def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
-    """Tell where in the file an image's voxels begin; refuses a place inside the header, which nibabel would read."""
+    """Return where in the file an image's voxels begin; refuses a place inside the header, which nibabel would read."""
     place = int(cast(Any, image.dataobj).offset)
     least = getattr(image.header, "single_vox_offset", place)
     if place < least:
@@ -146,7 +146,7 @@ def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
 
 
 def holds(stream: BinaryIO, size: int) -> bool:
-    """Tell whether a stream has so many bytes, before memory is taken for them."""
+    """Return whether a stream has so many bytes, before memory is taken for them."""
     stream.seek(0)
     while size > 0 and (block := stream.read(min(size, 1 << 20))):
         size -= len(block)
@@ -154,7 +154,7 @@ def holds(stream: BinaryIO, size: int) -> bool:
 
 
 def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
-    """Tell the format from a file's first four bytes."""
+    """Return the format from a file's first four bytes."""
     sizes = {int.from_bytes(start, order) for order in ("little", "big")}
     if 348 in sizes:
         return nib.Nifti1Image
@@ -166,7 +166,7 @@ def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
 
 
 def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:
-    """Give an image's data, scaled, as float32.
+    """Return an image's data, scaled, as float32.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def as_float32(
 
 
 def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> tuple[float, ...]:
-    """Give the size of a voxel in mm, whatever unit the header has.
+    """Return the size of a voxel in mm, whatever unit the header has.
 
     The header's sizes count, as long as they are usable, then the affine's, whose scale may be another space's.
 
@@ -301,7 +301,7 @@ def like(image: SpatialImage, data: NDArray[np.floating]) -> SpatialImage:
 
 
 def extension(path: str | os.PathLike[str]) -> str:
-    """Tell a file's extension.
+    """Return a file's extension.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ OURS = re.compile(rf"{re.escape(HIDDEN)}(?:[0-9a-zA-Z-]*-[0-9a-f]{{16}}{re.escap
 
 
 def part_of(path: Path) -> Path:
-    """Give a name for a file while it is being written: new each time, and it tells of this machine."""
+    """Return a name for a file while it is being written: new each time, and it tells of this machine."""
     return path.with_name(f"{HIDDEN}{host()}-{secrets.token_hex(8)}{PART}")
 
 
@@ -80,7 +80,7 @@ def take(file: BinaryIO, wait: bool = True) -> bool | None:
 
 
 def same(file: BinaryIO, path: Path) -> bool:
-    """Tell whether an open file still has a name."""
+    """Return whether an open file still has a name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:

@@ -76,7 +76,7 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
 
 
 def corner_distance(affine: NDArray[np.floating], other: NDArray[np.floating], shape: tuple[int, ...]) -> float:
-    """Tell how far a grid's corners lie from another's, at most, in voxels of the first.
+    """Return how far a grid's corners lie from another's, at most, in voxels of the first.
 
     Examples
     --------

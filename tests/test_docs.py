@@ -94,6 +94,7 @@ def options(parser):
     return {name for action in actions(parser) for name in action.option_strings if name.startswith("--")}
 
 
+@pytest.mark.slow
 def test_links_lead_somewhere(html):
     pages = {path: Page(path) for path in html.rglob("*.html")}
     assert len(pages) > 10
@@ -111,6 +112,7 @@ def test_links_lead_somewhere(html):
     assert broken == []
 
 
+@pytest.mark.slow
 def test_every_option_is_on_its_page(html):
     page = re.sub(r"<[^>]+>", "", (html / "options.html").read_text())
     for parser in PARSERS.values():
@@ -171,6 +173,7 @@ def test_the_pictures_show_the_steps_that_are_taken(head, monkeypatch):
         assert np.corrcoef(np.log(cells[seen]), np.log(steps.fused[seen]))[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_the_reference_has_the_public_names(html):
     names = re.findall(r"^\.\. auto\w+:: (\S+)$", (DOCS / "api.rst").read_text(), re.MULTILINE)
     public = {f"getnet_bids.{name}" for name in getnet_bids.__all__}
@@ -202,6 +205,7 @@ def demo(tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_files_that_are_not_its_own(demo):
     folder, _ = demo
     for name in ("thesis.txt", "bids/sub-coil/anat/notes.txt", "derivatives/notes.txt"):
@@ -217,6 +221,7 @@ def near(one: str, other: str) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_the_quick_start_shows_what_the_demo_prints(demo):
     _, printed = demo
     (shown,) = (b.text for b in blocks(DOCS / "quickstart.rst", "console") if b.commands[0] == "getnet-demo")
@@ -227,6 +232,7 @@ def test_the_quick_start_shows_what_the_demo_prints(demo):
     assert [pair for pair in zip(shown_lines, printed_lines, strict=True) if not near(*pair)] == []
 
 
+@pytest.mark.slow
 def test_the_quick_start_reads_the_sidecar(demo):
     folder, _ = demo
     (block,) = (b for b in blocks(DOCS / "quickstart.rst", "console") if b.commands[0].startswith("grep"))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from getnet_bids.bids.dataset import add_to_description, check_output, prepare_output
 from getnet_bids.bids.status import RunLog
 
@@ -70,6 +72,7 @@ def test_two_tasks_of_one_second_and_one_random_number_have_a_folder_of_logs_eac
     assert [RunLog(tmp_path).folder.name[-4:] for _ in range(2)] == ["0007", "0008"]
 
 
+@pytest.mark.slow
 def test_one_process_a_gpu_shares_out_the_subjects(make_dataset, tmp_path):
     """The one-liner of docs/hpc.rst, with two workers on the CPU in the GPUs' place."""
     subjects = ["sub-01", "sub-02"]

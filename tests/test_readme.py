@@ -15,6 +15,8 @@ from PIL import Image
 
 from .snippets import README, ROOT, blocks, lay_out, undescribed, words
 
+pytestmark = pytest.mark.slow
+
 TEXT = README.read_text()
 NOT_RUN = {
     "make demo": "installs; what it runs is tested with the quick start",

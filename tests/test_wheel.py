@@ -25,7 +25,10 @@ SOURCES = {
 """Folders of the package, and of the checkout."""
 COMMANDS = ("getnet", "getnet-bids", "getnet-demo", "getnet-evaluate", "getnet-photographs", "getnet-train")
 
-pytestmark = pytest.mark.skipif(not (ROOT / "Makefile").is_file(), reason="this is no checkout")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (ROOT / "Makefile").is_file(), reason="this is no checkout"),
+]
 
 
 def run(*command: str | Path, cwd: Path) -> str:

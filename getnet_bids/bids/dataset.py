@@ -87,7 +87,7 @@ REPORTS = ("desc-inu_metrics.tsv", "desc-inu_metrics.json", "group_metrics.html"
 
 
 def check_input(root: Path) -> str | None:
-    """Say what keeps a folder from being a BIDS dataset, or None."""
+    """Return what keeps a folder from being a BIDS dataset, or None."""
     description = root / DESCRIPTION
     if not description.is_file():
         return f"{root} is not a BIDS dataset: it has no {DESCRIPTION}; --skip-bids-validation goes on without"
@@ -99,7 +99,7 @@ def check_input(root: Path) -> str | None:
 
 
 def check_output(raw: Path, out: Path) -> str | None:
-    """Say what forbids an output folder, or None.
+    """Return what forbids an output folder, or None.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ def check_output(raw: Path, out: Path) -> str | None:
 
 
 def check_results(out: Path) -> str | None:
-    """Say why a folder holds no results to report on, or None."""
+    """Return why a folder holds no results to report on, or None."""
     if is_ours(read_object(out / DESCRIPTION).get("GeneratedBy")):
         return None
     return f"{out} holds no results of getnet_bids; run the participant level first"
 
 
 def is_ours(made_by: Any) -> bool:
-    """Tell whether a dataset's GeneratedBy names this package first."""
+    """Return whether a dataset's GeneratedBy names this package first."""
     return bool(
         isinstance(made_by, list)
         and made_by

@@ -1,4 +1,4 @@
-"""Finding the anatomical images of a dataset.
+"""Find the anatomical images of a dataset.
 
 Folders are walked with `os.scandir`; an index of ten thousand subjects takes pybids minutes, this seconds.
 """
@@ -92,14 +92,14 @@ class Source:
 
 @dataclass
 class SearchResult:
-    """What a search gave.
+    """The result of a search.
 
     Parameters
     ----------
     sources : list of Source
         In the order of subject, session, file name.
     skipped : dict of str
-        Files that look like images of the kind asked for but are not taken, and why.
+        Files that look like images of the kind asked for but are skipped, and why.
     unrequested : dict of int
         How many there are of each suffix that is taken only when named and was not.
     unreadable : dict of str
@@ -174,7 +174,7 @@ def find_images(
 
 
 def validate(file: str, expected: dict[str, str]) -> tuple[Name | None, str]:
-    """Take a file's name apart, and say why it is no raw magnitude image; nothing if it is one."""
+    """Parse a file's name and return why it is no raw magnitude image, or an empty text."""
     try:
         name = Name.parse(file)
     except ValueError as error:
@@ -183,7 +183,7 @@ def validate(file: str, expected: dict[str, str]) -> tuple[Name | None, str]:
 
 
 def rejection_reason(name: Name, expected: dict[str, str]) -> str:
-    """Say why an image in a folder of some subject and session is not taken; nothing if it is."""
+    """Return why an image in the folder of some subject and session is not corrected, or an empty text."""
     for key in ("sub", "ses"):
         if name.entities.get(key) != expected.get(key):
             return f"its {key}- is not that of its folder"
@@ -199,7 +199,7 @@ def walk(
     sessions: Collection[str] | None,
     unreadable: dict[str, str],
 ) -> Iterator[Folder]:
-    """Give each folder of anatomical images; those that cannot be read are added to a table, with the reason."""
+    """Yield each folder of anatomical images; add those that cannot be read to a table, with the reason."""
 
     def look(folder: str) -> list[str]:
         try:
@@ -221,7 +221,7 @@ def walk(
 def listed(
     listing: Iterable[str], participants: Collection[str] | None, sessions: Collection[str] | None
 ) -> Iterator[Folder]:
-    """Give the same from a list of files."""
+    """Yield the folders of anatomical images in a list of files."""
     folders: dict[str, list[str]] = {}
     for relative in listing:
         folder, _, file = relative.rpartition("/")
@@ -241,13 +241,13 @@ def listed(
 
 
 def labelled(names: Iterable[str], prefix: str, labels: Collection[str] | None) -> list[str]:
-    """Of the names of folders give those of subjects or sessions, all or those of some labels."""
+    """Select the names of subjects' or sessions' folders, all or those of some labels."""
     named = [name for name in names if name.startswith(prefix)]
     return [name for name in named if labels is None or name.removeprefix(prefix) in labels]
 
 
 def entries(folder: Path) -> list[str]:
-    """Give a folder's content in order; nothing where there is no such folder."""
+    """Return a folder's content in order; nothing where there is no such folder."""
     try:
         with os.scandir(folder) as scan:
             return sorted(entry.name for entry in scan)
@@ -256,5 +256,5 @@ def entries(folder: Path) -> list[str]:
 
 
 def not_fetched(path: Path) -> bool:
-    """Tell whether an image is only a link whose target is not here, as git-annex leaves it."""
+    """Return whether an image is only a link whose target is not here, as git-annex leaves it."""
     return path.is_symlink() and not path.exists()

@@ -53,7 +53,7 @@ def read_queries(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
 
 
 def suffixes_of(queries: dict[str, dict[str, Any]], suffixes: Collection[str]) -> set[str]:
-    """Give the suffixes that queries may bring: a query can name another than the one it is called after."""
+    """Return the suffixes that queries may bring: a query can name another than the one it is called after."""
     wanted: set[str] = set()
     for suffix in suffixes:
         own = queries.get(suffix, {}).get("suffix", suffix)
@@ -111,7 +111,7 @@ def open_layout(root: Path, database: Path | None, participants: Collection[str]
 
 
 def outside(participants: Collection[str] | None) -> re.Pattern[str]:
-    """Give the pattern of paths, from the dataset's root, that need not be indexed.
+    """Return the pattern of paths, from the dataset's root, that need not be indexed.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Col
 
 
 def relative_paths(layout: BIDSLayout, paths: list[str]) -> list[str]:
-    """Give paths from the dataset's root, with forward slashes."""
+    """Return paths from the dataset's root, with forward slashes."""
     return [Path(path).relative_to(Path(layout.root)).as_posix() for path in paths]
 
 
@@ -190,7 +190,7 @@ def value_of(value: Any) -> Any:
 
 
 def word(name: str) -> Any:
-    """Give PyBIDS's value of that name."""
+    """Return PyBIDS's value of that name."""
     from bids.layout import Query
 
     if name not in Query.__members__:

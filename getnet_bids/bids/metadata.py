@@ -63,7 +63,7 @@ class Metadata:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; what is absent or is none gives an empty one."""
+    """Read a JSON object; return an empty one if there is none."""
     try:
         content = json.loads(read_bytes(path).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):

@@ -52,7 +52,7 @@ common gain cancels in it. A field of its own for each would not cancel."""
 
 @dataclass(frozen=True)
 class Name:
-    """A file name, taken apart.
+    """A parsed file name.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        """Take a file name apart.
+        """Parse a file name.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class Name:
         return cls(entities, suffix, dot + rest)
 
     def derived(self, suffix: str | None = None, extension: str = ".nii.gz", **entities: str) -> Name:
-        """Give the name of something made from this, with entities added or replaced."""
+        """Return the name of something made from this, with entities added or replaced."""
         merged = {**self.entities, **entities}
         ordered = {key: merged[key] for key in sorted(merged, key=ORDER.index)}
         return Name(ordered, suffix or self.suffix, extension)

@@ -44,7 +44,7 @@ class Outputs:
 
 
 def sidecar(image: Path) -> Path:
-    """Give the JSON file of an image.
+    """Return the JSON file of an image.
 
     Examples
     --------

@@ -72,7 +72,7 @@ class InputFile:
 
     @classmethod
     def read(cls, path: Path) -> tuple[InputFile, bytes]:
-        """Read a file; also gives its bytes."""
+        """Read a file; return its state and its bytes."""
         modified = path.stat().st_mtime_ns // 1000
         data = read_bytes(path)
         return cls(len(data), modified, hash_bytes(data)), data
@@ -81,7 +81,7 @@ class InputFile:
 def provenance(
     recipe: Recipe, source: InputFile, images: list[Path], run: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Give a sidecar's entry.
+    """Return a sidecar's entry.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def provenance(
 
 
 def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
-    """Tell whether an image's results are complete and were made from the same by the same algorithm.
+    """Return whether an image's results are complete and were made from the same by the same algorithm.
 
     The raw image's size and time of change stand for its content. If the time alone differs, as after a copy, the
     content is hashed.
@@ -146,7 +146,7 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
 
 
 def size_of(path: Path) -> int | None:
-    """Give a file's size, or None where there is no file."""
+    """Return a file's size, or None where there is no file."""
     try:
         found = path.stat()
     except OSError:

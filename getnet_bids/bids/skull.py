@@ -14,7 +14,7 @@ INSIDE = 2 / 3
 
 
 def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tuple[bool, str]:
-    """Tell whether an image is skull-stripped, and how that is known.
+    """Return whether an image is skull-stripped, and how that is known.
 
     The raw image's metadata have the say. Without them it is measured: a head is cut by the field of view, at the
     neck at least, and most scanners leave noise around it, so that a good part of the outermost voxels is not 0;

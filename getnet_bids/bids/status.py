@@ -1,4 +1,4 @@
-"""What became of each image of a run."""
+"""The outcome of each image of a run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RunLog:
         self._line(source, status, "n/a" if seconds is None else f"{seconds:.2f}", reason or "n/a")
 
     def crash(self, stem: str, error: BaseException) -> Path:
-        """Keep the traceback of an error that nobody foresaw; gives the file."""
+        """Keep the traceback of an error that nobody foresaw and return the file."""
         path = self.folder / f"crash-{stem}.txt"
         write_text(path, "".join(traceback.format_exception(error)))
         return path

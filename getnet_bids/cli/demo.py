@@ -22,7 +22,7 @@ MARK = ".getnet-demo"
 
 
 def brain() -> tuple[nib.Nifti1Image, dict[str, NDArray[np.bool_]]]:
-    """Give nilearn's bundled MNI152 T1w brain and its tissues (probability above 0.8), at 1 mm."""
+    """Return nilearn's bundled MNI152 T1w brain and its tissues (probability above 0.8), at 1 mm."""
     from nilearn import datasets
 
     template = datasets.load_mni152_template(resolution=1)
@@ -87,7 +87,7 @@ def demo_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line and return the exit code."""
     parser = demo_parser()
     folder = parser.parse_args(argv).folder
     bids, out = folder / "bids", folder / "derivatives"

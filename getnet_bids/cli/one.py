@@ -16,7 +16,7 @@ from .parser import image_parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line and return the exit code."""
     args = image_parser().parse_args(argv)
     try:
         correct_file(args)
@@ -106,7 +106,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
 
 
 def same(path: Path, other: Path) -> bool:
-    """Tell whether two paths are one file, links followed."""
+    """Return whether two paths are one file, links followed."""
     return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 

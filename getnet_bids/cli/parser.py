@@ -140,7 +140,7 @@ def image_parser() -> Parser:
     )
     parser.add_argument("image", type=Path, metavar="IN", help="the image: .nii, .nii.gz, .mgh or .mgz; 2-D to 4-D")
     parser.add_argument("corrected", type=Path, metavar="OUT", help="the corrected image to write")
-    parser.add_argument("--field", type=Path, metavar="FILE", help="write the gain field too")
+    parser.add_argument("--field", type=Path, metavar="FILE", help="write the bias field too")
     parser.add_argument("--mask", type=Path, metavar="FILE", help="fit the field where this is above 0; not needed")
     add_model_options(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
@@ -168,12 +168,12 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="of the network (default: auto, bfloat16 where the processor has it)",
+        help="floating-point precision of the network (default: auto, bfloat16 where the processor has it)",
     )
     parser.add_argument(
         "--refine",
         action=argparse.BooleanOptionalAction,
-        help="sharpen the histogram from where the network's field leaves it (default: yes)",
+        help="refine the network's field until the histogram of the corrected image is sharp (default: yes)",
     )
     parser.add_argument(
         "--smoothness",
@@ -239,9 +239,9 @@ def add_selection(group: argparse._ActionsContainer) -> None:
 
 
 def add_comparison(group: argparse._ActionsContainer) -> None:
-    """Add the options of the comparison with N4."""
+    """Add the options of the comparison with another method."""
     group.add_argument(
-        "--compare", choices=tuple(METHODS), help="run N4 on each image too, and measure both corrections"
+        "--compare", choices=tuple(METHODS), help="run another method on each image too, and measure both corrections"
     )
     group.add_argument(
         "--segmentation",
@@ -258,9 +258,9 @@ def add_comparison(group: argparse._ActionsContainer) -> None:
         "--simulate-gain",
         type=percent,
         metavar="PERCENT",
-        help="first multiply each image by a known gain field of 1 - P/100 to 1 + P/100, and measure what is left",
+        help="first multiply each image by a known, random field of 1 - P/100 to 1 + P/100, and measure what is left",
     )
-    group.add_argument("--random-seed", type=seed, metavar="N", help="of the simulated gain fields (default: 0)")
+    group.add_argument("--random-seed", type=seed, metavar="N", help="seed of the simulated fields (default: 0)")
 
 
 def add_performance(group: argparse._ActionsContainer) -> None:
@@ -296,7 +296,7 @@ def add_performance(group: argparse._ActionsContainer) -> None:
 
 def add_output(group: argparse._ActionsContainer) -> None:
     """Add the options of what is written."""
-    group.add_argument("--no-field", action="store_true", help="do not write the gain fields")
+    group.add_argument("--no-field", action="store_true", help="do not write the bias fields")
     group.add_argument(
         "--reports-only",
         action="store_true",

@@ -42,7 +42,7 @@ back. Nothing here is the correction of an image as it was scanned.
 
 
 def check_kind(out: Path, gain: dict[str, Any] | None) -> str | None:
-    """Say why results of real and of simulated shading, or of two simulations, would be mixed in a folder, or None.
+    """Return why results of real and of simulated shading, or of two simulations, would be mixed in a folder, or None.
 
     Parameters
     ----------
@@ -103,12 +103,12 @@ def prepare_comparison(
 
 
 def uris(links: Mapping[str, Path]) -> dict[str, str]:
-    """Give the links as dataset_description.json has them."""
+    """Return the links as dataset_description.json has them."""
     return {name: path.resolve().as_uri() for name, path in links.items()}
 
 
 def descs_of(method: Method, comparisons: Iterable[Comparison], simulated: bool) -> dict[str, str]:
-    """Tell what each desc- of the comparisons stands for."""
+    """Return what each desc- of the comparisons stands for."""
     texts = SIMULATED_DESCS if simulated else DESCS
     words = {"name": method.name, "long_name": method.long_name}
     descs = {key.format(**words): text.format(**words) for key, text in texts.items()}

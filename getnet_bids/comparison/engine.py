@@ -45,7 +45,7 @@ LAST = "sink"
 
 
 class Watch:
-    """Told by nipype of each node, it logs each image as soon as its end is known.
+    """Log each image as soon as its outcome is known; nipype calls this with each node.
 
     An image is done when its last node has ended and its results lie on disk; nothing else counts. It failed when
     any node did.
@@ -77,12 +77,12 @@ class Watch:
         self.crashes = False
 
     def begin(self, jobs: Mapping[str, CompareJob]) -> None:
-        """Take on some images, by the names of their workflows."""
+        """Start to follow some images, by the names of their workflows."""
         self.jobs = dict(jobs)
         self.started, self.crashes = {}, False
 
     def __call__(self, node: Any, status: str) -> None:
-        """Take notice of a node that starts, ends or has failed."""
+        """Log an image whose last node has ended; nipype calls this as nodes start, end or fail."""
         image = node.fullname.split(".")[1]
         self.started.setdefault(image, time.monotonic())
         if status == "end" and node.name == LAST and image in self.jobs:
@@ -120,7 +120,7 @@ class Watch:
         self.jobs = {}
 
     def seconds(self, image: str) -> float:
-        """Give the time since an image's first node began."""
+        """Return the time since an image's first node began."""
         return time.monotonic() - self.started.get(image, time.monotonic())
 
     def done(self, job: CompareJob, seconds: float) -> None:
@@ -156,7 +156,7 @@ MARK = ".getnet-work"
 def compare_images(
     todo: list[tuple[Source, CompareJob | None]], recipe: Recipe, settings: Settings, log: RunLog
 ) -> None:
-    """Correct some images by GetNet and by N4, segment and measure them, and log what becomes of each.
+    """Correct images by GetNet and another method, segment and measure them, and log the outcome of each.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def mark_folder(folder: Path, anew: bool) -> bool:
 
 
 def check_model(recipe: Recipe, settings: Settings, plugin: Plugin) -> str:
-    """Refuse weights and devices that cannot be used; gives the device."""
+    """Refuse weights and devices that cannot be used and return the device."""
     from getnet_bids.core.device import resolve_device
     from getnet_bids.weights import load_network
 
@@ -295,7 +295,7 @@ def check_model(recipe: Recipe, settings: Settings, plugin: Plugin) -> str:
 
 
 def check_template(settings: Settings) -> None:
-    """Refuse a template that there is not."""
+    """Refuse a template that does not exist."""
     from getnet_bids.interfaces.templates import BUNDLED, load_template
 
     if settings.template == BUNDLED or settings.segmentation not in ("auto", "atropos"):
@@ -309,7 +309,7 @@ def check_template(settings: Settings) -> None:
 
 @contextmanager
 def work_folder(settings: Settings, log: RunLog) -> Iterator[Path]:
-    """Give a folder for intermediate files: the user's; or one of our own, which stays only if an image failed."""
+    """Return a folder for intermediate files: the user's; or one of our own, which stays only if an image failed."""
     if settings.work_dir is not None:
         try:
             settings.work_dir.mkdir(parents=True, exist_ok=True)
@@ -331,7 +331,7 @@ def work_folder(settings: Settings, log: RunLog) -> Iterator[Path]:
 
 @contextmanager
 def nipype_logging(verbose: bool) -> Iterator[None]:
-    """Let nipype tell all, or nothing: what fails is told by us."""
+    """Set nipype's loggers to all or nothing: failures are reported by the engine itself."""
     from nipype import logging
 
     loggers = [logging.getLogger(name) for name in logging.loggers]

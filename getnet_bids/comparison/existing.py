@@ -81,7 +81,7 @@ def of_dataset(source: Source, dataset: str, root: Path) -> Derivatives | None:
 
 
 def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], int] | None:
-    """Tell what a file is to an image.
+    """Return what a file is to an image.
 
     Parameters
     ----------

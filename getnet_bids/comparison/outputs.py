@@ -100,7 +100,7 @@ class Comparison:
         return self._segmentation("mask", desc=self.segmentation_desc or "brain")
 
     def probseg(self, tissue: str) -> Path:
-        """Give the probabilities of a tissue or class."""
+        """Return the probabilities of a tissue or class."""
         return self._segmentation("probseg", label=tissue.replace(" ", ""))
 
     @property
@@ -144,12 +144,12 @@ class Comparison:
 
 
 def segmentation_name(name: Name) -> Name:
-    """Give a name without the entities that segmentations cannot have."""
+    """Return a name without the entities that segmentations cannot have."""
     return replace(name, entities={key: value for key, value in name.entities.items() if key not in RAW_ONLY})
 
 
 def contrast_of(source: Source) -> str | None:
-    """Tell what sets the segmentation of an image apart from those of the others in its folder.
+    """Return the ``desc`` that the segmentation of an image needs, since another in its folder has the same name.
 
     It depends on the dataset alone, not on which images are chosen, so that a run with other choices adds to the
     results and does not replace them.
@@ -171,7 +171,7 @@ def contrast_of(source: Source) -> str | None:
 
 
 def name_collides(own: Name, file: str) -> bool:
-    """Tell whether a segmentation of a file would have the same name as that of an image."""
+    """Return whether a segmentation of a file would have the same name as that of an image."""
     try:
         other = Name.parse(file)
     except ValueError:
@@ -216,7 +216,7 @@ def files_of(existing: Derivatives) -> list[Path]:
 
 
 def state(path: Path) -> list[int]:
-    """Give a file's size and time of change, microseconds."""
+    """Return a file's size and time of change, microseconds."""
     now = path.stat()
     return [now.st_size, now.st_mtime_ns // 1000]
 
@@ -242,7 +242,7 @@ def files_before(comparison: Comparison) -> dict[str, int]:
 
 
 def is_compared(comparison: Comparison, recipe: Recipe) -> bool:
-    """Tell whether a comparison is complete and was made from the same image, weights and options.
+    """Return whether a comparison is complete and was made from the same image, weights and options.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def reason_in(result: dict[str, Any]) -> str:
 
 
 def plugin_of(settings: Settings) -> Plugin:
-    """Tell which plugin to run under.
+    """Return which plugin to run under.
 
     Parameters
     ----------

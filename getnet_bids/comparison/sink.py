@@ -119,7 +119,7 @@ def reread(job: CompareJob) -> Loaded:
 
 
 def computed(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
-    """Put GetNet's results together as a run without comparison has them."""
+    """Assemble GetNet's results as a run without comparison has them."""
     corrected, bias = (magnitudes(read(made[name])) for name in ("getnet_file", "getnet_bias"))
     foreground = foreground_of(loaded.image, loaded.job.source.relative)
     volume = CorrectedVolume(corrected, bias, foreground, resolve_device(job.device))
@@ -127,7 +127,7 @@ def computed(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
 
 
 def places(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
-    """Tell where the workflow's files belong, GetNet's of a real image apart, which are written as without comparison.
+    """Return where the workflow's files belong, but for GetNet's of a real image, which `save` writes.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def places(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
 def describe(
     job: CompareJob, made: dict[str, Any], loaded: Loaded, metadata: dict[str, Any], files: dict[str, int]
 ) -> dict[Path, dict[str, Any]]:
-    """Give the sidecars, by path; the last says that all is complete.
+    """Return the sidecars, by path; the last says that all is complete.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def versions(job: CompareJob) -> dict[str, str]:
 
 
 def place(origin: Path, path: Path) -> None:
-    """Copy a file, whole or not at all; an image that is not packed is packed."""
+    """Copy a file, whole or not at all; compress an image that is not compressed."""
     if path.name.endswith(".nii.gz") and origin.suffix != ".gz":
         write(read(origin), path)
         return

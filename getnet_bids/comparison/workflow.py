@@ -73,7 +73,7 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
 
 
 def memory_scale(path: Path) -> float:
-    """Give an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
+    """Return an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
     return 0.25 + 0.75 * voxels / HEAD if (voxels := voxels_of(path)) else 1.0
 
 

@@ -18,7 +18,7 @@ FIELD_COLOURS = "PuOr_r"
 
 
 def planes_of(image: SpatialImage) -> list[str]:
-    """Tell which of nilearn's planes an image can be cut in: all three, or that of its only slice.
+    """Return which of nilearn's planes an image can be cut in: all three, or that of its only slice.
 
     Examples
     --------

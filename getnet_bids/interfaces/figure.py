@@ -100,7 +100,7 @@ class ComparisonFigure(SimpleInterface):
 
 
 def geometric_mean(values: NDArray[np.floating]) -> float:
-    """Give the geometric mean.
+    """Return the geometric mean.
 
     Examples
     --------
@@ -126,7 +126,7 @@ class Panel:
 def panels_of(
     entire: NDArray[np.bool_], volumes: dict[str, NDArray[np.floating]], fields: dict[str, NDArray[np.floating]]
 ) -> list[Panel]:
-    """Give the columns, images first, fields last; arguments as of `compose`."""
+    """Return the columns, images first, fields last; arguments as of `compose`."""
     import numpy as np
     from scipy import ndimage
 
@@ -153,7 +153,7 @@ def compose(
     rows: list[dict[str, str]],
     title: str,
 ) -> Any:
-    """Put the figure together.
+    """Compose the figure.
 
     Parameters
     ----------

@@ -148,7 +148,7 @@ class GetNetCorrection(SimpleInterface):
         return sorted(name for name, value in given.items() if isdefined(value) and value != standard[name])
 
     def _mask(self, image: Any) -> Any:
-        """Give the image of where the field is to be fitted, or None."""
+        """Return the image of where the field is to be fitted, or None."""
         import nibabel as nib
         import numpy as np
 

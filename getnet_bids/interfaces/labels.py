@@ -80,7 +80,7 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
 
 
 def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
-    """Tell which tissue each label of a dseg is."""
+    """Return which tissue each label of a dseg is."""
     table = Path(re.sub(r"\.(nii(\.gz)?|mg[hz])$", ".tsv", dseg))
     if table.is_file():
         with open(table, newline="") as file:
@@ -93,7 +93,7 @@ def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
 
 
 def on_grid(given: SpatialImage, image: SpatialImage, order: int) -> NDArray[np.float32]:
-    """Give a map on an image's grid, resampled in scanner space where the grids differ."""
+    """Return a map on an image's grid, resampled in scanner space where the grids differ."""
     import numpy as np
     from nibabel.processing import resample_from_to
 

@@ -118,7 +118,7 @@ def binary_field(volume: Volume, spacing: list[float], mask: Any, weight: Any, i
 
 
 def itk_threads(count: int) -> None:
-    """Let ITK take so many threads in this process.
+    """Limit ITK to so many threads in this process.
 
     ITK looks at the environment when it first needs to know, and never again: call this before anything of antspyx
     runs. What the user has exported stands.
@@ -226,7 +226,7 @@ class N4Correction(SimpleInterface):
 def rescaled(
     corrected: NDArray[np.floating], image: NDArray[np.floating], inside: NDArray[np.bool_]
 ) -> NDArray[np.floating]:
-    """Bring a corrected image to the range that the image had inside the mask, as N4's own option does.
+    """Scale a corrected image to the range that the image had inside the mask, as N4's own option does.
 
     Examples
     --------

@@ -133,7 +133,7 @@ def find(folder: Path, suffix: str, entities: dict[str, Any]) -> Path | None:
 
 
 def entities_of(path: Path, for_api: bool = False) -> dict[str, Any]:
-    """Take a file's name apart.
+    """Parse a file's name.
 
     Examples
     --------
@@ -162,8 +162,8 @@ GROW = 1.5
 
 
 @dataclass(frozen=True)
-class Laid:
-    """A template laid on an image.
+class TemplateRegistration:
+    """A template registered with an image.
 
     Parameters
     ----------
@@ -182,7 +182,9 @@ class Laid:
     information: float
 
 
-def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, folder: Path) -> Laid:
+def register_template(
+    image: SpatialImage, inside: NDArray[np.bool_], template: Template, folder: Path
+) -> TemplateRegistration:
     """Register a template's brain with an image, affine and then deformable, and carry its mask and priors over.
 
     The images are compared in and just around the template's brain alone, so that it matters little whether either
@@ -200,7 +202,7 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
 
     Returns
     -------
-    Laid
+    TemplateRegistration
     """
     import ants
     import nibabel as nib
@@ -235,7 +237,7 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
     fixed, near, moving = (at_resolution(one, FINE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
     found = linear(fixed, near, moving, "Affine", best, folder / "affine", iterations=(500, 250, 50), shrink=(4, 2, 1))
     matrix = np.reshape(ants.read_transform(found["fwdtransforms"][0]).parameters[:9], (3, 3))
-    bent = ants.registration(
+    deformed = ants.registration(
         fixed=fixed,
         moving=moving,
         mask=near,
@@ -247,7 +249,7 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
         random_seed=1,
     )
     reference = ants.image_read(str(folder / "image.nii"))
-    back = bent["invtransforms"]
+    back = deformed["invtransforms"]
 
     def carry(name: str, data: Any) -> NDArray[np.float32]:
         source = as_ants(name, data, template.image.affine)
@@ -258,11 +260,11 @@ def lay(image: SpatialImage, inside: NDArray[np.bool_], template: Template, fold
     mask = ndimage.distance_transform_edt(~mask, sampling=nib.affines.voxel_sizes(image.affine)) <= GROW
     csf, gray, white = (carry(f"prior{i}", prior.get_fdata()) for i, prior in enumerate(template.priors))
     csf = np.clip(1 - gray - white, 0, 1)
-    return Laid(
+    return TemplateRegistration(
         mask & ndimage.binary_fill_holes(inside),
         (csf, gray, white),
         float(abs(np.linalg.det(matrix))),
-        information(fixed, bent["warpedmovout"], near),
+        information(fixed, deformed["warpedmovout"], near),
     )
 
 
@@ -297,7 +299,7 @@ def at_resolution(image: Any, size: float, order: int) -> Any:
 
 
 def information(first: Any, second: Any, near: Any, bins: int = 32) -> float:
-    """Mutual information of two images where a third is above 0.5, nats."""
+    """Compute the mutual information of two images where a third is above 0.5, nats."""
     import numpy as np
 
     inside = near.numpy() > 0.5

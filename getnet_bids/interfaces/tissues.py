@@ -40,7 +40,7 @@ ITERATIONS = 4
 
 @contextmanager
 def temporary_files() -> Iterator[None]:
-    """Take away what is written to the folder of temporary files: antspyx leaves Atropos's probabilities there."""
+    """Redirect temporary files to a folder that is removed: antspyx leaves Atropos's probabilities there."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
@@ -265,27 +265,27 @@ def tissues_of(
     must: bool,
     mask: NDArray[np.bool_] | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]] | None, str | None]:
-    """Segment a brain, in a mask if there is one; gives no maps for what is not one, unless it must be, and why."""
-    from .templates import lay, load_template
+    """Segment a brain, in a mask if there is one and return no maps for what is not one, unless it must be, and why."""
+    from .templates import load_template, register_template
 
     why = not_a_head(image, inside)
     if must and min(image.shape) == 1:
         raise GetNetError("a template cannot be laid on a single slice; let the segmentation be auto")
     if why is None or must:
         with TemporaryDirectory() as folder:
-            laid = lay(image, inside, load_template(template), Path(folder))
-        if not VOLUME[0] < laid.volume < VOLUME[1]:
-            why = f"a brain there would have {laid.volume:.2f} times the template's volume"
-        elif laid.information < INFORMATION:
-            why = f"the template fits poorly (mutual information {laid.information:.2f} nats)"
+            registration = register_template(image, inside, load_template(template), Path(folder))
+        if not VOLUME[0] < registration.volume < VOLUME[1]:
+            why = f"a brain there would have {registration.volume:.2f} times the template's volume"
+        elif registration.information < INFORMATION:
+            why = f"the template fits poorly (mutual information {registration.information:.2f} nats)"
         if why is None or must:
-            brain = laid.brain if mask is None else mask
-            return dict(zip(TISSUES, atropos(image, brain, laid.priors), strict=True)), why
+            brain = registration.brain if mask is None else mask
+            return dict(zip(TISSUES, atropos(image, brain, registration.priors), strict=True)), why
     return None, why
 
 
 def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
-    """Tell why an image cannot be of a whole human brain, from its size alone."""
+    """Return why an image cannot be of a whole human brain, from its size alone."""
     import numpy as np
 
     from getnet_bids import images

@@ -28,13 +28,13 @@ def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
         The pages; one that could not be written is warned of.
     """
     from .pages import by_subject, write_page
-    from .records import Journal
+    from .records import RunHistory
 
-    journal = Journal(output_dir)
+    history = RunHistory(output_dir)
     pages = []
     for subject, images in by_subject(sources).items():
-        if journal.of(subject) or (output_dir / subject).is_dir():
-            pages.append(write_page(output_dir, subject, images, journal))
+        if history.of(subject) or (output_dir / subject).is_dir():
+            pages.append(write_page(output_dir, subject, images, history))
     return [page for page in pages if page is not None]
 
 
@@ -57,7 +57,7 @@ def write_missing_reports(output_dir: Path, sources: Iterable[Source]) -> list[P
 
 
 def modified(path: Path) -> int:
-    """Give the time of a file's last change, nanoseconds; -1 if it is not there."""
+    """Return the time of a file's last change, nanoseconds; -1 if it is not there."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

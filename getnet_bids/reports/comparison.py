@@ -30,7 +30,7 @@ LARGEST = 300_000
 """A figure with fewer bytes is taken as it is."""
 
 
-def compared(output_dir: Path, record: Record) -> dict[str, Any] | None:
+def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | None:
     """Collect what a comparison left of an image; None if there was none.
 
     Parameters
@@ -111,5 +111,5 @@ def figure(output_dir: Path, record: Record) -> dict[str, Any] | None:
 
 
 def relative(path: Path, output_dir: Path) -> str:
-    """Give a file's path from the dataset's root, with forward slashes."""
+    """Return a file's path from the dataset's root, with forward slashes."""
     return path.relative_to(output_dir).as_posix()

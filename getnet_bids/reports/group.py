@@ -15,7 +15,7 @@ from getnet_bids.files import atomic, write_text
 
 from .page import as_json, link, render
 from .plots import Dot, Plot, plot
-from .records import Journal, Record, anchor, records_of, subjects_of
+from .records import Record, RunHistory, anchor, records_of, subjects_of
 from .table import COLUMNS, as_line, image_rows
 
 LIMIT = 3.5
@@ -32,7 +32,7 @@ RULE = (
 
 
 def robust_z(values: Sequence[float | None]) -> list[float | None]:
-    """Give each value's robust z, on the scale of logarithms.
+    """Return each value's robust z, on the scale of logarithms.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def write_group_report(output_dir: Path) -> list[Path]:
         The table, its sidecar and the page.
     """
     table, page = output_dir / TABLE, output_dir / PAGE
-    failed = Journal(output_dir).failed()
+    failed = RunHistory(output_dir).failed()
     images = []
     with atomic(table) as file:
         file.write(("\t".join(COLUMNS) + "\n").encode())
@@ -157,7 +157,7 @@ def all_records(output_dir: Path) -> Iterator[Record]:
 
 
 def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> ImageRow:
-    """Give what the page shows of an image."""
+    """Return what the page shows of an image."""
     measures = record.measures
     low, high = measures.get("FieldP1"), measures.get("FieldP99")
     cjv = {row.get("method"): value_of(row["cjv"]) for row in rows if row.get("cjv", "n/a") != "n/a"}
@@ -182,7 +182,7 @@ def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> Image
 
 
 def failed_row(source: str) -> ImageRow:
-    """Give what the page shows of an image that has no result."""
+    """Return what the page shows of an image that has no result."""
     parts = source.split("/")
     session = parts[1] if len(parts) > 1 and parts[1].startswith("ses-") else ""
     suffix = parts[-1].partition(".")[0].rpartition("_")[2]
@@ -211,7 +211,7 @@ def mark_outliers(images: list[ImageRow]) -> None:
 
 
 def group_page(images: list[ImageRow], output_dir: Path) -> str:
-    """Put the page together."""
+    """Render the page."""
     measures = [m for m in MEASURES if any(image.values[m] is not None for image in images)]
     outliers = [image for image in images if image.outlying]
     outliers.sort(key=lambda image: (-max(map(abs, image.outlying.values())), image.source))

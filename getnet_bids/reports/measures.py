@@ -49,7 +49,7 @@ def sample(
     field: NDArray[np.floating],
     foreground: NDArray[np.bool_],
 ) -> Sample:
-    """Take every voxel of a foreground, or every second, third ... along each axis if there are very many.
+    """Sample a foreground: every voxel, or every second, third ... along each axis if there are very many.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def histogram(taken: Sample) -> dict[str, Any]:
 
 
 def variation(values: NDArray[np.floating]) -> float | None:
-    """Give the coefficient of variation; None if the mean is 0."""
+    """Return the coefficient of variation; None if the mean is 0."""
     mean = values.mean(dtype=np.float64)
     return rounded(values.std(dtype=np.float64) / abs(mean)) if mean else None
 
@@ -148,7 +148,7 @@ def rounded(value: float) -> float:
 
 
 def remarks(measures: dict[str, Any], metadata: dict[str, Any]) -> list[str]:
-    """Say what a reader should know of a result before using it.
+    """Return what a reader should know of a result before using it.
 
     Parameters
     ----------

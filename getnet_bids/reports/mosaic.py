@@ -93,7 +93,7 @@ class Mosaic:
         return s.column * self.width + (self.width - width) // 2, top + (self.heights[s.row] - height) // 2
 
     def cut(self, volume: NDArray, s: Slice) -> NDArray:
-        """Take a slice out of a volume in anatomical orientation, as rows from the top.
+        """Extract a slice of a volume in anatomical orientation, as rows from the top.
 
         A series gives the mean of its volumes.
         """
@@ -180,7 +180,7 @@ class Mosaic:
 
 @lru_cache(maxsize=1024)
 def stamps(text: str, anchor: str) -> tuple[tuple[Image.Image, tuple[int, int]], ...]:
-    """Draw a text, and its shape with a border of one pixel; gives both and how far from the anchor each lies."""
+    """Draw a text, and its shape with a border of one pixel and return both and how far from the anchor each lies."""
     drawn = []
     for fill in (0, 255):
         left, top, right, bottom = label_font().getbbox(text, anchor=anchor, stroke_width=1)
@@ -200,12 +200,12 @@ def widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=1)
 def label_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Give the font of the labels."""
+    """Return the font of the labels."""
     return ImageFont.load_default(12)
 
 
 def orientation(affine: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Give nibabel's orientation of an affine's axes; that of the array as it lies if the affine leaves it open.
+    """Return nibabel's orientation of an affine's axes; that of the array as it lies if the affine leaves it open.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def orientation(affine: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def anatomical(volume: NDArray, affine: NDArray[np.floating]) -> NDArray:
-    """Give a view of a volume whose axes go to the right, the front and the top, as nearly as whole axes can.
+    """Return a view of a volume whose axes go to the right, the front and the top, as nearly as whole axes can.
 
     Parameters
     ----------
@@ -302,14 +302,14 @@ def arrange(
 
 
 def extent(foreground: NDArray[np.bool_], axis: int) -> tuple[int, int]:
-    """Give the first and the last index along an axis where anything is set."""
+    """Return the first and the last index along an axis where anything is set."""
     others = tuple(a for a in range(3) if a != axis)
     indices = np.flatnonzero(foreground.any(others))
     return int(indices[0]), int(indices[-1])
 
 
 def with_margin(low: int, high: int, n: int) -> tuple[int, int]:
-    """Give the range of a picture from the extent of what is in it.
+    """Return the range of a picture from the extent of what is in it.
 
     Examples
     --------
@@ -321,7 +321,7 @@ def with_margin(low: int, high: int, n: int) -> tuple[int, int]:
 
 
 def positions(low: int, high: int, most: int) -> list[int]:
-    """Give indices spread over an extent, its ends left out; all of them where there are no more than wanted.
+    """Return indices spread over an extent, its ends left out; all of them where there are no more than wanted.
 
     Examples
     --------

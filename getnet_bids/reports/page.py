@@ -42,7 +42,7 @@ def render(template: str, script: str, **context: Any) -> str:
 
 @lru_cache
 def environment() -> Environment:
-    """Give the templates."""
+    """Return the templates."""
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -18,8 +18,8 @@ from getnet_bids.bids.sidecars import write_json
 from getnet_bids.errors import one_line
 from getnet_bids.locks import locked
 
-from .pictures import Pictures, portray
-from .records import CORRECTED, Journal, Record, read_record
+from .pictures import Pictures, draw_pictures
+from .records import CORRECTED, Record, RunHistory, read_record
 
 LOG = logging.getLogger(__name__)
 
@@ -37,19 +37,19 @@ class Pages:
 
     def __init__(self, output_dir: Path, sources: Iterable[Source]) -> None:
         self.output_dir = output_dir
-        self.journal = Journal(output_dir)
+        self.history = RunHistory(output_dir)
         self.images = by_subject(sources)
         self.waiting = {subject: len(images) for subject, images in self.images.items()}
 
     def ended(self, source: Source) -> None:
-        """Take note that an image has ended, well or not; its line stands in ``status.tsv``."""
+        """Record that an image has ended, done or failed; its line stands in ``status.tsv``."""
         subject = subject_of(source)
         self.waiting[subject] -= 1
         if self.waiting[subject] == 0:
-            write_page(self.output_dir, subject, self.images.pop(subject), self.journal)
+            write_page(self.output_dir, subject, self.images.pop(subject), self.history)
 
 
-def write_page(output_dir: Path, subject: str, images: list[Source], journal: Journal) -> Path | None:
+def write_page(output_dir: Path, subject: str, images: list[Source], history: RunHistory) -> Path | None:
     """Write a subject's page, after its pictures where they are missing.
 
     What goes wrong is warned of and gives None: no image is lost for want of a page.
@@ -57,8 +57,8 @@ def write_page(output_dir: Path, subject: str, images: list[Source], journal: Jo
     from .subject import write_subject_report
 
     try:
-        redraw(output_dir, images)
-        return write_subject_report(output_dir, subject, journal)
+        regenerate_pictures(output_dir, images)
+        return write_subject_report(output_dir, subject, history)
     except Exception as error:
         LOG.warning("%s: no page: %s", subject, one_line(error))
         return None
@@ -73,14 +73,14 @@ def by_subject(sources: Iterable[Source]) -> dict[str, list[Source]]:
 
 
 def subject_of(source: Source) -> str:
-    """Give the folder of an image's subject."""
+    """Return the folder of an image's subject."""
     return source.relative.partition("/")[0]
 
 
 LOG = logging.getLogger(__name__)
 
 
-def redraw(output_dir: Path, sources: Iterable[Source]) -> None:
+def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
     """Draw the pictures that are missing of some images, and add measures to sidecars that lack them.
 
     What cannot be read or drawn is warned of and left.
@@ -104,12 +104,12 @@ def redraw(output_dir: Path, sources: Iterable[Source]) -> None:
             try:
                 # A run beside this one may be writing the image anew.
                 with locked(output_dir / record.folder / str(record.corrected)):
-                    restore(output_dir, source, record, pictures)
+                    regenerate(output_dir, source, record, pictures)
             except (OSError, ValueError) as error:
                 LOG.warning("%s: no pictures: %s", source.relative, error)
 
 
-def restore(output_dir: Path, source: Source, record: Record, pictures: Pictures) -> None:
+def regenerate(output_dir: Path, source: Source, record: Record, pictures: Pictures) -> None:
     """Make the pictures of an image, and the measures in its sidecar if it has none."""
     folder = output_dir / record.folder
     shaded = folder / str(record.name.derived(desc="simulated"))
@@ -118,7 +118,7 @@ def restore(output_dir: Path, source: Source, record: Record, pictures: Pictures
     after = after.reshape(after.shape[:4])
     field = field_of(image, after, folder / str(record.field))
     metadata = Metadata(source.root).of(source)
-    seen = portray(image, after, field, images.foreground_of(image, source.relative), pictures, metadata)
+    seen = draw_pictures(image, after, field, images.foreground_of(image, source.relative), pictures, metadata)
     if record.measures and record.made.get("Figures"):
         return
     path = folder / str(record.corrected.derived(extension=".json"))

@@ -83,7 +83,7 @@ class Pictures:
         return [self.before, self.after, self.field, self.outline]
 
 
-def portray(
+def draw_pictures(
     image: SpatialImage,
     after: NDArray[np.floating],
     field: NDArray[np.floating],
@@ -154,21 +154,21 @@ def portray(
 
 
 def packed(canvas: Image.Image, kind: str, **options: Any) -> bytes:
-    """Give a picture as a file's bytes: Pillow writing to a file does not notice when a disk is full."""
+    """Return a picture as a file's bytes: Pillow writing to a file does not notice when a disk is full."""
     file = BytesIO()
     canvas.save(file, kind, **options)
     return file.getvalue()
 
 
 def window(taken: Sample) -> tuple[float, float]:
-    """Give the intensities of black and white: one window for before and after."""
+    """Return the intensities of black and white: one window for before and after."""
     bright = max(taken.percentiles[99])
     dark = min(0.0, *taken.percentiles[1])
     return dark, 1.05 * bright if bright > dark else dark + 1.0
 
 
 def field_reach(measures: dict[str, Any]) -> float:
-    """Give the largest value that the field's colours show; the smallest is one over it.
+    """Return the largest value that the field's colours show; the smallest is one over it.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def coloured(indices: Image.Image) -> Image.Image:
 
 
 def sides_known(image: SpatialImage) -> bool:
-    """Tell whether a header says which side is left."""
+    """Return whether a header says which side is left."""
     header = image.header
     if not isinstance(header, Nifti1Header):
         return True

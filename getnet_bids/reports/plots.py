@@ -149,7 +149,7 @@ def plot(title: str, text: str, groups: Mapping[str, Sequence[Dot]]) -> Plot | N
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Give a quantile of sorted values, straight between neighbours.
+    """Return a quantile of sorted values, straight between neighbours.
 
     Examples
     --------

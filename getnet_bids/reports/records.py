@@ -131,7 +131,7 @@ def read_record(output_dir: Path, folder: str, file: str) -> Record | None:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Tell whether a value from a file is a finite number.
+    """Return whether a value from a file is a finite number.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def anchor(source: str) -> str:
-    """Give the place of an image in its subject's page.
+    """Return the place of an image in its subject's page.
 
     Examples
     --------
@@ -179,7 +179,7 @@ class Entry:
     reason: str
 
 
-class Journal:
+class RunHistory:
     """Reads each run's ``status.tsv``, later only what has been added since.
 
     Parameters
@@ -192,9 +192,9 @@ class Journal:
     >>> import tempfile
     >>> from getnet_bids.bids.status import RunLog
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     log, journal = RunLog(Path(folder, "logs")), Journal(Path(folder))
+    ...     log, journal = RunLog(Path(folder, "logs")), RunHistory(Path(folder))
     ...     log.add("sub-01/anat/sub-01_T1w.nii.gz", "failed", reason="truncated")
-    ...     journal.of("sub-01")["sub-01/anat/sub-01_T1w.nii.gz"].reason
+    ...     history.of("sub-01")["sub-01/anat/sub-01_T1w.nii.gz"].reason
     'truncated'
     """
 
@@ -204,12 +204,12 @@ class Journal:
         self._subjects: dict[str, dict[str, Entry]] = {}
 
     def of(self, subject: str) -> dict[str, Entry]:
-        """Give the last word on each image of a subject, ``sub-`` included: that it was skipped changes nothing."""
+        """Return the last word on each image of a subject, ``sub-`` included: that it was skipped changes nothing."""
         self._update()
         return self._subjects.get(subject, {})
 
     def failed(self) -> dict[str, Entry]:
-        """Give all images on which the last word is that they failed."""
+        """Return all images on which the last word is that they failed."""
         self._update()
         every = (item for images in self._subjects.values() for item in images.items())
         return {source: entry for source, entry in every if entry.status == "failed"}

@@ -16,10 +16,10 @@ from getnet_bids.bids.dataset import CITATION
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import write_text
 
-from .comparison import compared, relative
+from .comparison import comparison_context, relative
 from .page import data_uri, link, number, render
 from .pictures import COLOURS, Pictures
-from .records import Entry, Journal, Record, anchor, is_number, records_of
+from .records import Entry, Record, RunHistory, anchor, is_number, records_of
 
 CRASH = 6000
 """So many characters of a traceback's end are shown."""
@@ -77,7 +77,7 @@ class ShownImage:
         return Path(self.source).name
 
 
-def write_subject_report(output_dir: Path, subject: str, journal: Journal | None = None) -> Path:
+def write_subject_report(output_dir: Path, subject: str, history: RunHistory | None = None) -> Path:
     """Write a subject's page from what lies on disk.
 
     Parameters
@@ -86,7 +86,7 @@ def write_subject_report(output_dir: Path, subject: str, journal: Journal | None
         The derivative dataset.
     subject : str
         Label, with or without ``sub-``.
-    journal : Journal, optional
+    history : RunHistory, optional
         Of this dataset, to save reading all logs for each subject.
 
     Returns
@@ -95,7 +95,7 @@ def write_subject_report(output_dir: Path, subject: str, journal: Journal | None
         ``sub-<label>.html``.
     """
     subject = f"sub-{subject.removeprefix('sub-')}"
-    entries = (journal or Journal(output_dir)).of(subject)
+    entries = (history or RunHistory(output_dir)).of(subject)
     records = list(records_of(output_dir, subject))
     known = {record.source for record in records}
     images = [corrected_image(output_dir, record, entries.get(record.source)) for record in records]
@@ -137,7 +137,7 @@ def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> Sh
         measures=record.measures,
         histogram=histogram(record.made),
         provenance=provenance(record.made),
-        comparison=compared(output_dir, record),
+        comparison=comparison_context(output_dir, record),
         links=[(name, link(f"{record.folder}/{name}")) for name in present],
     )
 
@@ -156,7 +156,7 @@ def logged_image(output_dir: Path, source: str, entry: Entry | None) -> ShownIma
 
 
 def failure(output_dir: Path, source: str, entry: Entry) -> dict[str, str]:
-    """Tell why an image failed, with the end of the traceback if one was kept."""
+    """Return why an image failed, with the end of the traceback if one was kept."""
     named = re.search(r"(crash-[^/\s]+\.txt)", entry.reason)
     file = named[1] if named else f"crash-{Path(source).name.partition('.')[0]}.txt"
     path = output_dir / "logs" / entry.run / file
@@ -194,7 +194,7 @@ def pictures_of(output_dir: Path, record: Record) -> dict[str, Any] | None:
 
 
 def pair(value: Any) -> list[float] | None:
-    """Give a value from a file if it is two numbers."""
+    """Return a value from a file if it is two numbers."""
     return value if isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) else None
 
 
@@ -243,7 +243,7 @@ def outline(counts: list[float], highest: float) -> str:
 
 
 def provenance(made: dict[str, Any]) -> list[tuple[str, str]]:
-    """Tell how a result was made, as names and values."""
+    """Return how a result was made, as names and values."""
     rows = []
     titles = {
         "Device": "Device",

@@ -81,7 +81,7 @@ FIELD = {
 
 
 def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
-    """Give an image's rows: those of its comparison, else of its foreground before and after.
+    """Return an image's rows: those of its comparison, else of its foreground before and after.
 
     Parameters
     ----------

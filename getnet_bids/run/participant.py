@@ -1,4 +1,4 @@
-"""The participant level: find the images, see what is done, do the others."""
+"""The participant level: find the images, plan, correct those that are not done."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN = 5
 
 
 def participant_level(settings: Settings, argv: list[str]) -> int:
-    """Do the participant level.
+    """Run the participant level.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def participant_level(settings: Settings, argv: list[str]) -> int:
 
 
 def find(settings: Settings) -> SearchResult:
-    """Find the images, and tell of those that are not taken."""
+    """Find the images, and report those that are skipped."""
     missing = [label for label in settings.participant_label or [] if not (settings.bids_dir / f"sub-{label}").is_dir()]
     if missing:
         raise console.CommandError(console.NOTHING_MATCHED, f"{settings.bids_dir} has no sub-{', sub-'.join(missing)}")
@@ -110,7 +110,7 @@ def search(settings: Settings) -> SearchResult:
 
 
 def write_reports(found: SearchResult, settings: Settings) -> int:
-    """Write the subjects' pages anew; gives the exit code."""
+    """Write the subjects' pages anew and return the exit code."""
     from getnet_bids.reports import write_reports
 
     written = write_reports(settings.output_dir, found.sources)
@@ -119,7 +119,7 @@ def write_reports(found: SearchResult, settings: Settings) -> int:
 
 
 def recipe_of(settings: Settings) -> Recipe:
-    """Give what fixes the results."""
+    """Return what determines the results."""
     from getnet_bids.bids.provenance import Recipe
     from getnet_bids.files import hash_file
     from getnet_bids.weights import default_weights
@@ -193,7 +193,7 @@ def run(
     settings: Settings,
     argv: list[str],
 ) -> RunLog:
-    """Do the jobs that are not done; gives what became of all, and of folders that cannot be looked into."""
+    """Run the jobs that are not done; return the log of all, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
     from getnet_bids.bids.status import RunLog
     from getnet_bids.locks import sweep

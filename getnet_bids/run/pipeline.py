@@ -25,7 +25,7 @@ MEMORY = 1_500_000_000
 
 @dataclass(frozen=True)
 class Outcome(Generic[Job]):
-    """What became of a job.
+    """The outcome of a job.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def stream(
     compute_workers: int = 1,
     io_workers: int = 1,
 ) -> None:
-    """Take jobs through reading, computing and writing.
+    """Read, compute and write jobs.
 
     Each job has a thread from its beginning to its end. They are begun in their order; an error ends its own job
     alone. After an interrupt no job goes on to its next stage, and what is being written is finished.
@@ -180,7 +180,7 @@ class MemoryBudget:
             self.taken += wanted
 
     def release(self, taken: int) -> None:
-        """Give back as many bytes as were acquired."""
+        """Return back as many bytes as were acquired."""
         with self.changed:
             self.taken -= taken
             self.changed.notify_all()

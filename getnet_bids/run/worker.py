@@ -30,7 +30,7 @@ from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line,
 from getnet_bids.images import decode, like, magnitudes, silence_nibabel, voxel_size, write
 from getnet_bids.locks import locked
 from getnet_bids.reports.pages import Pages
-from getnet_bids.reports.pictures import Pictures, portray
+from getnet_bids.reports.pictures import Pictures, draw_pictures
 
 from .console import Progress
 from .pipeline import MEMORY, MemoryBudget, Outcome, memory_of, stream
@@ -138,14 +138,16 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
 
 
 def draw(computed: Computed, metadata: dict[str, Any], desc: str = "preproc") -> dict[str, Any]:
-    """Draw an image's pictures; gives what the sidecar holds for the pages. What goes wrong is only warned of."""
+    """Draw an image's pictures and return what the sidecar holds for the pages. What goes wrong is only warned of."""
     source, outputs = computed.loaded.job.source, computed.loaded.job.outputs
     volume = computed.volume
     root = outputs.corrected.parents[len(Path(source.relative).parts) - 1]
     try:
         pictures = Pictures.of(source.name, root, desc)
         pictures.before.parent.mkdir(exist_ok=True)  # not its parents: a dataset that was deleted stays so
-        return portray(computed.loaded.image, volume.corrected, volume.field, volume.foreground, pictures, metadata)
+        return draw_pictures(
+            computed.loaded.image, volume.corrected, volume.field, volume.foreground, pictures, metadata
+        )
     except Exception as error:
         logging.getLogger(__name__).warning("%s: no pictures: %s", source.relative, one_line(error))
         return {}
@@ -178,7 +180,7 @@ def run_jobs(
     io_workers: int = 1,
     threads: int = -1,
 ) -> None:
-    """Do all jobs and log what becomes of each.
+    """Run all jobs and log the outcome of each.
 
     Parameters
     ----------
@@ -250,7 +252,7 @@ def device_text(device: torch.device) -> str:
 
 
 def software() -> dict[str, Any]:
-    """Give the versions that results depend on."""
+    """Return the versions that results depend on."""
     return {
         "getnet_bids": __version__,
         "torch": torch.__version__,

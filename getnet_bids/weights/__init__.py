@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def default_weights() -> Path:
-    """Give the path of the weights that come with the package.
+    """Return the path of the weights that come with the package.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def default_weights() -> Path:
 
 
 def load_network(weights: str | os.PathLike[str] | None = None, device: str = "auto") -> GetNet:
-    """Give the network with some weights on a device; the same again is not read again.
+    """Return the network with some weights on a device; the same again is not read again.
 
     Parameters
     ----------

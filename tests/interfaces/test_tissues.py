@@ -95,7 +95,7 @@ def test_a_brain_mask_that_is_there_goes_before_the_templates(folder, head, monk
     source, inside, truth = head
     # Where the template is laid is tested above, and takes long: here it is laid rightly, but poorly fitting.
     priors = tuple(np.where(inside, prior, tissue == 0).astype(np.float32) for tissue, prior in enumerate(truth))
-    monkeypatch.setattr(brain, "lay", lambda *_: brain.Laid(inside, priors, 1.0, 0.2))
+    monkeypatch.setattr(brain, "lay", lambda *_: brain.TemplateRegistration(inside, priors, 1.0, 0.2))
     image = nib.load(source / "T1w.nii.gz")
     smaller = ndimage.binary_erosion(inside, iterations=2)
     given = nib.Nifti1Image(smaller.astype(np.uint8), image.affine).as_reoriented(nib.orientations.axcodes2ornt("PIR"))

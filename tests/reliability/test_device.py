@@ -24,6 +24,8 @@ from getnet_bids.weights import default_weights
 
 from .images import nifti, scan
 
+pytestmark = pytest.mark.slow
+
 SHAPE, VOXEL = (34, 30, 28), (5.0, 5.0, 5.0)
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -15,7 +15,7 @@ import pytest
 
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
-from getnet_bids.reports.records import Journal
+from getnet_bids.reports.records import RunHistory
 
 from .launcher import Launcher
 from .leavings import assert_whole, done_in, results, rows
@@ -215,7 +215,7 @@ def test_what_may_not_be_read(both, launcher, permissions, tmp_path):
     assert states[folder] == ("failed", "cannot be read: Permission denied")
     assert states[IMAGES[1]] == ("failed", f"Permission denied: {raw / IMAGES[1]}")
     assert {states[source][0] for source in (IMAGES[0], *IMAGES[3:])} == {"skipped"}
-    assert Journal(out).failed().keys() == {folder, IMAGES[1]}
+    assert RunHistory(out).failed().keys() == {folder, IMAGES[1]}
 
     (raw / IMAGES[1]).chmod(0o644)
     (raw / IMAGES[2]).parent.chmod(0o755)
@@ -281,11 +281,11 @@ def test_a_clock_that_goes_back(both, launcher):
     assert launcher.run(raw, out, "participant")[0] == 1
     assert rows(out)[IMAGES[0]][0] == "failed"
     # The last run has the last word, on the pages as well.
-    assert list(Journal(out).failed()) == [IMAGES[0]]
+    assert list(RunHistory(out).failed()) == [IMAGES[0]]
     shutil.copy(raw / IMAGES[1], raw / IMAGES[0])
     assert launcher.run(raw, out, "participant")[0] == 0
     assert done_in(out) == [IMAGES[0]]
-    assert not Journal(out).failed()
+    assert not RunHistory(out).failed()
 
 
 def test_ten_thousand_names_that_are_none(raw, launcher, tmp_path):

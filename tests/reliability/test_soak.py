@@ -11,6 +11,8 @@ import reliability_soak as soak
 
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sixty(tmp_path_factory):

@@ -15,7 +15,7 @@ from getnet_bids.bids.outputs import Outputs
 from getnet_bids.bids.provenance import InputFile, Recipe, provenance
 from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.images import like, magnitudes, read, write
-from getnet_bids.reports.pictures import Pictures, portray
+from getnet_bids.reports.pictures import Pictures, draw_pictures
 
 RECIPE = Recipe(Path("getnet.safetensors"), "sha256:0", {"refine": True})
 
@@ -36,7 +36,7 @@ def derive(source: Source, out: Path, metadata: dict | None = None) -> None:
     write(like(image, voxels / field), outputs.corrected)
     write(like(image, field), outputs.field)
     foreground = voxels > 0.2 * voxels.max()
-    seen = portray(image, voxels / field, field, foreground, Pictures.of(source.name, out), metadata or {})
+    seen = draw_pictures(image, voxels / field, field, foreground, Pictures.of(source.name, out), metadata or {})
     run = {"ForegroundVoxels": int(foreground.sum()), "Device": "cpu", "Seconds": 1.25, "Software": {"torch": "2"}}
     file, _ = InputFile.read(source.path)
     made = provenance(RECIPE, file, outputs.images, {**run, **seen})

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from getnet_bids.bids.names import Name
-from getnet_bids.reports.pictures import Pictures, coloured, portray, sides_known
+from getnet_bids.reports.pictures import Pictures, coloured, draw_pictures, sides_known
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def make(data, size=(1.0, 1.0, 1.0), **options):
 def test_any_shape_can_be_drawn(pictures, shape):
     data = 100 + 50 * np.random.default_rng(0).random(shape)
     field = np.full(shape[:3], 1.0, np.float32)
-    seen = portray(make(data), data, field, np.ones(shape[:3], bool), pictures, {})
+    seen = draw_pictures(make(data), data, field, np.ones(shape[:3], bool), pictures, {})
     sizes = {Image.open(path).size for path in pictures.all}
     assert len(sizes) == 1
     assert seen["Figures"]["Columns"] >= 1
@@ -33,7 +33,7 @@ def test_any_shape_can_be_drawn(pictures, shape):
 @pytest.mark.parametrize("value", [0.001, 1.0, 30000.0])
 def test_constant_images(pictures, value):
     data = np.full((20, 20, 20), value)
-    portray(make(data), data, np.ones(data.shape, np.float32), np.ones(data.shape, bool), pictures, {})
+    draw_pictures(make(data), data, np.ones(data.shape, np.float32), np.ones(data.shape, bool), pictures, {})
     assert np.asarray(Image.open(pictures.before)).max() > 150
 
 
@@ -42,7 +42,7 @@ def test_values_that_are_not_finite_or_negative(pictures):
     data[:5], data[5:7], data[7:9] = np.nan, np.inf, -100
     inside = np.zeros(data.shape, bool)
     inside[9:] = True
-    portray(make(data), data, np.ones(data.shape, np.float32), inside, pictures, {})
+    draw_pictures(make(data), data, np.ones(data.shape, np.float32), inside, pictures, {})
     assert Image.open(pictures.before).size == Image.open(pictures.after).size
 
 
@@ -51,7 +51,7 @@ def test_before_and_after_have_one_scale_and_the_field_its_own(pictures):
     field = np.exp(0.4 * x) * np.ones((60, 50, 40))
     field /= np.exp(np.log(field).mean())
     before, after = 500 * field, np.full(field.shape, 500.0)
-    seen = portray(make(before), after, field.astype(np.float32), np.ones(field.shape, bool), pictures, {})
+    seen = draw_pictures(make(before), after, field.astype(np.float32), np.ones(field.shape, bool), pictures, {})
     low, high = seen["Figures"]["Window"]
     grey = np.asarray(Image.open(pictures.after)).astype(float)
     # What is not black is 500, apart from the labels.
@@ -86,7 +86,7 @@ def test_pictures_are_small_and_always_the_same(pictures, head):
     data = image.get_fdata(dtype=np.float32)
     contents = []
     for _ in range(2):
-        portray(image, data, np.ones(data.shape, np.float32), inside, pictures, {})
+        draw_pictures(image, data, np.ones(data.shape, np.float32), inside, pictures, {})
         contents.append([path.read_bytes() for path in pictures.all])
     assert contents[0] == contents[1]
     assert sum(map(len, contents[0])) < 200_000

@@ -10,6 +10,8 @@ import pytest
 
 from getnet_bids.files import hash_file
 
+pytestmark = pytest.mark.slow
+
 IMAGES = [f"sub-{i:02}/anat/sub-{i:02}_T1w.nii.gz" for i in range(1, 4)]
 
 # A process that has loaded all that is slow to load, but computed nothing yet, makes the runs by fork.
