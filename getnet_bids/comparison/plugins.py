@@ -83,7 +83,7 @@ def reason_in(result: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> reason_in({"traceback": ["Traceback (most recent call last):\n", "ValueError: wrong\n"]})
+    >>> reason_in({"traceback": ["Traceback (most recent call last):\n", "  File ...\n", "ValueError: wrong\n"]})
     'ValueError: wrong'
     """
     runtime = getattr(result.get("result"), "runtime", None)

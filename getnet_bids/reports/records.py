@@ -192,7 +192,7 @@ class RunHistory:
     >>> import tempfile
     >>> from getnet_bids.bids.status import RunLog
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     log, journal = RunLog(Path(folder, "logs")), RunHistory(Path(folder))
+    ...     log, history = RunLog(Path(folder, "logs")), RunHistory(Path(folder))
     ...     log.add("sub-01/anat/sub-01_T1w.nii.gz", "failed", reason="truncated")
     ...     history.of("sub-01")["sub-01/anat/sub-01_T1w.nii.gz"].reason
     'truncated'

@@ -13,7 +13,7 @@ from nipype.interfaces.base import isdefined
 from scipy import ndimage
 
 from getnet_bids.errors import GetNetError
-from getnet_bids.interfaces import TissueSegmentation, brain
+from getnet_bids.interfaces import TissueSegmentation, templates
 from getnet_bids.interfaces.templates import load_template
 from tests.core import phantom
 
@@ -52,7 +52,7 @@ def head(tmp_path_factory):
 
 def test_a_head_is_segmented_by_template_and_atropos(folder, head, monkeypatch):
     source, inside, truth = head
-    monkeypatch.setattr(brain, "FINE", 4.0)
+    monkeypatch.setattr(templates, "FINE", 4.0)
     outputs = (
         TissueSegmentation(
             input_image=str(source / "T1w.nii.gz"), bias_images=[str(source / "field.nii.gz")], template="bundled"
@@ -95,7 +95,9 @@ def test_a_brain_mask_that_is_there_goes_before_the_templates(folder, head, monk
     source, inside, truth = head
     # Where the template is laid is tested above, and takes long: here it is laid rightly, but poorly fitting.
     priors = tuple(np.where(inside, prior, tissue == 0).astype(np.float32) for tissue, prior in enumerate(truth))
-    monkeypatch.setattr(brain, "lay", lambda *_: brain.TemplateRegistration(inside, priors, 1.0, 0.2))
+    monkeypatch.setattr(
+        templates, "register_template", lambda *_: templates.TemplateRegistration(inside, priors, 1.0, 0.2)
+    )
     image = nib.load(source / "T1w.nii.gz")
     smaller = ndimage.binary_erosion(inside, iterations=2)
     given = nib.Nifti1Image(smaller.astype(np.uint8), image.affine).as_reoriented(nib.orientations.axcodes2ornt("PIR"))
