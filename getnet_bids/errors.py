@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,10 +61,35 @@ def is_expected(error: BaseException) -> bool:
     return isinstance(error, GetNetError | OSError | MemoryError)
 
 
+REMEDIES = {
+    errno.EACCES: "; change its permissions, or choose another place",
+    errno.EPERM: "; change its permissions, or choose another place",
+    errno.EROFS: "; choose another place",
+    errno.ENOENT: "; look at the path",
+    errno.ENOTDIR: "; look at the path",
+    errno.EISDIR: "; name a file",
+    errno.ENOSPC: "; make room, and run it again",
+    errno.EDQUOT: "; make room, and run it again",
+    errno.EIO: "; look at the disk, or copy the file again",
+    errno.ESTALE: "; run it again",
+    errno.ENAMETOOLONG: "; choose a shorter name",
+    errno.EINVAL: "; name a file",
+    errno.EMFILE: "; raise the limit of open files (ulimit -n)",
+}
+"""What to do about an error of the system, by its number."""
+
+
 def reason_of(error: BaseException) -> str:
-    """Return the reason for a failure on one line, without its subject."""
+    """Return the reason for a failure on one line, without its subject.
+
+    Examples
+    --------
+    >>> reason_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "a.nii"))
+    'No such file or directory: a.nii; look at the path'
+    """
     if isinstance(error, MemoryError):
         return one_line(error) if str(error) else "out of memory; give the job more, or a smaller --batch-size"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        remedy = REMEDIES.get(error.errno or 0, "")
+        return f"{error.strerror}: {error.filename}{remedy}" if error.filename else f"{error.strerror}{remedy}"
     return " ".join(error.reason.split()) if isinstance(error, GetNetError) else one_line(error)

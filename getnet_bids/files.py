@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, os.fspath(part)):
             # Nobody knows the hidden name, and a full disk does not tell which file it is about.
-            error.filename, error.filename2 = os.fspath(path), None
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
 
 
@@ -80,6 +81,30 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
         return file.read()
+
+
+POINTER = 2048
+"""A file that stands for data elsewhere is at most so long, bytes."""
+
+
+def pointer_remedy(data: bytes) -> str | None:
+    r"""Return what to do where a file only points to its data, as git-annex and Git LFS leave it; None if it does not.
+
+    Examples
+    --------
+    >>> pointer_remedy(b"../../.git/annex/objects/Xk/0w/MD5E-s11--5eb6.nii.gz/MD5E-s11--5eb6.nii.gz")
+    'not fetched: git-annex left a link in its place; run `datalad get` on it'
+    >>> pointer_remedy(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    'not fetched: Git LFS left a pointer in its place; run `git lfs pull`'
+    """
+    if len(data) > POINTER:
+        return None
+    text = data.replace(b"\\", b"/")
+    if text.startswith(b"/annex/objects/") or re.match(rb"[\w./-]*\.git/(?:[\w./-]*/)?annex/objects/", text):
+        return "not fetched: git-annex left a link in its place; run `datalad get` on it"
+    if data.startswith((b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/")):
+        return "not fetched: Git LFS left a pointer in its place; run `git lfs pull`"
+    return None
 
 
 def hash_bytes(data: bytes) -> str:

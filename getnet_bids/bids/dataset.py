@@ -155,7 +155,9 @@ def prepare_output(raw: Path, out: Path) -> None:
         Its folder; made if need be.
     """
     out.mkdir(parents=True, exist_ok=True)
-    content = description(raw.resolve(), out.resolve())
+    # A link to the raw data inside the derivative stays one; else both are where they really are.
+    linked = raw.absolute().is_relative_to(out.absolute())
+    content = description(*((raw.absolute(), out.absolute()) if linked else (raw.resolve(), out.resolve())))
     add_to_description(out, content)
     once = {
         ".bidsignore": IGNORED,
@@ -202,8 +204,9 @@ def description(raw: Path, out: Path) -> dict[str, Any]:
     dict
         The content of its ``dataset_description.json``.
     """
-    # Inside the raw dataset, the link still holds after both are moved.
-    link = os.path.relpath(raw, out).replace(os.sep, "/") if out.is_relative_to(raw) else raw.as_uri()
+    # With one inside the other, as DataLad's YODA has it, the link still holds after both are moved.
+    inside = out.is_relative_to(raw) or raw.is_relative_to(out)
+    link = os.path.relpath(raw, out).replace(os.sep, "/") if inside else raw.resolve().as_uri()
     about = read_object(raw / DESCRIPTION)
     source = {"URL": link}
     if doi := about.get("DatasetDOI"):

@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from getnet_bids.files import read_bytes
+from getnet_bids.files import POINTER, pointer_remedy, read_bytes
 
 from .names import DERIVED_ONLY, ON_REQUEST, WEIGHTED, Name
+from .odd_names import misplaced, odd_extension, odd_suffix
 
 IGNORE_FILE = ".bidsignore"
 
@@ -142,19 +143,18 @@ def find_images(
     suffixes = WEIGHTED if suffixes is None else suffixes
     ignored = read_ignored(root)
     found = SearchResult()
-    folders = (
-        walk(root, participants, sessions, found.unreadable)
-        if listing is None
-        else listed(listing, participants, sessions)
-    )
+    folders = walk(root, participants, sessions, found) if listing is None else listed(listing, participants, sessions)
     for folder, expected, files in folders:
         taken: set[str] = set()
         for file in files:
             relative = f"{folder}/{file}"
-            if not file.endswith(IMAGES) or (chosen is not None and relative not in chosen):
+            if chosen is not None and relative not in chosen:
                 continue
             suffix = file.partition(".")[0].rpartition("_")[2]
-            if suffix not in suffixes and suffix not in ON_REQUEST:
+            if reason := odd_extension(file, files, suffixes) or odd_suffix(file, suffixes):
+                found.skipped[relative] = reason
+                continue
+            if not file.endswith(IMAGES) or (suffix not in suffixes and suffix not in ON_REQUEST):
                 continue
             name, reason = validate(file, expected)
             if not reason and ignored(relative):
@@ -197,25 +197,31 @@ def walk(
     root: Path,
     participants: Collection[str] | None,
     sessions: Collection[str] | None,
-    unreadable: dict[str, str],
+    found: SearchResult,
 ) -> Iterator[Folder]:
-    """Yield each folder of anatomical images; add those that cannot be read to a table, with the reason."""
+    """Yield each folder of anatomical images; tell of those that cannot be read, and of images in other places."""
 
     def look(folder: str) -> list[str]:
         try:
             return entries(root / folder)
         except OSError as error:
-            unreadable[folder] = f"cannot be read: {error.strerror}"
+            found.unreadable[folder] = f"cannot be read: {error.strerror}"
             return []
 
-    for subject in labelled(entries(root), "sub-", participants):
+    top = entries(root)
+    found.skipped.update(misplaced("", top))
+    for subject in labelled(top, "sub-", participants):
         expected = {"sub": subject.removeprefix("sub-")}
         inside = look(subject)
+        found.skipped.update(misplaced(subject, inside))
         if sessions is None and "anat" in inside:
             yield f"{subject}/anat", expected, look(f"{subject}/anat")
         for session in labelled(inside, "ses-", sessions):
             folder = f"{subject}/{session}/anat"
-            yield folder, {**expected, "ses": session.removeprefix("ses-")}, look(folder)
+            in_session = look(f"{subject}/{session}")
+            found.skipped.update(misplaced(f"{subject}/{session}", in_session))
+            if "anat" in in_session:
+                yield folder, {**expected, "ses": session.removeprefix("ses-")}, look(folder)
 
 
 def listed(
@@ -256,5 +262,12 @@ def entries(folder: Path) -> list[str]:
 
 
 def not_fetched(path: Path) -> bool:
-    """Return whether an image is only a link whose target is not here, as git-annex leaves it."""
-    return path.is_symlink() and not path.exists()
+    """Return whether an image is only a link or a pointer to data that are not here, as git-annex and LFS leave it."""
+    try:
+        if path.stat().st_size > POINTER:
+            return False
+        return pointer_remedy(read_bytes(path)) is not None
+    except FileNotFoundError:
+        return path.is_symlink()
+    except OSError:
+        return False

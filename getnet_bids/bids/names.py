@@ -41,13 +41,13 @@ WEIGHTED = (
     "PDT2",
     "angio",
     "FLASH",
-    "UNIT1",
     "MP2RAGE",
 )
 """Suffixes that are corrected unless others are asked for: images that are looked at and segmented as they are."""
-ON_REQUEST = ("MEGRE", "MESE", "VFA", "IRT1", "MPM", "MTS", "MTR")
+ON_REQUEST = ("UNIT1", "MEGRE", "MESE", "VFA", "IRT1", "MPM", "MTS", "MTR")
 """Suffixes that are corrected when named: members of a series that a quantitative map is computed from, whose
-common gain cancels in it. A field of its own for each would not cancel."""
+common gain cancels in it, as a field of its own for each would not; and UNIT1, the ratio of MP2RAGE's inversions, in
+which the receive field has cancelled (Marques et al., NeuroImage 2010)."""
 
 
 @dataclass(frozen=True)

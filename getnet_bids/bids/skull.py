@@ -7,10 +7,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+
+def is_background(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Find the voxels that hold the one value of an extracted object's surroundings.
+
+    That is 0 and not a number, or the value, whatever it is, that nearly all of the outermost voxels hold: images
+    are rescaled and shifted after the extraction.
+
+    Parameters
+    ----------
+    volume : ndarray
+
+    Returns
+    -------
+    ndarray of bool, same shape
+
+    Examples
+    --------
+    >>> int(is_background(np.array([[0.0, 0, 0], [0, 5, np.nan], [0, 0, 0]])).sum())
+    8
+    >>> int(is_background(np.array([[7.0, 7, 7], [7, 5, 7], [7, 7, 7]])).sum())
+    8
+    """
+    empty = np.isnan(volume) | (volume == 0)
+    outermost = np.ones(volume.shape, bool)
+    outermost[inside_of(volume.shape)] = False
+    values, counts = np.unique(volume[outermost & ~empty], return_counts=True)
+    if len(values) and counts.max() >= (1 - BORDER) * np.count_nonzero(outermost):
+        background = volume == values[counts.argmax()]
+        if not (empty | background).all():
+            empty |= background
+    return empty
+
+
+def inside_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the part without the outermost voxels; an axis of one or two slices cannot tell its border."""
+    return tuple(slice(1, -1) if n > 2 and axis < 3 else slice(None) for axis, n in enumerate(shape))
+
+
 BORDER = 0.02
-"""Largest share of the volume's outermost voxels that is not 0."""
+"""Largest share of the volume's outermost voxels that is not background."""
 INSIDE = 2 / 3
-"""Largest share of all voxels that is not 0."""
+"""Largest share of all voxels that is not background."""
 
 
 def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tuple[bool, str]:
@@ -38,23 +76,22 @@ def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tu
     >>> brain = np.zeros((10, 10, 10))
     >>> brain[3:7, 3:7, 3:7] = 1
     >>> skull_stripped(brain, {})
-    (True, 'Measured: 0.0% of the outermost voxels and 6.4% of all are not 0 (at most 2% and 67% if stripped).')
+    (True, 'Measured: 0.0% of the outermost voxels and 6.4% of all are no background (at most 2% and 67% if stripped).')
     >>> skull_stripped(brain, {"SkullStripped": False})
     (False, 'From the metadata of the source image.')
     """
     if isinstance(metadata.get("SkullStripped"), bool):
         return metadata["SkullStripped"], "From the metadata of the source image."
-    signal = volume != 0
+    signal = np.logical_not(is_background(volume))
     if signal.ndim == 4:
-        signal = signal.any(3)
-    # An axis of one or two slices has no inside, so that it cannot tell its border.
-    inner = signal[tuple(slice(1, -1) if n > 2 else slice(None) for n in signal.shape)]
+        signal = np.asarray(signal.any(3))
+    inner = signal[inside_of(signal.shape)]
     outermost = signal.size - inner.size
     count = np.count_nonzero(signal)
     border = (count - np.count_nonzero(inner)) / max(outermost, 1)
     inside = count / signal.size
     how = (
-        f"Measured: {border:.1%} of the outermost voxels and {inside:.1%} of all are not 0 "
+        f"Measured: {border:.1%} of the outermost voxels and {inside:.1%} of all are no background "
         f"(at most {BORDER:.0%} and {INSIDE:.0%} if stripped)."
     )
     return bool(border <= BORDER and inside <= INSIDE), how

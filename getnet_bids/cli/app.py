@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from getnet_bids.errors import reason_of
 from getnet_bids.run import console
 from getnet_bids.settings import Settings
 
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout = None
         return console.IO_ERROR
     except OSError as error:
-        console.say(str(error))
+        console.say(reason_of(error))
         return console.IO_ERROR
 
 

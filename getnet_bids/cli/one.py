@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
 
+from getnet_bids.errors import reason_of
 from getnet_bids.run import console
 from getnet_bids.run.pipeline import use_huge_pages
 from getnet_bids.settings import ModelSettings
 
 from .parser import image_parser
+
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""Errors of a system that will not have a file of that name."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,18 +63,17 @@ def correct_file(args: Namespace) -> None:
     except MemoryError:
         raise console.CommandError(console.BAD_DATA, f"{args.image}: out of memory; give the job more") from None
     except FileNotFoundError as error:
-        raise console.CommandError(console.NO_INPUT, str(error)) from None
+        raise console.CommandError(console.NO_INPUT, reason_of(error)) from None
     except OSError as error:
-        raise console.CommandError(console.IO_ERROR, str(error)) from None
+        raise console.CommandError(console.IO_ERROR, reason_of(error)) from None
     computed = time.monotonic()
     try:
         if args.field:
             images.write(result.field, args.field)
         images.write(result.image, args.corrected)
-    except PermissionError as error:
-        raise console.CommandError(console.CANNOT_CREATE, str(error)) from None
     except OSError as error:
-        raise console.CommandError(console.IO_ERROR, str(error)) from None
+        code = console.CANNOT_CREATE if error.errno in REFUSED else console.IO_ERROR
+        raise console.CommandError(code, reason_of(error)) from None
     if args.verbose:
         field = images.magnitudes(result.field)
         console.say(
@@ -95,6 +100,10 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
             raise console.CommandError(console.USAGE, str(error)) from None
         if not path.parent.is_dir():
             raise console.CommandError(console.CANNOT_CREATE, f"{path.parent}: no such folder; make it first")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise console.CommandError(
+                console.CANNOT_CREATE, f"{path.parent}: may not be written to; choose another folder"
+            )
         if path.is_dir():
             raise console.CommandError(console.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
     inputs = [path for path in (args.image, args.mask, model.weights) if path is not None]

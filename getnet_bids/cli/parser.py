@@ -15,6 +15,13 @@ from getnet_bids.errors import GetNetError
 from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
 from getnet_bids.settings import LEVELS, PRECISIONS, SEGMENTATIONS, Settings
 
+LABEL = "[0-9a-zA-Z+]+"
+COLUMNS = {
+    "sub-": ("participant_id", "participant", "participant_label", "subject_id", "subject", "sub"),
+    "ses-": ("session_id", "session", "session_label", "ses"),
+}
+"""Names of the column of labels in a table, in lower case."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and exit with `USAGE`."""
@@ -84,25 +91,50 @@ def parse(argv: list[str]) -> Settings:
 
 
 def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
-    """Remove the prefix of labels, and doubles; a text file stands for the labels in it.
+    """Remove the prefix of labels, and doubles; a text file, or a table, stands for the labels in it.
 
     Examples
     --------
     >>> labels(["sub-01", "02"], "sub-")
     ('01', '02')
     """
-    if len(given) == 1 and Path(given[0]).is_file():
-        try:
-            given = Path(given[0]).read_text(encoding="utf-8").split()
-        except UnicodeDecodeError:
-            raise CommandError(USAGE, f"{given[0]}: not a text file of labels") from None
-    clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in given))
+    listed: list[str] = []
+    for one in given:
+        # A single label may also be the name of a file; of several, those are files that can be no labels.
+        is_file = (len(given) == 1 or not re.fullmatch(LABEL, one.removeprefix(prefix))) and Path(one).is_file()
+        listed += read_labels(Path(one), prefix) if is_file else [one]
+    clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in listed))
     for label in clean:
-        if not re.fullmatch("[0-9a-zA-Z+]+", label):
+        if not re.fullmatch(LABEL, label):
             raise CommandError(USAGE, f"{label!r} is no label ({prefix}<letters and digits>), nor a file of them")
     if not clean:
         raise CommandError(USAGE, "the file of labels is empty")
     return clean
+
+
+def read_labels(path: Path, prefix: str) -> list[str]:
+    """Read a file of labels: words apart by blanks, commas or lines, or a table such as ``participants.tsv``.
+
+    Of a table the column counts that is called ``participant_id`` or ``session_id``, ``sub`` or ``ses`` and the like.
+
+    Raises
+    ------
+    CommandError
+        It is no text.
+    """
+    try:
+        data = path.read_bytes()
+        encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+        lines = data.decode(encoding).splitlines()
+    except UnicodeDecodeError:
+        raise CommandError(USAGE, f"{path}: not a text file of labels; write one label a line") from None
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    head = [cell.strip(' "').lower() for cell in re.split("[\t,;]", lines[0])] if lines else []
+    column = next((i for i, cell in enumerate(head) if cell in COLUMNS[prefix]), None)
+    if column is None:
+        return [word.strip('"') for word in re.split(r"[\s,;]+", "\n".join(lines)) if word.strip('"')]
+    rows = [[cell.strip(' "') for cell in re.split("[\t,;]", line)] for line in lines[1:]]
+    return [row[column] for row in rows if len(row) > column and row[column] not in ("", "n/a")]
 
 
 def app_parser() -> Parser:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from getnet_bids.errors import GetNetError
+from getnet_bids.bids.names import WEIGHTED
+from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.settings import Settings
 
 from . import console
@@ -68,6 +70,9 @@ def find(settings: Settings) -> SearchResult:
         console.say(f"{relative}: passed over: {reason}")
     for folder, reason in found.unreadable.items():
         console.say(f"{folder}: {reason}")
+    absent = without_images(found, settings)
+    if absent and found.sources:
+        console.say(f"no image is taken for {', '.join(absent)}; look at the spelling, or leave it out")
     if any(found.unrequested.values()):
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.unrequested.items()) if count)
         console.say(f"not taken unless named with --modalities: {counts}")
@@ -78,9 +83,24 @@ def find(settings: Settings) -> SearchResult:
     if not found.sources:
         raise console.CommandError(
             console.NOTHING_MATCHED,
-            f"{settings.bids_dir}: no image matches; looked for {' '.join(settings.modalities)}",
+            f"{settings.bids_dir}: no image matches; looked for {' '.join(settings.modalities)}"
+            + (f" and {', '.join(absent)}" if absent else ""),
         )
     return found
+
+
+def without_images(found: SearchResult, settings: Settings) -> list[str]:
+    """List the subjects, sessions and suffixes that were asked for by name and of which no image is taken."""
+    names = [source.name for source in found.sources]
+    unreadable = " ".join(found.unreadable)
+    absent = []
+    for key, asked in (("sub", settings.participant_label), ("ses", settings.session_label)):
+        taken = {name.entities.get(key) for name in names}
+        wanted = [f"{key}-{label}" for label in asked or () if label not in taken]
+        absent += [label for label in wanted if not re.search(rf"{re.escape(label)}(?![0-9a-zA-Z+])", unreadable)]
+    if settings.modalities != WEIGHTED:
+        absent += [suffix for suffix in settings.modalities if suffix not in {name.suffix for name in names}]
+    return absent
 
 
 def search(settings: Settings) -> SearchResult:
@@ -206,7 +226,7 @@ def run(
         log = RunLog(settings.output_dir / "logs")
         log.write_options(settings.to_toml(argv))
     except OSError as error:
-        text = f"{settings.output_dir}: cannot be written to: {error}"
+        text = f"{settings.output_dir}: cannot be written to: {reason_of(error)}"
         raise console.CommandError(console.CANNOT_CREATE, text) from None
     for job in jobs:
         if job.done:

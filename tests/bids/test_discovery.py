@@ -118,3 +118,83 @@ def test_linked_folders_are_followed_and_files_in_their_place_are_not(tree, tmp_
     found = find_images(tree, participants=["07", "08"])
     assert found.sources == []
     assert "its sub- is not that of its folder" in set(found.skipped.values())
+
+
+ODD = {
+    "sub-01/anat/sub-01_t1w.nii.gz": "its suffix is t1w, not T1w",
+    "sub-01/anat/sub-01_T1W.nii.gz": "its suffix is T1W, not T1w",
+    "sub-01/anat/sub-01_MPRAGE.nii": "its suffix is MPRAGE, not T1w",
+    "sub-01/anat/sub-01_T1w_defaced.nii.gz": "its suffix is 'defaced'",
+    "sub-02/anat/sub-02_T1w.NII.GZ": "its extension must be .nii.gz, in lower case",
+    "sub-03/anat/sub-03_T1w.img": "its extension is .img",
+    "sub-03/anat/sub-03_T1w.hdr": "its extension is .hdr",
+    "sub-04/anat/sub-04_T2w.mgz": "its extension is .mgz",
+    "sub-05/sub-05_T1w.nii.gz": "not in a folder anat",
+    "sub-06/ses-a/sub-06_ses-a_T1w.nii.gz": "not in a folder anat",
+    "sub-07/Anat/sub-07_T1w.nii.gz": "the folder must be called anat",
+    "sub-0 8/anat/sub-08_T1w.nii.gz": "not a subject's folder",
+    "sub_09/anat/sub_09_T1w.nii.gz": "not a subject's folder",
+    "sub-10/ses_b/anat/sub-10_ses-b_T1w.nii.gz": "not a session's folder",
+    "sub-11_T1w.nii.gz": "not in a folder anat",
+}
+"""Images that nobody would find, and what is said of each: of the file, or of the folder that hides it."""
+
+
+@pytest.mark.parametrize(("relative", "reason"), ODD.items())
+def test_images_in_odd_places_or_of_odd_names_are_named(tmp_path, relative, reason):
+    (tmp_path / relative).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / relative).touch()
+    found = find_images(tmp_path)
+    assert found.sources == []
+    path, said = next(iter(found.skipped.items()))
+    assert relative.startswith(path)
+    assert reason in said
+
+
+def test_what_is_no_image_or_not_asked_for_is_not_spoken_of(tmp_path):
+    ordinary = [
+        "sub-01/anat/sub-01_T1w.nii.gz",
+        "sub-01/anat/sub-01_T1w.img",  # beside the same in NIfTI
+        "sub-01/anat/sub-01_T1map.nii.gz",
+        "sub-01/anat/sub-01_t2w.nii.gz",  # when T1w alone are asked for
+        "sub-01/anat/sub-01_dseg.nii.gz",
+        "sub-01/sub-01_scans.tsv",
+        "sub-01/sub-01_sessions.json",
+        "sub-01.html",
+        "participants.tsv",
+    ]
+    for relative in ordinary:
+        (tmp_path / relative).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / relative).touch()
+    found = find_images(tmp_path, suffixes=["T1w"])
+    assert relatives(found) == ordinary[:1]
+    assert found.skipped == {}
+
+
+def test_mp2rage_is_taken_and_its_ratio_only_when_named(tmp_path):
+    folder = tmp_path / "sub-01" / "anat"
+    folder.mkdir(parents=True)
+    for suffix in ("inv-1_MP2RAGE", "inv-2_MP2RAGE", "UNIT1"):
+        (folder / f"sub-01_{suffix}.nii.gz").touch()
+    found = find_images(tmp_path)
+    assert [source.name.suffix for source in found.sources] == ["MP2RAGE", "MP2RAGE"]
+    assert found.unrequested == {"UNIT1": 1}
+    assert len(find_images(tmp_path, suffixes=["UNIT1"]).sources) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"../../.git/annex/objects/Xk/0w/MD5E-s11--5eb6.nii.gz/MD5E-s11--5eb6.nii.gz",
+        b"..\\..\\.git\\annex\\objects\\Xk\\0w\\MD5E-s11--5eb6.nii.gz\\MD5E-s11--5eb6.nii.gz",
+        b"../../.git/modules/raw/annex/objects/Xk/0w/MD5E-s11--5eb6.nii.gz/MD5E-s11--5eb6.nii.gz\n",
+        b"/annex/objects/MD5E-s11--5eb6.nii.gz\n",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    ],
+)
+def test_pointers_are_told_from_images(tmp_path, content):
+    path = tmp_path / "sub-01_T1w.nii.gz"
+    path.write_bytes(content)
+    assert not_fetched(path)
+    path.write_bytes(b"any other text")
+    assert not not_fetched(path)

@@ -33,7 +33,7 @@ TREE = [
     "derivatives/x/sub-01/anat/sub-01_desc-preproc_T1w.nii.gz",
 ]
 T1W = {path for path in TREE if path.endswith(("T1w.nii.gz", "T1w.nii")) and not path.startswith("deriv")}
-OTHERS = {TREE[3], TREE[8], TREE[10]}
+OTHERS = {TREE[8], TREE[10]}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_queries(tree, tmp_path, query, expected):
 
 def test_each_suffix_has_a_query_of_its_own(tree, tmp_path):
     filters = {"t1w": {"subject": "02"}, "T2w": {"session": "x"}, "flair": {"subject": "02"}, "bold": {"task": "rest"}}
-    assert taken(tree, filters, tmp_path) == {TREE[3], TREE[9], TREE[10]}
+    assert taken(tree, filters, tmp_path) == {TREE[9], TREE[10]}
     assert read_queries(tmp_path / "filter.json")[1] == ["bold"]
 
 

@@ -26,7 +26,11 @@ def head_on_a_neck():
         (ellipsoid()[:, :, 18], True),
         (ellipsoid()[:, :, 18:19], True),
         (head_on_a_neck(), False),
-        (ellipsoid() + 0.01, False),  # noise around it
+        (ellipsoid() + np.random.default_rng(0).random((40, 44, 36)), False),  # noise around it
+        (np.where(ellipsoid() > 0, ellipsoid(), np.nan), True),
+        (90 * ellipsoid() + 10, True),  # rescaled to 10..100
+        (np.where(ellipsoid() > 0, 100.0, 32767.0), True),
+        (ellipsoid() - 1.5, True),
         (ellipsoid()[:, :, 12:24], False),  # a slab
         (np.ones((10, 10, 10)), False),
     ],
