@@ -59,6 +59,22 @@ def test_files_at_the_top(make_dataset, tmp_path):
     assert "Simkó" in (inside / "logs" / "CITATION.md").read_text()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_raw_data_inside_the_derivative_are_linked_relatively(tmp_path, linked):
+    out = tmp_path / "study"
+    raw = out / "sourcedata" / "raw"
+    raw.parent.mkdir(parents=True)
+    if linked:
+        (tmp_path / "elsewhere").mkdir()
+        raw.symlink_to(tmp_path / "elsewhere")
+    else:
+        raw.mkdir()
+    prepare_output(raw, out)
+    about = json.loads((out / "dataset_description.json").read_text())
+    assert about["DatasetLinks"] == {"raw": "sourcedata/raw"}
+    assert about["SourceDatasets"][0]["URL"] == "sourcedata/raw"
+
+
 def test_what_a_user_wrote_stays(make_dataset, tmp_path):
     prepare_output(make_dataset(), tmp_path / "out")
     (tmp_path / "out" / "README.md").write_text("mine")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -94,3 +96,16 @@ def test_errors_are_one_line_and_a_code(scan, tmp_path, capsys, monkeypatch, cod
 
 def test_version(capsys):
     assert run(capsys, "--version") == (0, f"getnet {__version__}\n")
+
+
+@pytest.mark.parametrize("folder", ["/sys", "/proc/1"])
+def test_a_folder_that_will_have_no_file_is_told_on_one_plain_line(scan, capsys, folder):
+    if not os.path.isdir(folder):
+        pytest.skip(f"no {folder} here")
+    assert main([str(scan), f"{folder}/x.nii.gz", "--device", "cpu"]) == 73
+    said = capsys.readouterr().err
+    assert said.startswith("getnet: ")
+    assert folder in said
+    assert said.count("\n") == 1
+    for riddle in ("[Errno", " -> ", ".getnet-", "Traceback"):
+        assert riddle not in said
