@@ -73,7 +73,6 @@ REMEDIES = {
     errno.EIO: "; look at the disk, or copy the file again",
     errno.ESTALE: "; run it again",
     errno.ENAMETOOLONG: "; choose a shorter name",
-    errno.EINVAL: "; name a file",
     errno.EMFILE: "; raise the limit of open files (ulimit -n)",
 }
 """What to do about an error of the system, by its number."""

@@ -22,7 +22,8 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from .errors import GetNetError, one_line
-from .files import atomic, read_bytes
+from .files import atomic, pointer_remedy, read_bytes
+from .formats import foreign
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """What can be read and written."""
@@ -93,8 +94,8 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     """
     if not data:
         raise GetNetError("the file is empty; copy or fetch it again", name)
-    if data.startswith(b"/annex/objects/"):
-        raise GetNetError("not fetched; run `datalad get` on it", name)
+    if remedy := pointer_remedy(data) or foreign(data, name):
+        raise GetNetError(remedy, name)
     stream: BinaryIO = io.BytesIO(data)
     most = len(data)
     if data.startswith(b"\x1f\x8b"):

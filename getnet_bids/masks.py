@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 
+import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import SpatialImage
+from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
 from .errors import GetNetError
@@ -16,11 +17,18 @@ MISMATCH = 0.5
 """A mask's corners may lie this far from the image's, voxels: further off, another voxel would be meant."""
 
 
+LOST = (
+    "if it was made from this image and lost its header, copy the image's, as with `fslcpgeom IMAGE MASK` or nibabel's "
+    "Nifti1Image(mask.dataobj, image.affine); else resample it to the image"
+)
+"""What to do about a mask of the image's shape in another place: resampling one without its header would ruin it."""
+
+
 def read_mask(path: str | os.PathLike[str], image: SpatialImage) -> NDArray[np.bool_]:
     """Read a mask for an image.
 
-    Headers of one space often differ by rounding, or in which of qform and sform they use; so the mask's corners
-    may lie up to `MISMATCH` voxels from the image's.
+    Headers of one space often differ by rounding; so the mask's corners may lie up to `MISMATCH` voxels from the
+    image's. Where qform and sform disagree, it may lie on either: some programs write the one, some the other.
 
     Parameters
     ----------
@@ -66,13 +74,27 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
     shape = (*image.shape[:3], 1)[:3]
     if (*mask.shape, 1)[:3] != shape or any(n != 1 for n in mask.shape[3:]):
         raise GetNetError(f"has shape {mask.shape}, the image {image.shape}; resample it to the image", name)
-    off = corner_distance(image.affine, mask.affine, shape)
+    off = min(corner_distance(one, other, shape) for one in spaces(image) for other in spaces(mask))
     if not off <= MISMATCH:
-        raise GetNetError(f"lies up to {off:.1f} voxels off the image; resample it to the image", name)
+        raise GetNetError(f"lies up to {off:.1f} voxels off the image; {LOST}", name)
     inside = magnitudes(mask, name).reshape(image.shape[:3]) > 0
     if not inside.any():
         raise GetNetError("is 0 everywhere; leave it out, or give the right one", name)
     return inside
+
+
+def spaces(image: SpatialImage) -> list[NDArray[np.floating]]:
+    """Return an image's affines: that in use, and those of sform and qform as far as they are set."""
+    affines = [np.asarray(image.affine, dtype=float)]
+    if isinstance(image.header, nib.Nifti1Header):
+        for get in (image.header.get_sform, image.header.get_qform):
+            try:
+                affine, code = get(coded=True)
+            except (HeaderDataError, ValueError):
+                continue  # a quaternion that is none
+            if code and affine is not None and np.isfinite(affine).all():
+                affines.append(affine)
+    return affines
 
 
 def corner_distance(affine: NDArray[np.floating], other: NDArray[np.floating], shape: tuple[int, ...]) -> float:

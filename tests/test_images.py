@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.cmdline import convert
 
 from getnet_bids.errors import GetNetError
 from getnet_bids.files import atomic
@@ -227,3 +228,47 @@ def test_a_written_file_has_the_usual_permissions(tmp_path, image):
 def test_an_unknown_extension_is_refused(tmp_path, image):
     with pytest.raises(ValueError, match="must end in"):
         write(image, tmp_path / "a.img")
+
+
+def analyze_pair(folder, kind):
+    """Write a pair of header and voxels."""
+    kind(np.ones((5, 6, 7), np.int16), np.eye(4)).to_filename(folder / "scan.img")
+    return folder / "scan.hdr", folder / "scan.img"
+
+
+@pytest.mark.parametrize("kind", [nib.AnalyzeImage, nib.Spm99AnalyzeImage, nib.Spm2AnalyzeImage, nib.Nifti1Pair])
+def test_a_pair_is_told_to_be_converted(tmp_path, kind):
+    for path in analyze_pair(tmp_path, kind):
+        with pytest.raises(GetNetError, match=r"pair.*nib-convert"):
+            read(path)
+    (tmp_path / "scan.hdr").rename(tmp_path / "renamed.nii")
+    with pytest.raises(GetNetError, match=r"header of a.* pair"):
+        read(tmp_path / "renamed.nii")
+
+
+def test_the_remedy_for_a_pair_works(tmp_path):
+    header, _ = analyze_pair(tmp_path, nib.AnalyzeImage)
+    convert.main([str(header), str(tmp_path / "x.nii.gz")])
+    assert read(tmp_path / "x.nii.gz").shape == (5, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"../../.git/annex/objects/Xk/0w/MD5E-s11--5eb6.nii.gz/MD5E-s11--5eb6.nii.gz", "datalad get"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title>", "a web page"),
+        (bytes(128) + b"DICM" + bytes(500), "a DICOM file"),
+        (b"NRRD0004\ntype: short\n", "an NRRD image"),
+        (b"ObjectType = Image\nNDims = 3\n", "a MetaImage"),
+        (b"PK\x03\x04" + bytes(400), "a zip archive"),
+        (b"BZh91AY&SY" + bytes(400), "bzip2"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(400), "MINC 2"),
+    ],
+)
+def test_what_another_file_is_and_what_to_do(tmp_path, content, said):
+    (tmp_path / "scan.nii.gz").write_bytes(content)
+    with pytest.raises(GetNetError, match=said) as caught:
+        read(tmp_path / "scan.nii.gz")
+    assert str(caught.value).startswith(str(tmp_path / "scan.nii.gz"))
+    assert "; " in caught.value.reason

@@ -58,3 +58,35 @@ def test_masks_of_series_and_slices(tmp_path):
     assert read_mask(path, series).shape == (4, 5, 6)
     flat = nib.Nifti1Image(np.ones((4, 5), np.float32), np.eye(4))
     assert read_mask(mask_file(tmp_path, flat, data=np.ones((4, 5, 1), np.uint8)), flat).shape == (4, 5)
+
+
+def two_spaces(data, sform, qform):
+    """Make an image whose headers disagree, as one that was registered to a template has them."""
+    image = nib.Nifti1Image(data, sform)
+    image.header.set_sform(sform, code="mni")
+    image.header.set_qform(qform, code="scanner")
+    return image
+
+
+@pytest.mark.parametrize("of", ["sform", "qform"])
+@pytest.mark.parametrize("form", ["sform", "qform", "both"])
+def test_a_mask_may_lie_on_either_form_of_an_image(tmp_path, image, of, form):
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
+    spaces = {"sform": moved(image.affine, 30), "qform": turn @ image.affine}
+    scan = two_spaces(image.get_fdata(dtype=np.float32), spaces["sform"], spaces["qform"])
+    mask = nib.Nifti1Image(np.ones(image.shape, np.uint8), spaces[of])
+    mask.header.set_sform(spaces[of], code=0 if form == "qform" else "aligned")
+    mask.header.set_qform(spaces[of], code=0 if form == "sform" else "aligned")
+    mask.to_filename(tmp_path / "mask.nii.gz")
+    assert read_mask(tmp_path / "mask.nii.gz", scan).all()
+    with pytest.raises(GetNetError, match="voxels off"):
+        read_mask(mask_file(tmp_path, image, moved(image.affine, -60)), scan)
+
+
+@pytest.mark.parametrize("affine", [np.eye(4), np.diag([6.0, 6, 6, 1]), np.diag([-1.0, -1, 1, 1])])
+def test_a_mask_that_lost_its_header_is_not_to_be_resampled(tmp_path, image, affine):
+    turned = moved(image.affine, 40)
+    scan = nib.Nifti1Image(image.get_fdata(dtype=np.float32), turned)
+    with pytest.raises(GetNetError, match=r"lost its header, copy the image's.*fslcpgeom.*else resample"):
+        read_mask(mask_file(tmp_path, image, affine), scan)

@@ -130,19 +130,19 @@ def misplaced(folder: str, files: Collection[str]) -> dict[str, str]:
         elif folder and re.fullmatch("anat(omy|omical|omicals|s)?", file.lower()) and file != "anat":
             found[path] = "the folder must be called anat"
         elif not folder and is_misnamed(file, "sub"):
-            found[path] = "not a subject's folder: its name must be sub- and letters and digits"
+            found[path] = "not a subject's folder: its name must begin with sub-"
         elif folder and "/" not in folder and is_misnamed(file, "ses"):
-            found[path] = "not a session's folder: its name must be ses- and letters and digits"
+            found[path] = "not a session's folder: its name must begin with ses-"
     return found
 
 
 def is_misnamed(folder: str, key: str) -> bool:
-    """Return whether a name looks like that of a subject's or session's folder and is none of BIDS.
+    """Return whether a name looks like that of a subject's or session's folder and does not begin as one.
 
     Examples
     --------
     >>> is_misnamed("sub_01", "sub"), is_misnamed("sub-01", "sub"), is_misnamed("sub-01.html", "sub")
     (True, False, False)
     """
-    looks = re.fullmatch(f"{key}[-_][^.]+", folder, re.IGNORECASE)
-    return looks is not None and not re.fullmatch(f"{key}-[0-9a-zA-Z+]+", folder)
+    # Of folders that begin as they should, each file within is named.
+    return not folder.startswith(f"{key}-") and bool(re.fullmatch(f"{key}[-_][^.]+", folder, re.IGNORECASE))

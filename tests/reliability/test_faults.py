@@ -261,7 +261,7 @@ def test_an_output_folder_that_is_deleted_while_it_is_written_to(raw, original, 
     assert "Traceback" not in run.said
     last = run.said.splitlines()[-1]
     assert last.startswith("getnet-bids: No such file or directory: ")
-    assert last.endswith("status.tsv'")
+    assert last.endswith("status.tsv; look at the path")
     assert_whole(tmp_path)
     assert launcher.run(raw, out, "participant")[0] == 0
     assert results(out) == results(original[1])
