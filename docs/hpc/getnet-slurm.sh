@@ -53,6 +53,10 @@ awk -F '\t' '
     $column["state"] != "done" { subject = $column["source"]; sub("/.*", "", subject); print subject }
 ' "$folder/jobs.tsv" | sort -u > "$folder/subjects.txt"
 count=$(wc -l < "$folder/subjects.txt")
+# The group level compares what there is with this, so that it names the images of tasks that never began.
+planned="$out/logs/$(basename "$folder")-submitted"
+mkdir -p "$planned"
+cut -f 1 "$folder/jobs.tsv" > "$planned/planned.tsv"
 
 quoted() { [ $# -eq 0 ] || printf ' %q' "$@"; }
 job_script() { # job_script LOG ARGUMENTS: a script that can be given to sbatch again, as it stands

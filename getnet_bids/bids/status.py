@@ -7,11 +7,13 @@ import re
 import secrets
 import time
 import traceback
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from getnet_bids.files import write_text
 
+PLANNED = "planned.tsv"
 COLUMNS = ("source", "status", "seconds", "reason")
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 """Of a run's folder: when it began, and a number by chance."""
@@ -63,6 +65,10 @@ class RunLog:
         path = self.folder / f"crash-{stem}.txt"
         write_text(path, "".join(traceback.format_exception(error)))
         return path
+
+    def plan(self, sources: Iterable[str]) -> None:
+        """Keep which images the run is to do, so that it shows if it is cut short."""
+        write_text(self.folder / PLANNED, "".join(f"{source}\n" for source in ("source", *sources)))
 
     def write_options(self, text: str) -> None:
         """Keep the settings of the run, as a TOML file that can be given back."""

@@ -57,14 +57,20 @@ def participant(settings: Settings, argv: list[str]) -> int:
 
 def group(settings: Settings) -> int:
     """Run the group level and return the exit code."""
+    from getnet_bids.reports.completeness import completeness
     from getnet_bids.reports.group import write_group_report
+    from getnet_bids.run.participant import search
 
+    found = [source.relative for source in search(settings).sources]
+    state = completeness(settings.output_dir, settings.bids_dir, found)
     try:
-        written = write_group_report(settings.output_dir)
+        written = write_group_report(settings.output_dir, state.missing)
     except ValueError as error:
         raise console.CommandError(console.BAD_DATA, str(error)) from None
-    console.say(f"wrote {', '.join(str(path) for path in written)}")
-    return console.DONE
+    for line in state.lines:
+        console.say(line)
+    console.say(f"wrote {', '.join(str(path) for path in written)}: {state.summary}")
+    return console.SOME_FAILED if state.missing else console.DONE
 
 
 @contextmanager

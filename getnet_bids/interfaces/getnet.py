@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 from nipype import logging
-from nipype.interfaces.base import File, SimpleInterface, Str, Tuple, isdefined, traits
+from nipype.interfaces.base import File, Str, Tuple, isdefined, traits
 
 from getnet_bids.errors import GetNetError, errors_about
 from getnet_bids.weights import default_weights
 
+from .command import CommandInterface
 from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, output_path
 
 LOGGER = logging.getLogger("nipype.interface")
@@ -72,7 +73,7 @@ class GetNetCorrectionOutputSpec(BiasFieldOutputSpec):
     seconds = traits.Float(desc="that the correction took, reading and writing the files apart")
 
 
-class GetNetCorrection(SimpleInterface):
+class GetNetCorrection(CommandInterface):
     """Correct the intensity of an image by GetNet, in the place of N4BiasFieldCorrection.
 
     Inputs that mean the same have N4's names, outputs and their default names are N4's. Inputs that only N4 has
@@ -93,6 +94,7 @@ class GetNetCorrection(SimpleInterface):
 
     input_spec = GetNetCorrectionInputSpec
     output_spec = GetNetCorrectionOutputSpec
+    _cmd = "getnet"
 
     def __init__(self, **inputs: Any) -> None:
         super().__init__(**inputs)
@@ -139,6 +141,24 @@ class GetNetCorrection(SimpleInterface):
         images.write(result.image, corrected)
         self._results["output_image"] = str(corrected)
         return runtime
+
+    def _arguments(self) -> list[str]:
+        """Return what follows ``getnet``; a weight_image has no option there."""
+        inputs, source = self.inputs, self.inputs.input_image
+        given = [source, str(output_path(inputs.output_image, source, "_corrected", ""))]
+        if inputs.save_bias or isdefined(inputs.bias_image):
+            given += ["--field", str(output_path(inputs.bias_image, source, "_bias", ""))]
+        if isdefined(inputs.mask_image):
+            given += ["--mask", inputs.mask_image]
+        if isdefined(inputs.weights) and inputs.weights != str(default_weights()):
+            given += ["--weights", inputs.weights]
+        if isdefined(inputs.smoothness):
+            given += ["--smoothness", f"{inputs.smoothness:g}"]
+        if not inputs.refine:
+            given += ["--no-refine"]
+        if inputs.precision != "auto":
+            given += ["--precision", inputs.precision]
+        return [*given, "--device", "cpu" if inputs.device == "auto" and not inputs.use_gpu else inputs.device]
 
     @property
     def ignored(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -10,11 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from nipype.interfaces.base import File, SimpleInterface, Tuple, isdefined, traits
+from nipype.interfaces.base import File, Tuple, isdefined, traits
 from numpy.typing import NDArray
 
 from getnet_bids.errors import GetNetError
 
+from .command import CommandInterface
 from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, output_path
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ class N4CorrectionOutputSpec(BiasFieldOutputSpec):
     seconds = traits.Float(desc="that N4 took, reading and writing the files apart")
 
 
-class N4Correction(SimpleInterface):
+class N4Correction(CommandInterface):
     """Correct the intensity of an image by N4 (Tustison et al., IEEE TMI 2010), to compare GetNet with.
 
     What is not set is as the backend has it. As in `GetNetCorrection`, volumes of a 4-D image share one field, that
@@ -176,6 +178,15 @@ class N4Correction(SimpleInterface):
 
     input_spec = N4CorrectionInputSpec
     output_spec = N4CorrectionOutputSpec
+    _cmd = BINARY
+
+    def _arguments(self) -> list[str]:
+        from nipype.interfaces.ants import N4BiasFieldCorrection
+
+        taken = (*SETTINGS, "input_image", "mask_image", "weight_image", "output_image", "bias_image")
+        given = {name: value for name in taken if isdefined(value := getattr(self.inputs, name))}
+        ants = N4BiasFieldCorrection(dimension=self.inputs.dimension, save_bias=self.inputs.save_bias, **given)
+        return shlex.split(ants.cmdline)[1:]
 
     def _run_interface(self, runtime: Any) -> Any:
         import numpy as np

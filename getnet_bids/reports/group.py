@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from getnet_bids import __version__
@@ -87,7 +87,7 @@ class ImageRow:
     source : str
     subject, session, suffix : str
     state : str
-        ``done``, ``remarks`` or ``failed``.
+        ``done``, ``remarks``, ``failed`` or ``missing``.
     values : dict of float or None
         By measure.
     outlying : dict of float
@@ -119,12 +119,14 @@ class ImageRow:
         return Path(self.source).name.partition(".")[0]
 
 
-def write_group_report(output_dir: Path) -> list[Path]:
+def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = None) -> list[Path]:
     """Gather the measures of all images in a derivative dataset.
 
     Parameters
     ----------
     output_dir : Path
+    missing : mapping of str, optional
+        Images without a result that is complete, and why; the page lists them.
 
     Returns
     -------
@@ -141,12 +143,14 @@ def write_group_report(output_dir: Path) -> list[Path]:
             file.write("".join(map(as_line, rows)).encode())
             images.append(image_row(record, rows, record.source in failed))
     known = {image.source for image in images}
+    missing = missing or {}
     images += [failed_row(source) for source in sorted(failed) if source not in known]
+    images += [replace(failed_row(s), state="missing") for s in sorted(missing) if s not in known and s not in failed]
     images.sort(key=lambda image: image.source)
     mark_outliers(images)
     about = table.with_suffix(".json")
     write_json(about, COLUMNS)
-    write_text(page, group_page(images, output_dir))
+    write_text(page, group_page(images, output_dir, missing))
     return [table, about, page]
 
 
@@ -210,7 +214,7 @@ def mark_outliers(images: list[ImageRow]) -> None:
                     image.outlying[measure] = round(z, 1)
 
 
-def group_page(images: list[ImageRow], output_dir: Path) -> str:
+def group_page(images: list[ImageRow], output_dir: Path, missing: Mapping[str, str] | None = None) -> str:
     """Render the page."""
     measures = [m for m in MEASURES if any(image.values[m] is not None for image in images)]
     outliers = [image for image in images if image.outlying]
@@ -229,6 +233,7 @@ def group_page(images: list[ImageRow], output_dir: Path) -> str:
         images=images,
         subjects=len({image.subject for image in images}),
         failed=[image for image in images if image.state == "failed"],
+        missing=[(s, reason) for s, reason in sorted((missing or {}).items()) if not reason.startswith("failed: ")],
         outliers=outliers[:LISTED],
         outlying=len(outliers),
         plots=draw_plots(images, measures),

@@ -208,6 +208,11 @@ class RunHistory:
         self._update()
         return self._subjects.get(subject, {})
 
+    def subjects(self) -> list[str]:
+        """List the subjects of which the logs know."""
+        self._update()
+        return sorted(subject for subject in self._subjects if subject.startswith("sub-"))
+
     def failed(self) -> dict[str, Entry]:
         """Return all images on which the last word is that they failed."""
         self._update()

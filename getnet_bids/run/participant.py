@@ -225,6 +225,7 @@ def run(
         sweep(settings.output_dir)
         log = RunLog(settings.output_dir / "logs")
         log.write_options(settings.to_toml(argv))
+        log.plan(job.source.relative for job in jobs)
     except OSError as error:
         text = f"{settings.output_dir}: cannot be written to: {reason_of(error)}"
         raise console.CommandError(console.CANNOT_CREATE, text) from None

@@ -48,6 +48,6 @@ def test_a_log_that_is_gone_is_named(tmp_path):
 
 def test_reasons():
     assert reason_of(GetNetError("truncated", "name")) == "truncated"
-    assert reason_of(OSError(28, "No space left on device")) == "No space left on device"
+    assert reason_of(OSError(28, "No space left on device")) == "No space left on device; make room, and run it again"
     assert "memory" in reason_of(MemoryError())
     assert reason_of(KeyError()) == "KeyError"

@@ -152,7 +152,7 @@ def test_nothing_leads_out_of_the_output_folder(hostile):
     runs = {f"sub-01/anat/sub-01_run-{i}_T1w.nii.gz": "failed" for i in (2, 3, 4)}
     assert rows == {ONE: "done", **runs}
     assert "not a regular file" in status.read_text()
-    assert app.main([str(out.parent / "raw"), str(out), "group"]) == 0
+    assert app.main([str(out.parent / "raw"), str(out), "group"]) == 1
     after = tree_of(raw.parent)
     assert {path: mark for path, mark in after.items() if not path.startswith(f"{out}/")} == before
 
@@ -194,7 +194,7 @@ def pages(hostile, tmp_path_factory):
     shutil.copytree(out, copy)
     spoil(copy)
     assert app.main([str(raw), str(copy), "participant", "--reports-only"]) == 0
-    assert app.main([str(raw), str(copy), "group"]) == 0
+    assert app.main([str(raw), str(copy), "group"]) == 1
     return [copy / "sub-01.html", copy / "group_metrics.html"]
 
 

@@ -1,0 +1,81 @@
+"""What scripts expect of nipype's command-line interfaces, for interfaces that run in Python."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, ClassVar
+
+from nipype.interfaces.base import SimpleInterface
+from nipype.interfaces.base.core import VALID_TERMINAL_OUTPUT
+
+from getnet_bids import __version__
+
+
+class CommandInterface(SimpleInterface):
+    """An interface that can take the place of one of ANTs' commands in scripts that set or print what commands have.
+
+    Parameters
+    ----------
+    command : str, optional
+        Ignored: no command is run.
+    terminal_output : str, optional
+        As nipype's commands have it; nothing is printed, whatever it is.
+    write_cmdline : bool
+        Ignored.
+    **inputs
+        As of any interface.
+    """
+
+    _version = __version__
+    _cmd = ""
+    _num_threads: ClassVar[int] = 1
+    _terminal_output: ClassVar[str] = "stream"
+
+    def __init__(
+        self, command: str | None = None, terminal_output: str | None = None, write_cmdline: bool = False, **inputs: Any
+    ) -> None:
+        super().__init__(**inputs)
+        if "num_threads" not in inputs and self._num_threads != 1:
+            self.inputs.num_threads = self._num_threads
+        if terminal_output is not None:
+            self.terminal_output = terminal_output
+
+    @classmethod
+    def set_default_num_threads(cls, num_threads: int) -> None:
+        """Set the number of threads of interfaces of this class that are made from now on."""
+        cls._num_threads = num_threads
+
+    @classmethod
+    def set_default_terminal_output(cls, output_type: str) -> None:
+        """Set what `terminal_output` is of interfaces of this class."""
+        cls._terminal_output = checked_output(output_type)
+
+    @property
+    def terminal_output(self) -> str:
+        """Where a command's output would go; here there is none."""
+        return self.__dict__.get("own_terminal_output", self._terminal_output)
+
+    @terminal_output.setter
+    def terminal_output(self, value: str) -> None:
+        self.__dict__["own_terminal_output"] = checked_output(value)
+
+    @property
+    def cmd(self) -> str:
+        """The command that does the same."""
+        return self._cmd
+
+    @property
+    def cmdline(self) -> str:
+        """The command line that does the same; as of nipype's commands, an error where a mandatory input is missing."""
+        self._check_mandatory_inputs()
+        return shlex.join([self._cmd, *self._arguments()])
+
+    def _arguments(self) -> list[str]:
+        raise NotImplementedError
+
+
+def checked_output(value: str) -> str:
+    """Return a value of `terminal_output` if nipype knows it; else raise its error."""
+    if value not in VALID_TERMINAL_OUTPUT:
+        raise AttributeError(f"terminal_output must be one of {', '.join(VALID_TERMINAL_OUTPUT)}, not {value!r}")
+    return value

@@ -1,0 +1,173 @@
+"""Which images of a derivative dataset have no result that is whole, here and of this algorithm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from getnet_bids.bids.discovery import entries, not_fetched
+from getnet_bids.bids.provenance import size_of
+from getnet_bids.bids.status import PLANNED
+from getnet_bids.core.algorithm import ALGORITHM
+
+from .records import CORRECTED, Record, RunHistory, read_record, records_of, subjects_of
+
+FETCH = "not fetched; run `datalad get` on the derivative dataset"
+AGAIN = "run the participant level again"
+NAMED = 20
+"""So many subjects are named in messages."""
+
+
+@dataclass
+class Completeness:
+    """What there is of the results that there should be.
+
+    Parameters
+    ----------
+    expected : set of str
+        Images that some run was to do or that have a result, by their paths in the raw dataset.
+    missing : dict of str
+        Those without a result that is complete, and why.
+    untouched : list of str
+        Further images of the raw dataset, which were part of no run.
+    """
+
+    expected: set[str] = field(default_factory=set)
+    missing: dict[str, str] = field(default_factory=dict)
+    untouched: list[str] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """How many images have results, in words.
+
+        Examples
+        --------
+        >>> Completeness({"sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz"}, {}).summary
+        'results of all 2 images'
+        >>> Completeness({"a", "b", "c"}, {"c": "gone"}, ["d"]).summary
+        'results of 2 of 4 images'
+        """
+        total = len(self.expected) + len(self.untouched)
+        done = len(self.expected) - len(self.missing)
+        return f"results of all {total} images" if done == total else f"results of {done} of {counted(total)}"
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for each subject and reason, and one for what was part of no run."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for source, reason in sorted(self.missing.items()):
+            groups.setdefault((source.partition("/")[0], reason), []).append(Path(source).name)
+        said = []
+        for i, ((subject, reason), images) in enumerate(groups.items()):
+            if i == NAMED:
+                said.append(f"... and {len(groups) - NAMED} more; group_metrics.html lists all")
+                break
+            what = images[0] if len(images) == 1 else counted(len(images))
+            said.append(f"{subject}: {what}: {reason}")
+        if self.untouched:
+            subjects = sorted({source.partition("/")[0] for source in self.untouched})
+            some = ", ".join(subjects[:5]) + (", ..." if len(subjects) > 5 else "")
+            said.append(f"in no run yet: {counted(len(self.untouched))} of {some}; {AGAIN} to add them")
+        return said
+
+
+def counted(number: int) -> str:
+    """Return a number of images in words."""
+    return "1 image" if number == 1 else f"{number} images"
+
+
+def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Completeness:
+    """Compare what lies in a derivative dataset with what its runs were to do.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The derivative dataset.
+    raw : Path
+        The dataset that it was made from: an image that is no longer there is not missed.
+    found : collection of str
+        Images that the raw dataset has, paths from its root.
+
+    Returns
+    -------
+    Completeness
+    """
+    history = RunHistory(output_dir)
+    result = Completeness()
+    suffixes = set()
+    for subject in subjects_of(output_dir):
+        for record in records_of(output_dir, subject):
+            result.expected.add(record.source)
+            suffixes.add(record.name.suffix)
+            if reason := defect_of(output_dir, record):
+                result.missing[record.source] = reason
+        for source, reason in broken_sidecars(output_dir, subject):
+            result.expected.add(source)
+            result.missing[source] = reason
+    for source, entry in history.failed().items():
+        result.expected.add(source)
+        result.missing[source] = f"failed: {entry.reason or 'see the logs'}"
+    for source, cut in logged(output_dir, history).items():
+        if source not in result.expected and os.path.lexists(raw / source):
+            result.expected.add(source)
+            result.missing[source] = f"the run was cut short; {AGAIN}" if cut else f"its results are gone; {AGAIN}"
+    suffixes |= {suffix_of(source) for source in result.expected}
+    result.untouched = sorted(
+        source for source in found if source not in result.expected and suffix_of(source) in suffixes
+    )
+    return result
+
+
+def suffix_of(source: str) -> str:
+    """Return a file's suffix."""
+    return Path(source).name.partition(".")[0].rpartition("_")[2]
+
+
+def defect_of(output_dir: Path, record: Record) -> str | None:
+    """Return why the files of a result are not those that its sidecar tells of, or None."""
+    algorithm = record.made.get("Algorithm")
+    if algorithm != ALGORITHM:
+        return f"of another algorithm ({algorithm}; this is {ALGORITHM}); {AGAIN}, or gather with that version"
+    sizes = record.made.get("Outputs")
+    for name, size in sizes.items() if isinstance(sizes, dict) else ():
+        path = output_dir / record.folder / Path(str(name)).name
+        if not_fetched(path):
+            return FETCH
+        now = size_of(path)
+        if now != size:
+            return f"{path.name} is missing; {AGAIN}" if now is None else f"{path.name} was changed or cut; {AGAIN}"
+    return None
+
+
+def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]:
+    """Find corrected images whose sidecar is not here or cannot be read; yield the raw image and the reason."""
+    sessions = [entry for entry in entries(output_dir / subject) if entry.startswith("ses-")]
+    for folder in (f"{subject}/anat", *(f"{subject}/{session}/anat" for session in sessions)):
+        files = entries(output_dir / folder)
+        stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in CORRECTED)}
+        for stem in sorted(stem for stem in stems if not stem.endswith("_biasfield")):
+            if read_record(output_dir, folder, f"{stem}.json") is not None:
+                continue
+            desc = next(desc for desc in CORRECTED if f"_desc-{desc}_" in stem)
+            source = f"{folder}/{stem.replace(f'_desc-{desc}', '')}.nii.gz"
+            path = output_dir / folder / f"{stem}.json"
+            if not_fetched(path):
+                yield source, FETCH
+            else:
+                yield source, f"{path.name} is missing, or no sidecar of getnet_bids; {AGAIN}"
+
+
+def logged(output_dir: Path, history: RunHistory) -> dict[str, bool]:
+    """Return the images that runs were to do, and whether the last run ended before it came to them."""
+    images: dict[str, bool] = {}
+    for run in entries(output_dir / "logs"):
+        try:
+            lines = (output_dir / "logs" / run / PLANNED).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue  # a run of an earlier version, or a file
+        images |= dict.fromkeys(lines[1:], True)
+    for subject in {source.partition("/")[0] for source in images} | set(history.subjects()):
+        images |= {source: False for source, entry in history.of(subject).items() if entry.status != "failed"}
+    return images

@@ -1,0 +1,124 @@
+"""A dataset in which something is missing says so: on the screen, on the page, and by the exit code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from getnet_bids.bids.status import RunLog
+from getnet_bids.cli.app import main
+from getnet_bids.core.algorithm import ALGORITHM
+
+SOURCES = [f"sub-0{i}/anat/sub-0{i}_T1w.nii.gz" for i in (1, 2, 3)]
+
+
+def results(out, i):
+    """Return the sidecar and the image of a subject."""
+    stem = out / f"sub-0{i}" / "anat" / f"sub-0{i}_desc-preproc_T1w"
+    return stem.with_suffix(".json"), stem.with_suffix(".nii.gz")
+
+
+@pytest.fixture
+def dataset(derived):
+    """Give a raw dataset of three images, all results, and the log of the run."""
+    raw, out = derived(*SOURCES)
+    log = RunLog(out / "logs")
+    log.plan(SOURCES)
+    for source in SOURCES:
+        log.add(source, "done", 1.0)
+    return raw, out
+
+
+def group(dataset, capsys):
+    code = main([*map(str, dataset), "group"])
+    return code, capsys.readouterr().err
+
+
+def test_all_is_there(dataset, capsys):
+    code, said = group(dataset, capsys)
+    assert code == 0
+    assert said.endswith(": results of all 3 images\n")
+    assert said.count("\n") == 1
+
+
+def unfetched(path):
+    path.unlink()
+    path.symlink_to(f"../../.git/annex/objects/aa/bb/{path.name}/{path.name}")
+
+
+def pointer(path):
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+
+
+def other_algorithm(path):
+    content = json.loads(path.read_text())
+    content["GetNet"]["Algorithm"] = ALGORITHM + 1
+    path.write_text(json.dumps(content))
+
+
+SPOILED = {
+    "sidecar not fetched": (0, unfetched, "not fetched"),
+    "sidecar is a pointer": (0, pointer, "not fetched"),
+    "sidecar deleted": (0, lambda path: path.unlink(), "is missing"),
+    "sidecar emptied": (0, lambda path: path.write_text(""), "is missing, or no sidecar"),
+    "image not fetched": (1, unfetched, "not fetched"),
+    "image is a pointer": (1, pointer, "not fetched"),
+    "image deleted": (1, lambda path: path.unlink(), "is missing"),
+    "image cut": (1, lambda path: path.write_bytes(path.read_bytes()[:-5]), "was changed or cut"),
+    "another algorithm": (0, other_algorithm, "of another algorithm"),
+}
+
+
+@pytest.mark.parametrize(("which", "spoil", "reason"), SPOILED.values(), ids=SPOILED)
+def test_a_result_that_is_not_whole_is_named(dataset, capsys, which, spoil, reason):
+    spoil(results(dataset[1], 2)[which])
+    code, said = group(dataset, capsys)
+    assert code == 1
+    [line] = [line for line in said.splitlines() if "sub-02" in line]
+    assert reason in line
+    assert "results of 2 of 3 images" in said
+    assert reason in (dataset[1] / "group_metrics.html").read_text()
+
+
+def test_a_subject_that_is_gone_is_named(dataset, capsys):
+    for path in (*results(dataset[1], 3), *dataset[1].glob("sub-03/anat/*")):
+        path.unlink(missing_ok=True)
+    code, said = group(dataset, capsys)
+    assert code == 1
+    assert "sub-03: sub-03_T1w.nii.gz: its results are gone; run the participant level again" in said
+
+
+def test_a_run_that_was_cut_short_is_told(derived, capsys):
+    raw, out = derived(*SOURCES, without=2)
+    log = RunLog(out / "logs")
+    log.plan(SOURCES)
+    log.add(SOURCES[0], "done", 1.0)
+    code, said = group((raw, out), capsys)
+    assert code == 1
+    assert "sub-02: sub-02_T1w.nii.gz: the run was cut short" in said
+    assert "results of 1 of 3 images" in said
+    (raw / SOURCES[1]).unlink()  # taken out of the dataset on purpose
+    assert "results of 1 of 2 images" in group((raw, out), capsys)[1]
+
+
+def test_images_that_failed_count_as_missing(derived, capsys):
+    raw, out = derived(*SOURCES, without=1)
+    log = RunLog(out / "logs")
+    log.plan(SOURCES)
+    log.add(SOURCES[2], "failed", 1.0, "truncated; copy it again")
+    code, said = group((raw, out), capsys)
+    assert code == 1
+    assert "sub-03: sub-03_T1w.nii.gz: failed: truncated; copy it again" in said
+
+
+def test_images_that_no_run_was_given_are_counted(derived, capsys):
+    raw, out = derived(*SOURCES, without=1)
+    log = RunLog(out / "logs")
+    log.plan(SOURCES[:2])
+    for source in SOURCES[:2]:
+        log.add(source, "done", 1.0)
+    code, said = group((raw, out), capsys)
+    assert code == 0
+    assert "in no run yet: 1 image of sub-03" in said
+    assert "results of 2 of 3 images" in said
