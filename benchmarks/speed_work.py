@@ -198,92 +198,35 @@ def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[s
     return {**spent, "the rest": time.perf_counter() - began - sum(spent.values())}
 
 
-IDLE = {
-    *("alias", "as_strided", "as_strided_", "detach", "empty", "empty_like", "empty_strided", "expand", "fill_"),
-    *("flatten", "item", "lift_fresh", "mT", "narrow", "numpy_T", "permute", "reshape", "resize_", "resolve_conj"),
-    *("resolve_neg", "result_type", "scalar_tensor", "select", "set_", "slice", "split", "squeeze", "t", "to"),
-    *("transpose", "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as", "_conj"),
-    *("_local_scalar_dense", "_reshape_alias", "_unsafe_view"),
-}
-"""Operations of torch that look at tensors in another way, make room for them, or (on CPUs alone) begin a sum."""
-
-
-def launches(event: Any) -> int:
-    """Count the operations of a profile's event that a GPU is launched for: the innermost that compute."""
-    inner = sum(launches(child) for child in event.cpu_children)
-    kind, _, name = event.name.partition("::")
-    return inner or int(kind == "aten" and name not in IDLE)
-
-
 def gpu(image: str) -> Result:
-    """Correct a volume that lies on a GPU already; without one, estimate it and say of what."""
+    """Correct a volume that lies on a GPU already; where there is none, nothing is measured."""
     import torch
 
-    from getnet_bids.core import correction, foreground, geometry
+    from getnet_bids.core import correction
+    from getnet_bids.core.field import gain_field
+    from getnet_bids.core.foreground import find_foreground
+    from getnet_bids.core.voxels import scaled
     from getnet_bids.weights import load_network
 
-    there = torch.cuda.is_available()
+    if not torch.cuda.is_available():
+        return {"figures": []}
     network, voxel, options = load_network(device="auto"), (1.0, 1.0, 1.0), correction.Options()
-    volume = torch.from_numpy(correction.scaled(load(image))).to(next(network.parameters()).device)
-
-    def correct() -> Any:
-        chosen = foreground.find_foreground(volume, voxel)
-        basis, theta = correction.estimate_log_field(volume * chosen, voxel, network, None, options)
-        return volume / correction.gain_field(basis, theta, voxel, chosen)
-
-    size = "x".join(map(str, volume.shape))
-    if there:
-        times = []
-        for _ in range(13):
-            torch.cuda.synchronize()
-            began = time.perf_counter()
-            correct()
-            torch.cuda.synchronize()
-            times.append(time.perf_counter() - began)
-        name = torch.cuda.get_device_name()
-        peak = torch.cuda.max_memory_allocated() / 2**20
-        median = 1e3 * statistics.median(times[3:])
-        return {"figures": [(f"{size}, tensors on the device", median, "ms", f"{name}; {peak:.0f} MB at most")]}
-
-    blocks: list[Any] = []
-    whole, foreground.whole = foreground.whole, lambda mask: whole(blocks.append(mask) or mask)
-    correct()
-    host = []
-    for _ in range(5):  # beside a GPU the processor has nothing else in its cache
+    device = next(network.parameters()).device
+    volume = torch.from_numpy(scaled(load(image))).to(device)
+    times = []
+    for _ in range(13):
+        torch.cuda.synchronize()
         began = time.perf_counter()
-        whole(blocks[0])
-        host.append(time.perf_counter() - began)
-    for module in (correction, foreground, geometry):
-        module.at_once = lambda slabs, count: len(slabs)  # as on a GPU
-    macs = 0
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-
-            def count(layer: Any, given: Any, out: torch.Tensor) -> None:
-                nonlocal macs
-                macs += out.numel() * layer.weight[0].numel()
-
-            layer.register_forward_hook(count)
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        correct()
-    launched = sum(launches(event) for event in profiled.events() if event.cpu_parent is None)
-    parts = {
-        "network": 2 * macs / (PEAK * REACHED),
-        "volume": PASSES * volume.numel() * 4 / MEMORY,
-        "launches": launched * LAUNCH,
-        "blocks on the processor": statistics.median(host),
-    }
-    notes = {
-        "network": f"{macs / 1e9:.0f} GMAC at {REACHED:.0%} of an H200's bfloat16 peak",
-        "volume": f"{PASSES} passes of {volume.numel() * 4 / 1e6:.0f} MB at 60% of an H200's bandwidth",
-        "launches": f"{launched} operations of {LAUNCH * 1e6:.0f} us each",
-        "blocks on the processor": "the foreground's pieces, measured here",
-    }
-    figures = [(f"ESTIMATE, {what}", 1e3 * parts[what], "ms", notes[what]) for what in parts]
-    total = 1e3 * sum(parts.values())
-    return {"figures": [*figures, (f"ESTIMATE, {size}, tensors on the device", total, "ms", "no GPU to measure on")]}
+        chosen = find_foreground(volume, voxel)
+        refined = correction.estimate_log_field(volume * chosen, voxel, network, None, options).refined
+        volume / gain_field(refined.basis, refined.theta.to(device), voxel, chosen)
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    name = torch.cuda.get_device_name()
+    peak = torch.cuda.max_memory_allocated() / 2**20
+    size = "x".join(map(str, volume.shape))
+    median = 1e3 * statistics.median(times[3:])
+    return {"figures": [(f"{size}, tensors on the device", median, "ms", f"{name}; {peak:.0f} MB at most")]}
 
 
 FUNCTIONS: dict[str, Callable[..., Result]] = {f.__name__: f for f in (make, floor, rival_files, n4ax, ours, gpu)}

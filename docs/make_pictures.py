@@ -17,15 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch.nn.functional import avg_pool2d
 
 from getnet_bids.cli.demo import brain, known_gain, make_dataset
 from getnet_bids.core import correction
+from getnet_bids.core.field import gain_field
 from getnet_bids.core.foreground import find_foreground
-from getnet_bids.core.fusion import Basis, fuse
-from getnet_bids.core.geometry import Box, Plane, choose_planes, slices_of
-from getnet_bids.core.network import CELL, CELLS
-from getnet_bids.core.refine import refine_field
+from getnet_bids.core.geometry import Plane
+from getnet_bids.core.network import CELLS
+from getnet_bids.core.voxels import checked, scaled
 from getnet_bids.images import magnitudes, read, voxel_size
 from getnet_bids.reports.mosaic import Mosaic, anatomical, arrange
 from getnet_bids.reports.pictures import coloured
@@ -62,24 +61,18 @@ class Stages:
 
 
 def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
-    """Take the steps of `correct_volume` one by one."""
+    """Compute the steps of a correction, on the image's grid."""
     options, network = correction.Options(precision="float32"), load_network(device="cpu")
-    volume = torch.from_numpy(correction.scaled(correction.checked(image)))
+    volume = torch.from_numpy(scaled(checked(image)))
     foreground = find_foreground(volume, voxel)
     volume *= foreground
-    box = Box.around(volume > 0, voxel)
-    basis = Basis.over(box, correction.SMOOTHNESS * box.extent / correction.HEAD)
-    planes = choose_planes(tuple(volume.shape), voxel, box, correction.SLICES)
-    slices = torch.cat([slices_of(volume, plane, voxel, box) for plane in planes])
-    log_gain, log_spread = correction.run_network(network, slices, options)
-    weight = avg_pool2d((slices > 0).float(), CELL)[:, 0] * torch.exp(-2 * log_spread)
-    values, weights = (list(cells.split([len(p.index) for p in planes])) for cells in (log_gain, weight))
-    theta = fuse(basis, planes, values, weights, correction.STIFFNESS)
-    fused = correction.gain_field(basis, theta, voxel, foreground).numpy()
-    refined = correction.gain_field(*refine_field(volume, voxel, box, basis, theta), voxel, foreground).numpy()
+    stages = correction.estimate_log_field(volume, voxel, network, None, options)
+    fused, refined = (
+        gain_field(step.basis, step.theta, voxel, foreground).numpy() for step in (stages.network, stages.refined)
+    )
     cells = {
         plane.axis: squares(plane, value.numpy(), weight.numpy(), fused, voxel)
-        for plane, value, weight in zip(planes, values, weights, strict=True)
+        for plane, value, weight in zip(stages.planes, stages.log_gain, stages.weights, strict=True)
     }
     return Stages(foreground.numpy(), cells, fused, refined)
 

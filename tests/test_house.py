@@ -55,7 +55,7 @@ def workflows() -> list[Path]:
 
 
 def test_all_that_is_imported_is_declared():
-    run, train = declared()["run"], declared()["train"]
+    run, train = declared()["run"], declared()["train"] | declared()["parquet"]
     for folder in ("getnet_bids", "workflows"):
         for path in (ROOT / folder).rglob("[a-z_]*.py"):
             assert imported(path) <= run, path
@@ -65,7 +65,9 @@ def test_all_that_is_imported_is_declared():
 
 def test_lower_bounds_are_those_of_the_oldest_environment():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    bounds = dict(text.split(">=") for text in [*project["dependencies"], *project["optional-dependencies"]["train"]])
+    extras = project["optional-dependencies"]
+    all_of = [*project["dependencies"], *extras["train"], *extras["parquet"]]
+    bounds = dict(text.split(">=") for text in all_of)
     lines = (ROOT / "constraints-min.txt").read_text().splitlines()
     oldest = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     assert oldest.keys() == bounds.keys()

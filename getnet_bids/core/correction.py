@@ -14,31 +14,30 @@ from torch import Tensor
 
 from getnet_bids.errors import GetNetError
 
-from .device import at_once, torch_threads, unless_out_of_memory
+from .device import at_once, unless_out_of_memory
+from .field import field_sd, gain_field, resize
 from .foreground import find_foreground
 from .fusion import Basis, fuse
-from .geometry import Box, choose_planes, slices_of, support
+from .geometry import HEAD, Box, Plane, choose_planes, slices_of, support
 from .network import CELL, GetNet
-from .refine import refine_field
-from .voxels import checked, mean_volume, scaled, usable_mask
+from .refinement import Posterior, refine_field
+from .sampling import SampledLogImage
+from .verdict import Evidence, judge
+from .voxels import checked, mean_volume, scaled, usable_mask, without_background
 
 LOG = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 
-HEAD = 220.0
-"""Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
-SMOOTHNESS = 70.0
-"""Half wave length below which a head's field is suppressed, mm."""
-STIFFNESS = 1e-4
+SMOOTHNESS = 100.0
+"""Details of a head's field finer than half waves of this length are suppressed, mm."""
+STIFFNESS = 1e-3
 """Weight of the roughness penalty in the fusion."""
-SLICES, SLICES_ALONE = 10, 24
-"""Slices along the object's longest extent: for a start to be refined, and for a field of the network alone."""
-ANSWERS = 0.8, 1.2
-"""Smallest and largest share of a field that the network is believed to have found."""
-LEAST = 64
+SLICES = 12
+"""Slices along the object's longest extent, and in proportion along the others."""
+SD_OF_ABSOLUTE = 1.25
+"""Standard deviation over mean absolute value, of a normal distribution."""
+MIN_VOXELS = 64
 """A field is estimated from at least so many voxels."""
-SLAB = 2**18
-"""Voxels of the field that are computed at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,23 @@ class Options:
     Parameters
     ----------
     smoothness : float, optional
-        Details of the field finer than this are suppressed, mm; default 70 mm for a head, and for other objects in
+        Details of the field finer than this are suppressed, mm; default 100 mm for a head, and for other objects in
         proportion to their extent.
     refine : bool
-        Sharpen the histogram from where the network's field leaves it.
+        Weigh the network's field against the image's own tissues; otherwise it is taken as it is.
     precision : {"auto", "float32", "bfloat16"}
         Of the network; ``auto`` takes bfloat16 where the processor has it.
     batch_size : int
         Slices at a time, fewer where the device has no memory for them; changes results by rounding alone.
+    uncertainty : bool
+        Also return the map of the field's standard deviation.
     """
 
     smoothness: float | None = None
     refine: bool = True
     precision: str = "auto"
     batch_size: int = 32
+    uncertainty: bool = False
 
     def __post_init__(self) -> None:
         if self.smoothness is not None and not self.smoothness > 0:
@@ -86,12 +88,25 @@ class CorrectedVolume:
         The voxels with signal that the field was estimated from, on the same grid.
     device : torch.device
         Where the field was estimated.
+    verdict : str
+        ``corrected``, ``nothing to correct`` or ``doubtful``.
+    reasons : tuple of str
+        Why it is doubtful, each with what to do.
+    field_sd_median, field_sd_p95 : float
+        Standard deviation of the log field as estimated, median and 95th percentile over the foreground.
+    uncertainty : ndarray, float32, optional
+        Map of that standard deviation, if asked for.
     """
 
     corrected: NDArray[np.float32]
     field: NDArray[np.float32]
     foreground: NDArray[np.bool_]
     device: torch.device = CPU
+    verdict: str = "corrected"
+    reasons: tuple[str, ...] = ()
+    field_sd_median: float = float("nan")
+    field_sd_p95: float = float("nan")
+    uncertainty: NDArray[np.float32] | None = None
 
 
 def correct_volume(
@@ -141,9 +156,64 @@ def correct_volume(
         estimated = unless_out_of_memory(partial(estimate, image, voxel, substitute, inside, options))
     if estimated is None:
         raise MemoryError(f"out of memory for an image of {image.shape} voxels; give the job more")
-    field, chosen = estimated
+    field = estimated.field
     corrected = image / (field if image.ndim < 4 else field[..., None])
-    return CorrectedVolume(corrected, field, chosen, device)
+    verdict, reasons = judge(estimated.evidence)
+    return CorrectedVolume(
+        corrected,
+        field,
+        estimated.chosen,
+        device,
+        verdict,
+        reasons,
+        estimated.evidence.sd_median,
+        estimated.evidence.sd_p95,
+        estimated.uncertainty,
+    )
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """A field on an image's grid, and what speaks for it.
+
+    Parameters
+    ----------
+    field : ndarray, float32, spatial shape
+    chosen : ndarray of bool, spatial shape
+        The voxels that it was estimated from.
+    evidence : Evidence
+        What the verdict is made of.
+    uncertainty : ndarray, float32, spatial shape, optional
+    """
+
+    field: NDArray[np.float32]
+    chosen: NDArray[np.bool_]
+    evidence: Evidence
+    uncertainty: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The steps of the estimation, for pictures and benchmarks.
+
+    Parameters
+    ----------
+    box : Box
+        Where the object is, in the part of the volume that was looked at.
+    planes : list of Plane
+        Where the slices that the network saw lie.
+    log_gain, weights : list of Tensor, each shape (S, 16, 16)
+        The network's answer for each plane's slices, and what each cell counts.
+    network, refined : Posterior
+        The log field from the network alone, and refined (the same where no refinement was asked for).
+    """
+
+    box: Box
+    planes: list[Plane]
+    log_gain: list[Tensor]
+    weights: list[Tensor]
+    network: Posterior
+    refined: Posterior
 
 
 def estimate(
@@ -152,8 +222,8 @@ def estimate(
     network: GetNet,
     mask: NDArray[np.bool_] | None,
     options: Options,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Estimate the gain field of an image.
+) -> Estimation:
+    """Estimate the bias field of an image.
 
     Parameters
     ----------
@@ -166,38 +236,44 @@ def estimate(
 
     Returns
     -------
-    field : ndarray, float32, spatial shape
-    chosen : ndarray of bool, spatial shape
-        The voxels that it was estimated from.
+    Estimation
     """
     spatial = image.shape[:3]
     device = next(network.parameters()).device
-    seen = torch.from_numpy(scaled(mean_volume(image))).to(device)
-    seen = seen[:, :, None] if seen.ndim == 2 else seen
-    part = support(seen)  # a margin of 0 tells nothing, and must not change where the object's border is
-    foreground = torch.zeros_like(seen, dtype=torch.bool)
-    foreground[part] = find_foreground(seen[part], voxel)
-    few = at_once(seen.permute(2, 1, 0), 1)
-    for values, kept in zip(seen.split(few, 2), foreground.split(few, 2), strict=True):
+    mean = mean_volume(image)
+    evidence = Evidence.of_image(mean)
+    volume = torch.from_numpy(scaled(without_background(mean))).to(device)
+    volume = volume[:, :, None] if volume.ndim == 2 else volume
+    part = support(volume)  # a margin of 0 tells nothing, and must not change where the object's border is
+    foreground = torch.zeros_like(volume, dtype=torch.bool)
+    foreground[part] = find_foreground(volume[part], voxel)
+    slabs_per_chunk = at_once(volume.permute(2, 1, 0), 1)
+    for values, kept in zip(volume.split(slabs_per_chunk, 2), foreground.split(slabs_per_chunk, 2), strict=True):
         values.mul_(kept.view(torch.uint8))
-    inside = None if mask is None else torch.from_numpy(mask).to(device).reshape(seen.shape)
+    inside = None if mask is None else torch.from_numpy(mask).to(device).reshape(volume.shape)
     chosen = foreground if inside is None else foreground & inside
-    if int(torch.count_nonzero(chosen)) < LEAST:
+    if int(torch.count_nonzero(chosen)) < MIN_VOXELS:
         what = "; look whether it is a magnitude image of an object"
         if mask is not None:
             what = " inside the mask; leave the mask out, or give the right one"
-        raise GetNetError(f"fewer than {LEAST} voxels have signal above the noise{what}")
-    fitted = None if inside is None else inside[part]
-    basis, theta = estimate_log_field(seen[part], voxel, network, fitted, options)
-    basis = basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])
-    del seen, foreground  # the memory is needed again
-    field = gain_field(basis, theta, voxel, chosen).cpu().numpy().reshape(spatial, order="F")
-    return field, chosen.cpu().numpy().reshape(spatial, order="F")
+        raise GetNetError(f"fewer than {MIN_VOXELS} voxels have signal above the noise{what}")
+    fit_mask = None if inside is None else inside[part]
+    stages = estimate_log_field(volume[part], voxel, network, fit_mask, options)
+    posterior = stages.refined
+    basis = posterior.basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])
+    del volume, foreground  # the memory is needed again
+    field = gain_field(basis, posterior.theta.to(device), voxel, chosen)
+    median, p95, coarse = field_sd(basis, posterior.root, voxel, chosen)
+    uncertainty = resize(coarse, tuple(chosen.shape)).reshape(spatial, order="F") if options.uncertainty else None
+    field_array = field.cpu().numpy().reshape(spatial, order="F")
+    chosen_array = chosen.cpu().numpy().reshape(spatial, order="F")
+    evidence = evidence.with_field(mean, field_array, chosen_array, median, p95)
+    return Estimation(field_array, chosen_array, evidence, uncertainty)
 
 
 def estimate_log_field(
     volume: Tensor, voxel: tuple[float, float, float], network: GetNet, mask: Tensor | None, options: Options
-) -> tuple[Basis, Tensor]:
+) -> Stages:
     """Estimate the log field of a volume.
 
     Parameters
@@ -213,111 +289,30 @@ def estimate_log_field(
 
     Returns
     -------
-    basis : Basis
-    theta : Tensor, shape `basis.count`
-        The coefficients, up to a constant.
+    Stages
     """
     box = Box.around(volume.bool(), voxel)
     basis = Basis.over(box, options.smoothness or SMOOTHNESS * box.extent / HEAD)
-    planes = choose_planes(tuple(volume.shape), voxel, box, SLICES if options.refine else SLICES_ALONE)
+    planes = choose_planes(tuple(volume.shape), voxel, box, SLICES)
     fitted = volume if mask is None else volume * mask
 
-    def pictures(of: Tensor) -> Tensor:
+    def extract_slices(of: Tensor) -> Tensor:
         return torch.cat([slices_of(of, plane, voxel, box) for plane in planes])
 
-    def ask(slices: Tensor) -> Tensor:
-        log_gain, log_spread = run_network(network, slices, options)
-        counts = [len(plane.index) for plane in planes]
-        weights = shares * torch.exp(-2 * log_spread)
-        return fuse(basis, planes, list(log_gain.split(counts)), list(weights.split(counts)), STIFFNESS)
-
-    shown = pictures(volume)
-    shares = F.avg_pool2d(((shown if mask is None else pictures(fitted)) > 0).float(), CELL)[:, 0]
-    theta = ask(shown)
+    slices = extract_slices(volume)
+    counted = slices if mask is None else extract_slices(fitted)
+    shares = F.avg_pool2d((counted > 0).float(), CELL)[:, 0]
+    log_gain, log_spread = run_network(network, slices, options)
+    counts = [len(plane.index) for plane in planes]
+    cells = list(log_gain.split(counts))
+    weights = list((shares * torch.exp(-2 * log_spread)).split(counts))
+    theta = fuse(basis, planes, cells, weights, STIFFNESS).cpu()
+    expected = float((log_spread.exp() * shares).sum() / shares.sum().clamp_min(1e-6)) * SD_OF_ABSOLUTE
+    alone = Posterior.before_refinement(basis, theta, expected)
+    refined = alone
     if options.refine:
-        return refine_field(fitted, voxel, box, basis, theta)
-    there = fitted > 0
-    gain = gain_field(basis, theta, voxel, there)
-    left = gain_field(basis, ask(pictures(volume / gain)), voxel, there)
-    with torch_threads(1):  # or the last bits of sums would depend on their number
-        return basis, theta / answer(gain.log_(), left.log_(), there)
-
-
-def answer(found: Tensor, left: Tensor, where: Tensor) -> float:
-    """Tell how much of a field the network finds, from what it still finds where its field is divided out.
-
-    Were nothing but the field to answer to, it would find none the second time. NeedNet's equation asks that
-    G(v k) / G(v) be k, for whatever image v: what an image itself is taken for is in both, and cancels.
-
-    Parameters
-    ----------
-    found, left : Tensor, same shape
-        Log fields of the image, and of the image divided by the first.
-    where : Tensor of bool, same shape
-
-    Returns
-    -------
-    float
-        1 if all of it was found, less if the network's field is too weak; within `ANSWERS`.
-
-    Examples
-    --------
-    >>> field, anatomy = torch.tensor([-0.2, 0.0, 0.2]), torch.tensor([0.01, -0.02, 0.01])
-    >>> first = 0.9 * field + anatomy
-    >>> round(answer(first, 0.9 * (field - first) + anatomy, torch.ones(3, dtype=torch.bool)), 3)
-    0.9
-    """
-    x, y = found[where].double(), left[where].double()
-    x -= x.mean()
-    energy = float(x.square().sum())
-    share = float((x * (x - y)).sum()) / energy if energy > 0 else 1.0
-    return min(max(share, ANSWERS[0]), ANSWERS[1])
-
-
-def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], chosen: Tensor) -> Tensor:
-    """Evaluate the gain field on the whole grid, a slab of some slices at a time.
-
-    Parameters
-    ----------
-    basis : Basis
-    theta : Tensor, shape `basis.count`
-        Coefficients of its logarithm.
-    voxel : tuple of float
-        mm.
-    chosen : Tensor of bool, shape (X, Y, Z)
-        Over these its geometric mean is 1, and it goes nowhere beyond the values that it has there.
-
-    Returns
-    -------
-    Tensor, shape (X, Y, Z), float32
-        The first axis is the fastest in memory.
-    """
-    slabs = chosen.permute(2, 1, 0).view(torch.uint8)  # with which everything is many times faster
-    position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(chosen.shape, voxel, strict=True)]
-    x, y, z = (basis.along(axis, p, theta.device) for axis, p in enumerate(position))
-    lines = (z @ torch.einsum("yj,ijk->kyi", y, theta).flatten(1)).float().unflatten(1, (len(y), -1))
-    x = x.T.float()
-    field = torch.empty(slabs.shape, device=chosen.device)
-    some = at_once(slabs, SLAB // slabs[0].numel())
-    # Differences from the field in one of the chosen voxels: what is not chosen counts 0 in sums and at both ends.
-    slab = int(slabs.flatten(1).amax(1).argmax())
-    row, column = divmod(int(slabs[slab].flatten().argmax()), slabs.shape[2])
-    lines[..., 0] -= lines[slab, row] @ x[:, column]
-    ends: list[Tensor] = []
-    total = theta.new_zeros(())
-    with torch_threads(1):  # on several the last bits depend on how many
-        for inside, part in zip(slabs.split(some), lines.split(some), strict=True):
-            counted = torch.mm(part.flatten(0, 1), x, out=field[: len(part)].flatten(0, 1)).mul_(inside.flatten(0, 1))
-            total += counted.sum(1).double().sum()
-            ends.append(torch.stack(counted.aminmax()))
-        mean = (total / torch.count_nonzero(chosen)).float()
-        lines[..., 0] -= mean
-        # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
-        low, high = (torch.stack(ends).T - mean).tolist()
-        low, high = min(low), max(high)
-        for part, gain in zip(lines.split(some), field.split(some), strict=True):
-            torch.mm(part.flatten(0, 1), x, out=gain.flatten(0, 1)).clamp_(low, high).exp_()
-    return field.permute(2, 1, 0)
+        refined = refine_field(SampledLogImage.of(fitted, voxel, box), box, alone, expected)
+    return Stages(box, planes, cells, weights, alone, refined)
 
 
 def run_network(network: GetNet, slices: Tensor, options: Options) -> tuple[Tensor, Tensor]:

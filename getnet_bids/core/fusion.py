@@ -67,6 +67,19 @@ class Basis:
         values = cosines(position, self.low[axis], self.high[axis], self.count[axis])
         return torch.from_numpy(values).to(device, copy=True)  # as torch lays it out: products have the same bits then
 
+    def spectrum(self) -> NDArray[np.float64]:
+        """Variance of each coefficient of a Gaussian random field of variance 1; shape `count`.
+
+        Its correlation length is half of `length`: half waves of `length` have a seventh of the constant's amplitude.
+        """
+        omega = [np.pi * np.arange(n) / (h - w) for n, w, h in zip(self.count, self.low, self.high, strict=True)]
+        square = omega[0][:, None, None] ** 2 + omega[1][:, None] ** 2 + omega[2] ** 2
+        variance: NDArray[np.float64] = np.exp(-0.5 * square * (self.length / 2) ** 2)
+        # A cosine's mean square is a half, the constant's is 1.
+        halves = [np.where(np.arange(n) > 0, 0.5, 1.0) for n in self.count]
+        mean_square = halves[0][:, None, None] * halves[1][:, None] * halves[2]
+        return variance / mean_square / variance.sum()
+
     def penalty(self) -> NDArray[np.float64]:
         """Penalty of each coefficient, (omega length / pi)^4, 1 for half waves of `length`; shape `count`."""
         square = [
@@ -110,6 +123,12 @@ def project(values: Tensor, b: list[Tensor]) -> Tensor:
     """
     lines = (b[0].T @ values.flatten(1)).unflatten(1, values.shape[1:])
     return ((b[1].T @ lines) @ b[2]).flatten()
+
+
+def evaluate(theta: Tensor, b: list[Tensor]) -> Tensor:
+    """Evaluate a log field on a grid: coefficients (A, B, C) and cosines along the axes, to (I, J, K)."""
+    lines = b[1] @ (theta @ b[2].T)
+    return (b[0] @ lines.flatten(1)).unflatten(1, lines.shape[1:])
 
 
 def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[Tensor], stiffness: float) -> Tensor:

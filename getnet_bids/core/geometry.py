@@ -17,6 +17,8 @@ from .basis import Vector
 from .device import at_once
 from .network import CELL, CELLS, SLICE
 
+HEAD = 220.0
+"""Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
 FILL = 0.9
 """Share of the slice's side that the object's longest extent fills."""
 COARSE_FILL = 0.5

@@ -57,6 +57,42 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     return volume, there
 
 
+BORDER, SAMPLE = 0.5, 20_000
+"""A value is the background if more than this share of the voxels on the faces has it; so many are looked at."""
+
+
+def constant_background(volume: NDArray[np.float32]) -> float:
+    """Return the value that most voxels on the faces of a volume have, or 0 if there is none.
+
+    Examples
+    --------
+    >>> volume = np.full((6, 6, 6), 700, np.float32)
+    >>> volume[1:5, 1:5, 1:5] = np.arange(64).reshape(4, 4, 4)
+    >>> constant_background(volume), constant_background(np.arange(216, dtype=np.float32).reshape(6, 6, 6))
+    (700.0, 0.0)
+    """
+    faces = [volume.take(end, axis).ravel() for axis in range(volume.ndim) for end in (0, -1) if volume.shape[axis] > 2]
+    if not faces:
+        return 0.0
+    border = np.concatenate(faces)
+    border = border[:: max(1, len(border) // SAMPLE)]
+    value, count = np.unique(border, return_counts=True)
+    most = int(count.argmax())
+    if count[most] <= BORDER * len(border) or not np.count_nonzero(volume != value[most]):
+        return 0.0
+    return float(value[most])
+
+
+def without_background(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Set a constant background to 0; where nothing is darker it is an offset, and is subtracted."""
+    value = np.float32(constant_background(volume))
+    if value == 0:
+        return volume
+    offset = value if value <= volume.min() else np.float32(0)
+    out: NDArray[np.float32] = np.where(volume == value, np.float32(0), volume - offset)
+    return out
+
+
 def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale a volume to a maximum of 1, or leave it if nothing is above 0; the first axis is fastest in memory."""
     peak = volume.max()

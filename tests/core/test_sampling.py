@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from getnet_bids.core.geometry import Box
-from getnet_bids.core.points import Points, banded, gaussian
+from getnet_bids.core.sampling import SampledLogImage, banded, gaussian
 
 ONE = (1.0, 1.0, 1.0)
 
@@ -10,7 +10,7 @@ ONE = (1.0, 1.0, 1.0)
 def test_borders_weigh_less_than_flat_parts():
     volume = torch.full((120, 40, 40), 100.0)
     volume[60:] = 200.0
-    points = Points.of(volume, ONE, Box((0.0,) * 3, (120.0, 40.0, 40.0)))
+    points = SampledLogImage.of(volume, ONE, Box((0.0,) * 3, (120.0, 40.0, 40.0)))
     along = points.weight.mean((1, 2)).numpy()
     position = points.position[0]
     assert along[np.argmin(np.abs(position - 60))] < 0.1
@@ -20,7 +20,7 @@ def test_borders_weigh_less_than_flat_parts():
 def test_points_hold_the_logarithm_at_their_places():
     x, y, z = (torch.arange(n) + 0.5 for n in (120, 100, 80))
     volume = torch.exp(0.004 * x[:, None, None] + 0.002 * y[:, None] - 0.003 * z)
-    points = Points.of(volume, ONE, Box((0.0,) * 3, (120.0, 100.0, 80.0)))
+    points = SampledLogImage.of(volume, ONE, Box((0.0,) * 3, (120.0, 100.0, 80.0)))
     px, py, pz = points.position
     expected = 0.004 * px[:, None, None] + 0.002 * py[:, None] - 0.003 * pz
     inner = np.s_[2:-2, 2:-2, 2:-2]
@@ -30,7 +30,7 @@ def test_points_hold_the_logarithm_at_their_places():
 def test_what_is_0_has_no_weight():
     volume = torch.full((60, 60, 60), 10.0)
     volume[:30] = 0
-    points = Points.of(volume, ONE, Box((0.0,) * 3, (60.0,) * 3))
+    points = SampledLogImage.of(volume, ONE, Box((0.0,) * 3, (60.0,) * 3))
     assert not points.weight[points.position[0] < 30].any()
     assert not points.log_image[points.position[0] < 30].any()
 

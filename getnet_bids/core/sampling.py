@@ -1,4 +1,4 @@
-"""A volume's logarithm on a coarse grid, where it is flat more than at borders: what a refinement looks at."""
+"""The logarithm of a volume, sampled on a coarse grid, with weights that are high where the image is flat."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .basis import Vector
-from .geometry import ROUNDING, Box
+from .geometry import HEAD, ROUNDING, Box
 
 GRID = 55
 """Points along the object's longest extent; 4 mm apart in a head."""
@@ -22,8 +22,8 @@ REACH = 4
 
 
 @dataclass(frozen=True)
-class Points:
-    """Points of a grid over a volume.
+class SampledLogImage:
+    """A log image on a grid of points over a volume.
 
     Parameters
     ----------
@@ -31,17 +31,20 @@ class Points:
         0 where the weight is 0.
     weight : Tensor, shape (I, J, K), float64
         1 where the image is flat, near 0 at borders, 0 outside.
+    inside : Tensor of bool, shape (I, J, K)
+        Points with signal.
     position : tuple of three ndarrays
         The grid, mm.
     """
 
     log_image: Tensor
     weight: Tensor
+    inside: Tensor
     position: tuple[Vector, Vector, Vector]
 
     @classmethod
-    def of(cls, volume: Tensor, voxel: tuple[float, float, float], box: Box) -> Points:
-        """Take a volume's points.
+    def of(cls, volume: Tensor, voxel: tuple[float, float, float], box: Box) -> SampledLogImage:
+        """Sample the logarithm of a volume.
 
         Parameters
         ----------
@@ -52,7 +55,7 @@ class Points:
         box : Box
             Where the object is.
         """
-        unit = box.extent / 220
+        unit = box.extent / HEAD
         x, y, z = (grid(box, axis, size) for axis, size in enumerate(voxel))
         position = (x, y, z)
         level, slope = (
@@ -79,8 +82,8 @@ class Points:
         there = (inside > 0).logical_and_(value > 0)
         value = torch.where(there, value, 1.0)
         weight = there / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
-        log_image, weight = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight))
-        return cls(log_image, weight, position)
+        log_image, weight, there = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight, there))
+        return cls(log_image, weight, there, position)
 
 
 def grid(box: Box, axis: int, voxel: float) -> Vector:

@@ -1,0 +1,112 @@
+"""The bias field on the grid of an image, and its standard deviation, from the coefficients of its logarithm."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .basis import Vector
+from .device import at_once, torch_threads
+from .fusion import Basis, evaluate
+
+SLAB = 2**18
+"""Voxels of the field that are computed at a time, so that they stay in the processor's cache."""
+SD_GRID = 24
+"""Points along the object's longest extent that the standard deviation is computed at."""
+
+
+def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], chosen: Tensor) -> Tensor:
+    """Evaluate the bias field on the whole grid, a slab of some slices at a time.
+
+    Parameters
+    ----------
+    basis : Basis
+    theta : Tensor, shape `basis.count`
+        Coefficients of its logarithm.
+    voxel : tuple of float
+        mm.
+    chosen : Tensor of bool, shape (X, Y, Z)
+        Over these its geometric mean is 1, and it goes nowhere beyond the values that it has there.
+
+    Returns
+    -------
+    Tensor, shape (X, Y, Z), float32
+        The first axis is the fastest in memory.
+    """
+    slabs = chosen.permute(2, 1, 0).view(torch.uint8)  # with which everything is many times faster
+    position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(chosen.shape, voxel, strict=True)]
+    x, y, z = (basis.along(axis, p, theta.device) for axis, p in enumerate(position))
+    lines = (z @ torch.einsum("yj,ijk->kyi", y, theta).flatten(1)).float().unflatten(1, (len(y), -1))
+    x = x.T.float()
+    field = torch.empty(slabs.shape, device=chosen.device)
+    some = at_once(slabs, SLAB // slabs[0].numel())
+    # Differences from the field in one of the chosen voxels: what is not chosen counts 0 in sums and at both ends.
+    slab = int(slabs.flatten(1).amax(1).argmax())
+    row, column = divmod(int(slabs[slab].flatten().argmax()), slabs.shape[2])
+    lines[..., 0] -= lines[slab, row] @ x[:, column]
+    ends: list[Tensor] = []
+    total = theta.new_zeros(())
+    with torch_threads(1):  # on several the last bits depend on how many
+        for inside, part in zip(slabs.split(some), lines.split(some), strict=True):
+            counted = torch.mm(part.flatten(0, 1), x, out=field[: len(part)].flatten(0, 1)).mul_(inside.flatten(0, 1))
+            total += counted.sum(1).double().sum()
+            ends.append(torch.stack(counted.aminmax()))
+        mean = (total / torch.count_nonzero(chosen)).float()
+        lines[..., 0] -= mean
+        # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
+        low, high = (torch.stack(ends).T - mean).tolist()
+        low, high = min(low), max(high)
+        for part, gain in zip(lines.split(some), field.split(some), strict=True):
+            torch.mm(part.flatten(0, 1), x, out=gain.flatten(0, 1)).clamp_(low, high).exp_()
+    return field.permute(2, 1, 0)
+
+
+def field_sd(
+    basis: Basis, root: Tensor, voxel: tuple[float, float, float], chosen: Tensor
+) -> tuple[float, float, NDArray[np.float32]]:
+    """Compute the standard deviation of the log field, whose mean over the chosen voxels is known to be 0.
+
+    Parameters
+    ----------
+    basis : Basis
+    root : Tensor, shape (coefficients, n)
+        root root' is the covariance of the coefficients.
+    voxel : tuple of float
+        mm.
+    chosen : Tensor of bool, shape (X, Y, Z)
+
+    Returns
+    -------
+    median, p95 : float
+        Median and 95th percentile over the chosen voxels (natural logarithm).
+    coarse : ndarray, float32
+        On a coarse grid over the whole volume, of points at the middle of equal parts.
+    """
+    mask = chosen.cpu()
+    extent = [n * v for n, v in zip(mask.shape, voxel, strict=True)]
+    step = max(extent) / SD_GRID
+    counts = [max(1, min(n, round(e / step))) for n, e in zip(mask.shape, extent, strict=True)]
+    place: list[Vector] = [
+        (np.arange(c, dtype=np.float64) + 0.5) * (e / c) for c, e in zip(counts, extent, strict=True)
+    ]
+    index = [torch.from_numpy((p / v).astype(np.int64)) for p, v in zip(place, voxel, strict=True)]
+    inside = mask[index[0]][:, index[1]][:, :, index[2]]
+    with torch_threads(1):
+        b = [basis.along(axis, p, root.device) for axis, p in enumerate(place)]
+        modes = root.T.reshape(-1, *basis.count)
+        fields = torch.stack([evaluate(mode, b) for mode in modes])
+        if not inside.any():
+            inside = torch.ones_like(inside)
+        fields -= fields[:, inside].mean(1)[:, None, None, None]
+        coarse = fields.square().sum(0).sqrt()
+    median, p95 = torch.quantile(coarse[inside], torch.tensor([0.5, 0.95], dtype=coarse.dtype)).tolist()
+    return median, p95, coarse.float().numpy()
+
+
+def resize(coarse: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Interpolate a coarse grid over a volume linearly to the volume's voxels, first axis fastest in memory."""
+    grid = torch.from_numpy(coarse)[None, None]
+    full = torch.nn.functional.interpolate(grid, size=shape, mode="trilinear", align_corners=False)[0, 0]
+    return np.asfortranarray(full.numpy())

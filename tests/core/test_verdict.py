@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.metrics import field_error
+from getnet_bids.core.network import load_weights
+from getnet_bids.core.verdict import noise_sd, odd_even_difference
+from getnet_bids.core.voxels import without_background
+from getnet_bids.weights import default_weights
+
+from .phantom import SHAPE, VOXEL, ellipsoid, field, head
+
+BRAIN = ellipsoid(0.85) < 0
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_weights(default_weights())
+
+
+@pytest.fixture(scope="module")
+def stripped():
+    return np.where(BRAIN, head(0.02, 0.2), 0).astype(np.float32)
+
+
+def test_an_ordinary_image_is_corrected_without_a_remark(network, stripped):
+    for image in (head(0.02, 0.2), stripped):
+        done = correct_volume(image, VOXEL, network)
+        assert (done.verdict, done.reasons) == ("corrected", ())
+        assert 0 < done.field_sd_median <= done.field_sd_p95 < 0.06
+
+
+def test_a_corrected_image_needs_nothing(network):
+    done = correct_volume(head(0.02, 0.0), VOXEL, network)
+    assert done.verdict == "nothing to correct"
+
+
+@pytest.mark.parametrize("value", [10, 700, 32767])
+def test_a_constant_background_of_any_value_is_background(network, stripped, value):
+    scaled = stripped * 1000
+    image = np.where(BRAIN, scaled, value)
+    done = correct_volume(image.astype(np.float32), VOXEL, network)
+    plain = correct_volume(scaled, VOXEL, network)
+    assert field_error(done.field, plain.field, BRAIN) < 0.005
+    assert done.verdict == "doubtful"
+    assert f"background is {value}" in done.reasons[0]
+
+
+def test_an_offset_is_subtracted_where_nothing_is_darker():
+    rng = np.random.default_rng(0)
+    volume = np.zeros((8, 8, 8), np.float32)
+    volume[2:6, 2:6, 2:6] = rng.uniform(1, 2, (4, 4, 4))
+    np.testing.assert_allclose(without_background(volume + 10), volume, atol=1e-5)
+
+
+def test_an_image_without_background_keeps_its_values():
+    volume = np.random.default_rng(0).uniform(1, 2, (8, 8, 8)).astype(np.float32)
+    np.testing.assert_array_equal(without_background(volume), volume)
+    constant = np.full((8, 8, 8), 7.0, np.float32)
+    np.testing.assert_array_equal(without_background(constant), constant)
+
+
+def test_what_was_normalised_is_refused(network, stripped):
+    inside = stripped > 0
+    normalised = np.where(inside, (stripped - stripped[inside].mean()) / stripped[inside].std(), 0)
+    with pytest.raises(ValueError, match="correct the image first, and normalise it afterwards"):
+        correct_volume(normalised.astype(np.float32), VOXEL, network)
+
+
+def test_clipping_and_noise_are_named(network):
+    image = head(0.02, 0.2)
+    clipped = correct_volume(np.minimum(image, np.percentile(image[image > 0.2], 90)), VOXEL, network)
+    assert clipped.verdict == "doubtful"
+    assert "clipped" in clipped.reasons[0]
+    noisy = correct_volume(head(0.25, 0.2), VOXEL, network)
+    assert noisy.verdict == "doubtful"
+    assert any("noise" in reason for reason in noisy.reasons)
+
+
+def test_odd_and_even_slices_are_named_along_any_axis(network):
+    image = head(0.02, 0.1)
+    for axis in range(3):
+        lines = 1 + 0.06 * (np.arange(SHAPE[axis]) % 2)
+        uneven = image * np.moveaxis(lines[:, None, None], 0, axis)
+        assert abs(odd_even_difference(uneven.astype(np.float32), BRAIN) - 0.06) < 0.01
+    assert odd_even_difference(image, BRAIN) < 0.005
+    done = correct_volume(uneven.astype(np.float32), VOXEL, network)
+    assert any("odd and even" in reason for reason in done.reasons)
+
+
+def test_noise_is_measured():
+    rng = np.random.default_rng(1)
+    volume = (10 * field(0.2) + rng.normal(0, 0.7, SHAPE)).astype(np.float32)
+    assert abs(noise_sd(volume, np.ones(SHAPE, bool)) - 0.7) < 0.03
+
+
+def test_the_map_of_uncertainty_is_given_when_asked_for(network, stripped):
+    done = correct_volume(stripped, VOXEL, network, options=Options(uncertainty=True))
+    assert done.uncertainty.shape == SHAPE
+    assert (done.uncertainty > 0).all()
+    assert abs(np.median(done.uncertainty[done.foreground]) - done.field_sd_median) < 0.2 * done.field_sd_median
+    assert correct_volume(stripped, VOXEL, network).uncertainty is None
