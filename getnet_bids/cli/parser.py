@@ -205,13 +205,13 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--refine",
         action=argparse.BooleanOptionalAction,
-        help="refine the network's field until the histogram of the corrected image is sharp (default: yes)",
+        help="weigh the network's field against the image's own tissues (default: yes); --no-refine takes it as it is",
     )
     parser.add_argument(
         "--smoothness",
         type=positive_float,
         metavar="MM",
-        help="suppress details of the field finer than this (default: from the object's size)",
+        help="suppress details of the field finer than this (default: 100 for a head, in proportion for other objects)",
     )
 
 

@@ -33,7 +33,7 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
     )
     weight_image = File(desc="the field is fitted where this is at least half of its maximum (and in the mask)")
     weights = File(exists=True, desc="the network's weights, a safetensors file (default: the package's own)")
-    refine = traits.Bool(True, usedefault=True, desc="sharpen the histogram from where the network's field leaves it")
+    refine = traits.Bool(True, usedefault=True, desc="weigh the network's field against the image's own tissues")
     smoothness = traits.Float(
         desc="details of the field finer than this are suppressed, mm (default 70 for a head, for other objects in "
         "proportion to their extent)"
