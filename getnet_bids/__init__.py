@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from .errors import GetNetError, errors_about
 
 if TYPE_CHECKING:
     import numpy as np
-    from nibabel.spatialimages import SpatialImage
     from numpy.typing import NDArray
 
     from .core.correction import Options
@@ -34,24 +34,25 @@ class Correction:
 
     Parameters
     ----------
-    image : nibabel image
-        The corrected image, float32, with the header of the one given.
-    field : nibabel image
+    image : nibabel, SimpleITK or ANTs image, or ndarray
+        The corrected image, float32, of the kind given and with its header; of a path a nibabel image.
+    field : of the same kind
         The gain field, float32, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
         Image times field is the image given.
     foreground : ndarray of bool, spatial shape of the image
         The voxels that the field was estimated from.
     """
 
-    image: SpatialImage
-    field: SpatialImage
+    image: Any
+    field: Any
     foreground: NDArray[np.bool_]
 
 
 def correct(
-    image: str | os.PathLike[str] | SpatialImage,
+    image: Any,
     *,
-    mask: str | os.PathLike[str] | SpatialImage | None = None,
+    voxel_size: float | Sequence[float] | None = None,
+    mask: Any = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     options: Options | None = None,
@@ -60,9 +61,11 @@ def correct(
 
     Parameters
     ----------
-    image : str, path or nibabel image, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    image : str, path, nibabel, SimpleITK or ANTs image, or array_like, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
         Magnitudes in any orientation. Volumes of a 4-D image share one field.
-    mask : str, path or nibabel image, optional
+    voxel_size : float or sequence of float, optional
+        Of an array, along its spatial axes, mm; images have their own.
+    mask : as `image`, optional
         Above 0 where the field is to be fitted. Not needed, and the field is given everywhere all the same.
     weights : str or path, optional
         Default the package's own.
@@ -83,24 +86,25 @@ def correct(
         A file that is not there or cannot be read.
     """
     from . import images, masks
+    from .containers import as_mask, as_nibabel
     from .core.correction import correct_volume
     from .weights import load_network
 
     name = image if isinstance(image, str | os.PathLike) else None
-    source = images.read(image) if isinstance(image, str | os.PathLike) else image
+    source, in_kind = as_nibabel(images.read(image) if name is not None else image, voxel_size)
     inside = None
-    if isinstance(mask, str | os.PathLike):
-        inside = masks.read_mask(mask, source)
-    elif mask is not None:
-        inside = masks.mask_for(source, mask)
+    if mask is not None:
+        path = mask if isinstance(mask, str | os.PathLike) else None
+        given = images.read(mask) if path is not None else mask
+        inside = masks.mask_for(source, as_mask(given, source, in_space=voxel_size is None), path)
     voxels = images.magnitudes(source, name)
     size = images.voxel_size(source, name)
     network = load_network(weights, device)
     with errors_about(name) if name is not None else nullcontext():
         volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, inside, options)
     return Correction(
-        images.like(source, volume.corrected.reshape(source.shape)),
-        images.like(source, volume.field),
+        in_kind(volume.corrected.reshape(source.shape)),
+        in_kind(volume.field),
         volume.foreground,
     )
 

@@ -1,0 +1,179 @@
+"""Images of other packages, and plain arrays: taken as nibabel images, and results returned in kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import GetNetError
+from .images import like
+
+KINDS = "a path, a nibabel, SimpleITK or ANTs image, or an array with its voxel_size"
+LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])
+"""ITK's axes point left and to the back, nibabel's right and to the front."""
+
+InKind = Callable[[NDArray[np.floating]], Any]
+"""Makes an image of the kind given from data on its grid, or on its spatial axes alone."""
+
+
+def as_nibabel(image: Any, voxel_size: float | Sequence[float] | None = None) -> tuple[SpatialImage, InKind]:
+    """Take an image of any kind that is known as a nibabel image.
+
+    Parameters
+    ----------
+    image : nibabel, SimpleITK or ANTs image, or array_like, two to four dimensions
+        A SimpleITK image's axes are those of its ``GetSize()``, not those of its array.
+    voxel_size : float or sequence of float, optional
+        Of an array, along its two or three spatial axes, mm. Images have their own.
+
+    Returns
+    -------
+    image : SpatialImage
+    in_kind : callable
+        Turns results into the kind that was given.
+
+    Raises
+    ------
+    GetNetError
+        It is of a kind that is not known, or an array without a voxel size.
+
+    Examples
+    --------
+    >>> image, in_kind = as_nibabel(np.ones((4, 5, 6)), voxel_size=(1, 1, 2.5))
+    >>> [float(size) for size in image.header.get_zooms()], in_kind(np.ones((4, 5, 6))).dtype.name
+    ([1.0, 1.0, 2.5], 'float32')
+    """
+    is_array = not hasattr(image, "affine") and not is_itk(image) and not is_ants(image)
+    if voxel_size is not None and not is_array:
+        raise GetNetError("voxel_size is for arrays; an image has its own, so leave it out or correct its header")
+    if hasattr(image, "dataobj") and hasattr(image, "header"):
+        return image, lambda data: like(image, data)
+    if is_itk(image):
+        return from_itk(image)
+    if is_ants(image):
+        return from_ants(image)
+    array = as_array(image)
+    sizes = checked_sizes(array, voxel_size)
+    affine = np.diag([*sizes, *[max(sizes)] * (3 - len(sizes)), 1.0])
+    return nib.Nifti1Image(array, affine), lambda data: np.asarray(data, np.float32)
+
+
+def as_mask(mask: Any, image: SpatialImage, in_space: bool) -> SpatialImage:
+    """Take a mask of any kind as a nibabel image.
+
+    Parameters
+    ----------
+    mask : nibabel, SimpleITK or ANTs image, or array_like
+    image : SpatialImage
+        What it is for.
+    in_space : bool
+        Whether that has a place in space. An array has none, and neither has an array as a mask: then the shapes alone
+        have to fit.
+
+    Returns
+    -------
+    SpatialImage
+    """
+    if hasattr(mask, "dataobj") or is_itk(mask) or is_ants(mask):
+        taken, _ = as_nibabel(mask)
+        return taken if in_space else nib.Nifti1Image(np.asanyarray(taken.dataobj), image.affine)
+    return nib.Nifti1Image(as_array(mask), image.affine)
+
+
+def is_itk(image: Any) -> bool:
+    """Return whether an object is a SimpleITK image."""
+    return all(hasattr(image, name) for name in ("GetSpacing", "GetNumberOfComponentsPerPixel", "CopyInformation"))
+
+
+def is_ants(image: Any) -> bool:
+    """Return whether an object is an ANTs image."""
+    return all(hasattr(image, name) for name in ("new_image_like", "spacing", "components"))
+
+
+def as_array(image: Any) -> NDArray[Any]:
+    """Return an array, tensor or nested list as an array that nibabel takes."""
+    if hasattr(image, "detach"):  # a tensor, perhaps on a GPU
+        image = image.detach().cpu()
+    if not hasattr(image, "__array__") and not isinstance(image, list | tuple):
+        kind = type(image)
+        raise GetNetError(f"a {kind.__module__}.{kind.__qualname__} is no image that is known; give {KINDS}")
+    array = np.ma.filled(image, 0) if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
+    if array.dtype.kind not in "biufc":
+        raise GetNetError(f"an array of {array.dtype} is no image; give magnitudes")
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    # Of two kinds nibabel does not make NIfTI images unasked.
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array.astype(np.float64) if array.dtype.kind in "iu" and array.dtype.itemsize == 8 else array
+
+
+def checked_sizes(array: NDArray[Any], voxel_size: float | Sequence[float] | None) -> list[float]:
+    """Return the voxel sizes of an array's spatial axes; refuses none, and those that do not fit."""
+    axes = min(array.ndim, 3)
+    if voxel_size is None:
+        raise GetNetError(f"an array does not tell the size of its voxels; give voxel_size, {axes} numbers in mm")
+    sizes = [float(v) for v in np.atleast_1d(np.asarray(voxel_size, dtype=float))]
+    sizes = sizes * axes if len(sizes) == 1 else sizes
+    if len(sizes) != axes or not all(math.isfinite(v) and v > 0 for v in sizes):
+        raise GetNetError(f"voxel_size must be {axes} numbers above 0, mm, not {voxel_size}")
+    return sizes
+
+
+def spatial_affine(direction: ArrayLike, spacing: Sequence[float], origin: Sequence[float]) -> NDArray[np.float64]:
+    """Return nibabel's affine of ITK's direction, spacing and origin.
+
+    Examples
+    --------
+    >>> spatial_affine(np.eye(2), (2, 3), (10, 20)).tolist()
+    [[-2.0, 0.0, 0.0, -10.0], [0.0, -3.0, 0.0, -20.0], [0.0, 0.0, 3.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    """
+    count = min(len(spacing), 3)
+    matrix = np.asarray(direction, dtype=float).reshape(len(spacing), len(spacing))[:count, :count]
+    affine = np.diag([1.0, 1, max(spacing[:count]), 1])
+    affine[:count, :count] = matrix * np.asarray(spacing[:count], dtype=float)
+    affine[:count, 3] = origin[:count]
+    return LPS_TO_RAS @ affine
+
+
+def from_itk(image: Any) -> tuple[SpatialImage, InKind]:
+    """Take a SimpleITK image."""
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise GetNetError("holds vectors or colours; give the magnitude image")
+    sitk = import_module(type(image).__module__.partition(".")[0])
+    array = as_array(sitk.GetArrayFromImage(image).T)
+    spacing = image.GetSpacing()
+    affine = spatial_affine(image.GetDirection(), spacing, image.GetOrigin())
+
+    def in_kind(data: NDArray[np.floating]) -> Any:
+        made = sitk.GetImageFromArray(np.ascontiguousarray(np.asarray(data, np.float32).T), isVector=False)
+        made.CopyInformation(image if data.ndim == len(spacing) else image[..., 0])
+        return made
+
+    return nib.Nifti1Image(array, affine), in_kind
+
+
+def from_ants(image: Any) -> tuple[SpatialImage, InKind]:
+    """Take an ANTs image."""
+    if image.components != 1:
+        raise GetNetError("holds vectors or colours; give the magnitude image")
+    ants = import_module("ants")
+    affine = spatial_affine(image.direction, image.spacing, image.origin)
+
+    def in_kind(data: NDArray[np.floating]) -> Any:
+        count = data.ndim
+        return ants.from_numpy(
+            np.asarray(data, np.float32),
+            origin=tuple(image.origin[:count]),
+            spacing=tuple(image.spacing[:count]),
+            direction=np.asarray(image.direction)[:count, :count],
+        )
+
+    return nib.Nifti1Image(as_array(image.numpy()), affine), in_kind
