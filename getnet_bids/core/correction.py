@@ -32,7 +32,7 @@ SMOOTHNESS = 100.0
 """Details of a head's field finer than half waves of this length are suppressed, mm."""
 STIFFNESS = 1e-3
 """Weight of the roughness penalty in the fusion."""
-SLICES = 12
+SLICES = 10
 """Slices along the object's longest extent, and in proportion along the others."""
 SD_OF_ABSOLUTE = 1.25
 """Standard deviation over mean absolute value, of a normal distribution."""

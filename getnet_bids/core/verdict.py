@@ -19,12 +19,14 @@ STRONGEST = 0.6
 """Standard deviation of the log field beyond what coils and dielectric effects do."""
 WEAKEST = 0.01
 """A field that varies less than this (standard deviation of the log) is nothing to correct, however surely known."""
-UNSURE = 0.06
+UNSURE = 0.12
 """Median standard deviation of the estimate (log) from which on it tells little."""
-NOISY = 0.2
+NOISY = 0.25
 """Noise over the foreground's mean from which on the estimate is doubtful."""
-UNEQUAL = 0.02
-"""Relative difference of odd and even slices from which on it is named."""
+UNEQUAL = 0.03
+"""Relative difference of odd and even slices from which on it is named,"""
+SIGNIFICANT = 4.0
+"""if it is also so many of its standard errors."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) 
     Returns
     -------
     float
-        Relative difference; each slice is compared with the mean of its neighbours where all three have signal.
+        Relative difference; each slice is compared with the mean of its neighbours where all three have signal. 0 if it
+        is not significant.
     """
     if volume.ndim < 3:
         return 0.0
@@ -145,7 +148,11 @@ def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) 
         ratio = np.log(np.maximum(middle, 1e-30) / np.maximum(beside, 1e-30))
         sign = np.where(np.arange(len(ratio)) % 2, 1.0, -1.0)
         if used.sum() >= 6:
-            largest = max(largest, abs(float(np.median((ratio * sign)[used]))))
+            alternating = (ratio * sign)[used]
+            middle_value = float(np.median(alternating))
+            error = 1.48 * float(np.median(np.abs(alternating - middle_value))) * 1.25 / len(alternating) ** 0.5
+            if abs(middle_value) > SIGNIFICANT * error:
+                largest = max(largest, abs(middle_value))
     return largest
 
 

@@ -4,7 +4,7 @@ import torch
 
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
-from getnet_bids.core.refinement import Blocks, Posterior, inner_share, most_probable, refine_field
+from getnet_bids.core.refinement import MODEL_ERROR, Blocks, Posterior, inner_share, most_probable, refine_field
 from getnet_bids.core.sampling import SampledLogImage
 
 from .phantom import SHAPE, VOXEL, ellipsoid, field, head, log_field
@@ -92,7 +92,7 @@ def test_the_estimate_is_that_of_the_equations():
         rtol=1e-4,
         atol=1e-7 * float(expected.abs().max()),
     )
-    root = found.root(blocks)[1 + used]
+    root = found.root(blocks)[1 + used] / MODEL_ERROR
     np.testing.assert_allclose(root @ root.T, scale[:, None] * covariance * scale, rtol=1e-4, atol=1e-9)
 
 
