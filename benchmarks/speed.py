@@ -211,7 +211,7 @@ def growth(bench: Bench, table: Table) -> None:
 
 
 def gpu(bench: Bench, table: Table) -> None:
-    """Measure one volume on a GPU, or estimate it from what is counted."""
+    """Measure one volume that lies on a GPU; nothing is measured where there is none."""
     done = bench.work("gpu", bench.head((128,) * 3 if bench.quick else (256, 176, 256)))
     assert done is not None
     for what, value, unit, note in done["figures"]:

@@ -19,13 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Result = dict[str, Any]
-PEAK, REACHED = 990e12, 0.25
-"""Multiply-adds count twice: bfloat16 operations a second of an H200, dense, by its data sheet, and the share that
-small convolutions are taken to reach."""
-MEMORY, LAUNCH = 4.8e12 * 0.6, 6e-6
-"""Bytes a second (60 % of the data sheet's) and seconds that launching one operation takes."""
-PASSES = 24
-"""Times that the volume's float32 size is read or written outside of the network; counted in core/correction.py."""
 
 
 def head(shape: tuple[int, ...], shaded: bool = True, seed: int = 2019) -> NDArray[np.int16]:
