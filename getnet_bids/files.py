@@ -7,12 +7,16 @@ import hashlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from .locks import open_held, part_of
+from .locks import MOVABLE, open_held, part_of
+
+WAITS = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Seconds between attempts to rename a file that a virus scanner, say, has open."""
 
 
 @contextmanager
@@ -48,13 +52,29 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             # Held until it has its name, or a sweep by another run could take it for left over.
-            os.replace(part, path)
+            if MOVABLE:
+                os.replace(part, path)
+        if not MOVABLE:
+            replace_closed(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, os.fspath(part)):
             # Nobody knows the hidden name, and a full disk does not tell which file it is about.
             raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
+
+
+def replace_closed(part: Path, path: Path) -> None:
+    """Rename a closed file on Windows, where whoever has one of the two open for a moment is in the way."""
+    for wait in (*WAITS, None):
+        try:
+            os.replace(part, path)
+        except PermissionError:
+            if wait is None:
+                raise
+            time.sleep(wait)
+        else:
+            return
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -76,8 +96,9 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     OSError
         There is none, it cannot be read, or it is no file: a pipe or a device might never end.
     """
-    # A pipe that nobody writes to would block; to files the flag makes no difference.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+    # A pipe that nobody writes to would block; to files the flag makes no difference. Windows has no such pipes.
+    never = getattr(os, "O_NONBLOCK", 0)
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | never)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
         return file.read()

@@ -75,13 +75,17 @@ class Progress:
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGUSR1, which schedulers send before a job ends, into an event; in the main thread only."""
+    """Turn SIGTERM and SIGUSR1, which schedulers send before a job ends, into an event; in the main thread only.
+
+    Windows has no SIGUSR1.
+    """
     asked = threading.Event()
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         asked.set()
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGUSR1)}
+    numbers = [signal.SIGTERM, getattr(signal, "SIGUSR1", signal.SIGTERM)]
+    before = {number: signal.signal(number, ask) for number in dict.fromkeys(numbers)}
     try:
         yield asked
     finally:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import signal
+import sys
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any
 
 from nipype import logging
@@ -30,8 +31,8 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
     workers, and the run ends with an error. Of the nodes that are ready, those furthest down the graph go first, so
     that of many images those that have been begun are brought to an end before others are begun.
 
-    Workers are started by ``forkserver`` rather than ``fork``, since neither CUDA nor OpenMP survives a fork; another
-    way can be named as ``mp_context``. They log as much as the process that starts them, and whatever ends the run,
+    Workers are started by ``forkserver``, on Windows ``spawn``, rather than ``fork``, since neither CUDA nor OpenMP
+    survives a fork; another way can be named as ``mp_context``. They log as much as the process that starts them, and whatever ends the run,
     an interrupt or the end of the process, ends them too. As with all of multiprocessing, a script that runs a
     workflow in this way needs its ``if __name__ == "__main__":``.
 
@@ -48,7 +49,7 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
     """
 
     def __init__(self, plugin_args: dict[str, Any] | None = None) -> None:
-        super().__init__({"mp_context": "forkserver", **(plugin_args or {})})
+        super().__init__({"mp_context": start_method(), **(plugin_args or {})})
         self._depths: list[int] = []
         self.pool = self._workers()
 
@@ -143,13 +144,30 @@ def begin_worker(folder: str, level: int) -> None:
         end_with(parent.sentinel)
 
 
+def start_method() -> str:
+    """Return how processes are started without a fork of one that has threads: `forkserver` where there is one."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
 def end_with(sentinel: int) -> None:
     """Let this process end when another does, whose end closes a pipe, even amid work that Python cannot interrupt.
 
-    Otherwise a worker outlives a process that is killed, and waits for ever.
+    Otherwise a worker outlives a process that is killed, and waits for ever. Elsewhere than on Linux a thread waits
+    for it, which comes to its turn only when a computation outside of Python lets it.
     """
+    if sys.platform != "linux":
+        Thread(target=wait_and_end, args=(sentinel,), daemon=True).start()
+        return
+    import fcntl
+
     fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
     # From now on the system sends SIGIO when the pipe is closed, which ends a process that does not handle it.
     fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
     if wait([sentinel], 0):
         os._exit(1)
+
+
+def wait_and_end(sentinel: int) -> None:
+    """End this process as soon as a pipe is closed."""
+    wait([sentinel])
+    os._exit(1)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from getnet_bids.errors import reason_of
 from getnet_bids.run import console
@@ -15,14 +10,7 @@ from getnet_bids.settings import Settings
 
 from .checks import check
 from .parser import parse
-
-
-class Interrupted(BaseException):
-    """A signal asked the program to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.code = 128 + number
+from .signals import Interrupted, interruptible
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,24 +59,6 @@ def group(settings: Settings) -> int:
         console.say(line)
     console.say(f"wrote {', '.join(str(path) for path in written)}: {state.summary}")
     return console.SOME_FAILED if state.missing else console.DONE
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into `Interrupted`, so that both end the run alike and cleanly."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,18 @@ def check(settings: Settings) -> None:
         raise console.CommandError(console.CANNOT_CREATE, problem)
     if not corrects and (problem := check_results(settings.output_dir)):
         raise console.CommandError(console.NO_INPUT, problem)
+    if settings.compare:
+        check_system()
     check_files(settings)
+
+
+def check_system() -> None:
+    """Refuse a comparison where nipype cannot run one."""
+    try:
+        import pwd  # noqa: F401 - nipype's plugins import it
+    except ImportError:
+        text = "--compare needs nipype's plugins, which Windows has not got; use Linux, macOS, WSL or the container"
+        raise console.CommandError(console.USAGE, text) from None
 
 
 def check_files(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from getnet_bids.run.pipeline import use_huge_pages
 from getnet_bids.settings import ModelSettings
 
 from .parser import image_parser
+from .signals import Interrupted, interruptible
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 """Errors of a system that will not have a file of that name."""
@@ -25,13 +26,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     args = image_parser().parse_args(argv)
     try:
-        correct_file(args)
+        with interruptible():
+            correct_file(args)
     except console.CommandError as error:
         console.say(str(error), "getnet")
         return error.code
-    except KeyboardInterrupt:
-        console.say("interrupted; nothing was written under a final name that is not complete", "getnet")
-        return 130
+    except Interrupted as interrupted:
+        console.say(f"{interrupted}: stopped; nothing was written under a final name that is not complete", "getnet")
+        return interrupted.code
     return console.DONE
 
 

@@ -349,5 +349,7 @@ def reduced_precision(precision: str, device: torch.device) -> bool:
     if precision == "auto":
         if device.type == "cuda":
             return torch.cuda.is_bf16_supported()
-        return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        # No public function tells this; a torch that lacks this one takes float32.
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        return device.type == "cpu" and supported is not None and bool(supported())
     return precision == "bfloat16"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from getnet_bids.bids.status import RunLog
     from getnet_bids.comparison.jobs import CompareJob
 
+NO_LOCKS = "the file system has no file locks; let no two runs have the same subject at the same time"
 SHOWN = 5
 """So many of the files that are passed over are named without --verbose."""
 
@@ -216,13 +217,17 @@ def run(
     """Run the jobs that are not done; return the log of all, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
     from getnet_bids.bids.status import RunLog
-    from getnet_bids.locks import sweep
+    from getnet_bids.locks import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
 
     settings = replace(settings, weights=recipe.weights)
     try:
         prepare_output(settings.bids_dir, settings.output_dir)
-        sweep(settings.output_dir)
+        # Not the whole output: a task of an array has one subject of many thousands.
+        sweep(settings.output_dir, {job.source.relative.partition("/")[0] for job in jobs})
+        sweep(settings.output_dir / "logs", ())
+        if not has_locks(settings.output_dir):
+            console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")
         log.write_options(settings.to_toml(argv))
         log.plan(job.source.relative for job in jobs)
