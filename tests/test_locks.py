@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from getnet_bids.files import atomic
-from getnet_bids.locks import HIDDEN, LOCK, locked, open_held, part_of, remove_abandoned, sweep
+from getnet_bids.locks import HIDDEN, LOCK, has_locks, locked, open_held, part_of, remove_abandoned, sweep
 
 HOLD = """
 import sys, time
@@ -127,16 +127,125 @@ def test_a_lock_of_a_killed_process_neither_holds_nor_stays(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_system_without_locks(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(38, "Function not implemented")
+@pytest.fixture(params=[37, 38, 95], ids=["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+def no_locks(request, monkeypatch):
+    """Let locks fail as NFS without a lock daemon, Lustre without ``-o flock`` and others do."""
+    pytest.importorskip("fcntl")
+
+    def refuse(*_, **__):
+        raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr("fcntl.flock", refuse)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_file_system_without_locks(tmp_path):
+    assert not has_locks(tmp_path)
     with locked(tmp_path / "image.nii.gz"), atomic(tmp_path / "a.txt") as file:
         file.write(b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     part = part_of(tmp_path / "b.txt")
     open_held(part, "wb").close()
+    assert not remove_abandoned(part)
+    os.utime(part, (1, 1))
+    assert remove_abandoned(part)
+
+
+def test_a_file_system_with_locks(tmp_path):
+    assert has_locks(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_of_some_folders_looks_into_no_other(tmp_path, monkeypatch):
+    for name in ("sub-01/anat", "sub-02/anat"):
+        (tmp_path / name).mkdir(parents=True)
+    lefts = [part_of(tmp_path / name / "a") for name in (".", "sub-01/anat", "sub-02/anat")]
+    for left in lefts:
+        left.touch()
+    walked, walk = [], os.walk
+    monkeypatch.setattr("os.walk", lambda top: walked.append(Path(top)) or walk(top))
+    assert sweep(tmp_path, ["sub-01", "sub-03"]) == 2
+    assert walked == [tmp_path / "sub-01", tmp_path / "sub-03"]
+    assert [left.exists() for left in lefts] == [False, False, True]
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from getnet_bids.files import write_text
+from getnet_bids.locks import locked, sweep
+folder = Path(sys.argv[1])
+os.umask(0o022)
+os.setgid(65534), os.setuid(65534)
+with locked(folder / "image.nii.gz"):
+    write_text(folder / "image.nii.gz", "whole")
+sweep(folder)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+@pytest.mark.parametrize("sticky", [False, True])
+def test_another_users_lock_stops_nobody(tmp_path_factory, mode, sticky):
+    base = tmp_path_factory.mktemp("shared")
+    for parent in (base, base.parent, base.parent.parent):
+        before = parent.stat().st_mode
+        parent.chmod(before | 0o755)
+    folder = base / "out"
+    folder.mkdir()
+    folder.chmod(0o1777 if sticky else 0o777)
+    left = folder / f"{HIDDEN}image.nii.gz{LOCK}"
+    left.touch()
+    left.chmod(mode)
+    done = subprocess.run([sys.executable, "-c", AS_NOBODY, folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "image.nii.gz").read_text() == "whole"
+    assert left.exists() == (sticky or mode == 0o600)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
+def test_another_users_lock_that_is_held_is_waited_for(tmp_path):
+    tmp_path.chmod(0o777)
+    for parent in (tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(parent.stat().st_mode | 0o755)
+    left = tmp_path / f"{HIDDEN}image.nii.gz{LOCK}"
+    with open_held(left, "ab") as file, subprocess.Popen([sys.executable, "-c", AS_NOBODY, tmp_path]) as process:
+        left.chmod(0o644)
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
+            assert not (tmp_path / "image.nii.gz").exists()
+        finally:
+            file.close()
+        assert process.wait(60) == 0
+    assert (tmp_path / "image.nii.gz").exists()
+
+
+def test_a_rename_that_a_scanner_is_in_the_way_of_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("getnet_bids.files.MOVABLE", False)
+    replace, calls = os.replace, []
+
+    def busy(source, target):
+        calls.append(target)
+        if len(calls) < 3:
+            raise PermissionError(13, "in use", os.fspath(target))
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", busy)
+    with atomic(tmp_path / "a.txt") as file:
+        file.write(b"whole")
+    assert (tmp_path / "a.txt").read_bytes() == b"whole"
+    monkeypatch.setattr("getnet_bids.files.WAITS", ())
+    calls.clear()
+    with pytest.raises(PermissionError, match=r"a\.txt"), atomic(tmp_path / "a.txt") as file:
+        file.write(b"other")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_where_open_files_stay_a_part_of_this_machine_goes_after_a_day(tmp_path, monkeypatch):
+    monkeypatch.setattr("getnet_bids.locks.MOVABLE", False)
+    part = part_of(tmp_path / "a")
+    part.touch()
     assert not remove_abandoned(part)
     os.utime(part, (1, 1))
     assert remove_abandoned(part)

@@ -21,6 +21,7 @@ TEXT = README.read_text()
 NOT_RUN = {
     "make demo": "installs; what it runs is tested with the quick start",
     "make test": "is what runs this",
+    "pip install --extra-index-url https://download.pytorch.org/whl/cpu .": "the same, from torch's own index",
     "pip install .": "is what the tests' environment is made by",
     "pip install '.[train]'": "the same",
     "getnet-train --recipe default --data /data/photographs": "trains for hours",

@@ -32,9 +32,9 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
     that of many images those that have been begun are brought to an end before others are begun.
 
     Workers are started by ``forkserver``, on Windows ``spawn``, rather than ``fork``, since neither CUDA nor OpenMP
-    survives a fork; another way can be named as ``mp_context``. They log as much as the process that starts them, and whatever ends the run,
-    an interrupt or the end of the process, ends them too. As with all of multiprocessing, a script that runs a
-    workflow in this way needs its ``if __name__ == "__main__":``.
+    survives a fork; another way can be named as ``mp_context``. They log as much as the process that starts them, and
+    whatever ends the run, an interrupt or the end of the process, ends them too. As with all of multiprocessing, a
+    script that runs a workflow in this way needs its ``if __name__ == "__main__":``.
 
     Parameters
     ----------

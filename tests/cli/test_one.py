@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -21,6 +24,29 @@ def test_corrected_times_field_is_the_input(scan, tmp_path):
     assert main([str(scan), str(out), "--field", str(field), "--device", "cpu", "-v"]) == 0
     product = nib.load(out).get_fdata() * nib.load(field).get_fdata()
     np.testing.assert_allclose(product, nib.load(scan).get_fdata(), rtol=1e-5, atol=1e-5)
+
+
+STOP = """
+import os, signal, sys
+from getnet_bids import images
+from getnet_bids.cli.one import main
+
+def stop(image, file):
+    file.write(b"a part")
+    os.kill(os.getpid(), int(sys.argv[1]))
+
+images.nib.Nifti1Image.to_stream = stop
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_amid_writing_leaves_nothing(scan, tmp_path, number):
+    command = [sys.executable, "-c", STOP, str(int(number)), scan, tmp_path / "out.nii", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 128 + number
+    assert done.stderr.splitlines()[-1].startswith(f"getnet: {number.name}: stopped")
+    assert [path.name for path in tmp_path.iterdir()] == [scan.name]
 
 
 def test_options_change_the_result(scan, tmp_path):
