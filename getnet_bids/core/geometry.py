@@ -32,7 +32,10 @@ ROUNDING = 1e-6
 SLABS = 8
 """Slabs that are counted at a time."""
 LEAST = 12
-"""A plane is used if the object has so many voxels along both its axes."""
+"""A plane is used if the object has so many voxels along both its axes,"""
+LEAST_OF_THICK, THICK = 6, 0.5
+"""or so many that span this share of its longest extent: a stack of thick slices, whose own planes tell nothing of what
+changes from slice to slice, for the network does not compare them."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     """Choose up to three planes, and the slices in each.
 
     A plane in which the object is only a few voxels wide is left out (a thin slab seen from the side), unless
-    there is no other.
+    there is no other, or unless these few are thick slices through much of the object.
 
     Parameters
     ----------
@@ -139,12 +142,14 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     list of Plane
     """
     cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL
-    across = [(h - w) / v for w, h, v in zip(box.low, box.high, voxel_size, strict=True)]
+    extent = [h - w for w, h in zip(box.low, box.high, strict=True)]
+    across = [e / v for e, v in zip(extent, voxel_size, strict=True)]
+    least = [LEAST_OF_THICK if e >= THICK * box.extent else LEAST for e in extent]
     planes = []
     for axis in range(3):
         others = [a for a in range(3) if a != axis]
         narrow = min(across[a] for a in others)
-        if narrow < LEAST and narrow < sorted(across)[1]:
+        if any(across[a] < least[a] for a in others) and narrow < sorted(across)[1]:
             continue
         first, last = box.low[axis] / voxel_size[axis], box.high[axis] / voxel_size[axis]
         wanted = max(FEWEST, round((box.high[axis] - box.low[axis]) / box.extent * slices))

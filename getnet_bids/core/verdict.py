@@ -36,7 +36,8 @@ class Evidence:
     Parameters
     ----------
     negative : float
-        Share of the sum of absolute values that is negative.
+        Share of the sum of absolute values that is negative; the background apart, and no voxel counting for more than
+        the 99.9th percentile.
     background : float
         The constant value of the background, 0 if there is none.
     clipped : float
@@ -69,18 +70,14 @@ class Evidence:
         GetNetError
             It is mostly negative.
         """
-        negative = 0.0
-        if volume.min() < 0:
-            peak = float(np.abs(volume).max())
-            scaled = volume / peak
-            below = -float(np.minimum(scaled, 0).sum(dtype=np.float64))
-            negative = below / float(np.abs(scaled).sum(dtype=np.float64))
+        background = constant_background(volume)
+        negative = negative_share(volume[volume != background]) if volume.min() < 0 else 0.0
         if negative > NEGATIVE_REFUSED:
             raise GetNetError(
                 f"{negative:.0%} of its signal is negative, as after a z-score or in a phase image: a bias field is a "
                 "factor of magnitudes; correct the image first, and normalise it afterwards"
             )
-        return cls(negative, constant_background(volume))
+        return cls(negative, background)
 
     def with_field(
         self,
@@ -103,6 +100,26 @@ class Evidence:
             noise=noise_sd(volume, chosen) / mean if mean > 0 else 0.0,
             unequal=odd_even_difference(volume, chosen),
         )
+
+
+def negative_share(values: NDArray[np.float32]) -> float:
+    """Compute the share of the sum of absolute values that is negative.
+
+    No value counts for more than the 99.9th percentile of those that are not 0, so that a spike decides nothing.
+
+    Examples
+    --------
+    >>> round(negative_share(np.array([3, -1, 0, 3, 1], np.float32)), 4)
+    0.125
+    >>> negative_share(np.array([1] * 5000 + [-1e30], np.float32)) < 0.001
+    True
+    """
+    size = np.abs(values[values != 0])
+    if not size.size:
+        return 0.0
+    limit = float(np.percentile(size, 99.9, method="lower"))
+    scaled = np.clip(values, -limit, limit) / np.float32(limit)
+    return -float(np.minimum(scaled, 0).sum(dtype=np.float64)) / float(np.abs(scaled).sum(dtype=np.float64))
 
 
 def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:

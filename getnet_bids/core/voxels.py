@@ -59,6 +59,8 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 BORDER, SAMPLE = 0.5, 20_000
 """A value is the background if more than this share of the voxels on the faces has it; so many are looked at."""
+FEW = 0.01
+"""Share of the other voxels of which so many may be negative where a negative background is no offset."""
 
 
 def constant_background(volume: NDArray[np.float32]) -> float:
@@ -84,12 +86,17 @@ def constant_background(volume: NDArray[np.float32]) -> float:
 
 
 def without_background(volume: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Set a constant background to 0; where nothing is darker it is an offset, and is subtracted."""
+    """Set a constant background to 0; where nothing is darker it is an offset, and is subtracted.
+
+    A negative value is none if hardly any other value is negative: then voxels were filled with it, as with -1000.
+    """
     value = np.float32(constant_background(volume))
     if value == 0:
         return volume
-    offset = value if value <= volume.min() else np.float32(0)
-    out: NDArray[np.float32] = np.where(volume == value, np.float32(0), volume - offset)
+    out: NDArray[np.float32] = np.where(volume == value, np.float32(0), volume)
+    filled = value < 0 and np.count_nonzero(out < 0) <= FEW * np.count_nonzero(out)
+    if value <= volume.min() and not filled:
+        out = np.where(volume == value, np.float32(0), volume - value)
     return out
 
 

@@ -53,6 +53,22 @@ def test_an_offset_is_subtracted_where_nothing_is_darker():
     np.testing.assert_allclose(without_background(volume + 10), volume, atol=1e-5)
 
 
+def test_voxels_filled_with_a_negative_value_are_background_and_no_offset(network, stripped):
+    filled = np.where(BRAIN, stripped * 1000, -1000).astype(np.float32)
+    np.testing.assert_array_equal(without_background(filled), np.where(BRAIN, filled, 0))
+    done = correct_volume(filled, VOXEL, network)
+    assert field_error(done.field, correct_volume(stripped * 1000, VOXEL, network).field, BRAIN) < 0.005
+    assert len(done.reasons) == 1
+    assert done.reasons[0].startswith("its background is -1000, not 0")
+
+
+def test_a_spike_does_not_make_an_image_negative(network, stripped):
+    spiked = stripped.copy()
+    spiked[tuple(n // 2 for n in SHAPE)] = -1e20
+    done = correct_volume(spiked, VOXEL, network)
+    assert field_error(done.field, correct_volume(stripped, VOXEL, network).field, BRAIN) < 0.02
+
+
 def test_an_image_without_background_keeps_its_values():
     volume = np.random.default_rng(0).uniform(1, 2, (8, 8, 8)).astype(np.float32)
     np.testing.assert_array_equal(without_background(volume), volume)

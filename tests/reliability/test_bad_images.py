@@ -61,6 +61,7 @@ def noise(draw, shape=(20, 24, 22)):
 
 
 SINGULAR = np.diag([3.0, 3.0, 0.0, 1.0])
+NEGATIVE = "of its signal is negative, .*correct the image first, and normalise it afterwards"
 NO_SIGNAL = "fewer than 64 voxels have signal above the noise; look whether"
 
 REFUSED = {
@@ -83,8 +84,10 @@ REFUSED = {
     "all zeros": (valued(np.zeros_like), NO_SIGNAL),
     "all NaN": (valued(lambda data: data * np.nan), NO_SIGNAL),
     "one bright voxel": (valued(lambda data: np.where(data == data.max(), data, np.float32(0))), NO_SIGNAL),
-    "all negative": (valued(np.negative), NO_SIGNAL),
-    "below a float32 after scaling": (spoiled((SLOPE, "f", -1)), NO_SIGNAL),
+    "all negative": (valued(np.negative), NEGATIVE),
+    "negated by its header": (spoiled((SLOPE, "f", -1)), NEGATIVE),
+    "shifted below 0": (valued(lambda data: data - 250), NEGATIVE),
+    "scl_inter of -200": (spoiled((SLOPE, "f", 1), (INTER, "f", -200)), NEGATIVE),
     "a fill value of 3.4e38": (put(np.float32(3.4e38)), "too large for float32 once corrected"),
     "a fill value of -3.4e38": (put(np.float32(-3.4e38)), "too large for float32 once corrected"),
     "float64 beyond float32": (
@@ -108,7 +111,7 @@ REFUSED = {
     "a line": (lambda: nifti(scan((200, 1, 1))), "more than one voxel wide along two axes"),
     "3x3x3": (lambda: nifti(scan((3, 3, 3))), NO_SIGNAL),
     "noise of magnitudes": (noise(lambda rng, shape: rng.rayleigh(10, shape)), NO_SIGNAL),
-    "noise around 0": (noise(lambda rng, shape: rng.normal(0, 10, shape)), NO_SIGNAL),
+    "noise around 0": (noise(lambda rng, shape: rng.normal(0, 10, shape)), NEGATIVE),
     "noise in a slice": (noise(lambda rng, shape: rng.rayleigh(10, shape), (96, 80)), NO_SIGNAL),
 }
 """What it is; a function that makes it, and what is said of it."""
@@ -155,7 +158,7 @@ CORRECTED = {
     "absurd pixdim": spoiled((PIXDIM + 4, "f", 1e38)),
     "negative pixdim": spoiled((PIXDIM + 4, "f", -3)),
     "constant": valued(lambda data: np.full_like(data, 7)),
-    "negative values": valued(lambda data: data - 250),
+    "some negative values": valued(lambda data: data - 50),
     "fill value of -1000": valued(lambda data: np.where(data < 100, np.float32(-1000), data)),
     **{
         kind: valued(lambda data, kind=kind: (data / data.max() * 120).astype(kind))
@@ -167,7 +170,7 @@ CORRECTED = {
     "scl_slope 0": spoiled((SLOPE, "f", 0)),
     "scl_slope NaN": spoiled((SLOPE, "f", np.nan)),
     "scl_slope tiny": spoiled((SLOPE, "f", 1e-30)),
-    "scl_inter of -200": spoiled((SLOPE, "f", 1), (INTER, "f", -200)),
+    "scl_inter of -50": spoiled((SLOPE, "f", 1), (INTER, "f", -50)),
     "scl_inter of 10000": spoiled((SLOPE, "f", 1), (INTER, "f", 1e4)),
     "bits that are not the type's": spoiled((BITS, "h", 0)),
     "vox_offset with a rest": lambda: edited(stored(), (OFFSET, "f", 352.5)),
