@@ -7,6 +7,9 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py $(CONSTRAINTS)
 PYTEST := $(BIN)/python -m pytest
+# So many tests at the same time, with one thread each.
+JOBS ?= 2
+QUICK := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist worksteal
 # Packages of which at least this share of lines and branches has to be tested.
 COVERED := core bids
 LEAST := 90
@@ -32,7 +35,7 @@ test-all: lint
 	$(PYTEST) -m ""
 
 tests: $(VENV)/.all
-	$(PYTEST) --cov --cov-report=
+	$(QUICK) --cov --cov-report=
 	@for part in $(COVERED); do \
 	    echo "Coverage of getnet_bids/$$part:"; \
 	    $(BIN)/coverage report --include="getnet_bids/$$part/*" --skip-covered --fail-under=$(LEAST) || exit 1; \
@@ -43,7 +46,7 @@ tests-min:
 	$(MAKE) VENV=.venv-min CONSTRAINTS=constraints-min.txt pytest-min
 
 pytest-min: $(VENV)/.all
-	$(PYTEST) tests
+	$(QUICK) tests
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check
