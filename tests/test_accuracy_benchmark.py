@@ -46,6 +46,7 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+@pytest.mark.slow
 def test_one_image(base: list[str], models: Path, tmp_path: Path, capsys) -> None:
     methods = ["input", "n4-mask", "n4-brain", "getnet-alone", "getnet"]
     once = [*base, "--contrasts", "T2w", "--fields", "smooth40", "--methods", *methods]
@@ -157,6 +158,7 @@ def test_the_readmes_tables_are_restructured_text(tmp_path: Path, capsys) -> Non
     assert ".0200" in text
 
 
+@pytest.mark.slow
 def test_real_images(tmp_path: Path) -> None:
     from .core.phantom import head
 

@@ -73,6 +73,7 @@ def stand_in(tmp_path):
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(tmp_path / "calls")}
 
 
+@pytest.mark.slow
 def test_only_what_is_not_done_is_submitted(make_dataset, tmp_path, stand_in):
     raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
     out, one, calls = tmp_path / "out with a space", tmp_path / "one.txt", Path(stand_in["CALLS"])

@@ -27,6 +27,7 @@ def begin(raw, out, barrier, problems):
         problems.put(repr(error))
 
 
+@pytest.mark.slow
 def test_the_beginnings_of_many_tasks_do_not_clash(make_dataset, tmp_path):
     raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz")
     spawned = multiprocessing.get_context("fork")

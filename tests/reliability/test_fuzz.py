@@ -51,6 +51,7 @@ def misbehave(answers, first, last, seed):
         answers.send(("kind", "read", 0.0, ""))
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_or_hangs_is_noticed_and_the_others_go_on():
     outcomes = [(case, outcome, reason) for case, _, outcome, _, reason in fuzz.run(4, 0, misbehave, patience=10)]
     assert outcomes == [

@@ -31,7 +31,13 @@ def test_a_change_is_measured_whatever_the_scale(subject):
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("flipped", 0.01), ("turned", 0.01), ("times 1e-06 to 1e+06", 1e-5), ("more of 0", 1e-5), ("brain mask", 0.05)],
+    [
+        ("flipped", 0.01),
+        pytest.param("turned", 0.01, marks=pytest.mark.slow),
+        pytest.param("times 1e-06 to 1e+06", 1e-5, marks=pytest.mark.slow),
+        ("more of 0", 1e-5),
+        pytest.param("brain mask", 0.05, marks=pytest.mark.slow),
+    ],
 )
 def test_invariance(subject, name, most):
     """The goal holds for the standard deviation over the foreground; ``most`` is the limit of any voxel."""
@@ -42,6 +48,7 @@ def test_invariance(subject, name, most):
     assert found.most <= most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0.7, 0.8])
 def test_size_of_voxels(subject, size):
     (invariance,) = [one for one in INVARIANCES if one.name == f"voxels {size} times as long"]

@@ -69,7 +69,7 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param)
 
 
-@pytest.mark.parametrize("blurs", [0, 1, 3])
+@pytest.mark.parametrize("blurs", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_guard_tells_a_low_pass_filter_from_the_truth(
     photos: Photographs, recipe: Recipe, oracle: Oracle, blurs: int
 ) -> None:

@@ -110,6 +110,7 @@ def test_rows(slices: list[Shaded]) -> None:
     assert rows[1][-2:] == ["12", "n/a"]
 
 
+@pytest.mark.slow
 def test_the_command(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
