@@ -70,6 +70,9 @@ def stand_in(tmp_path):
     folder.mkdir()
     (folder / "sbatch").write_text(STANDS_IN)
     (folder / "sbatch").chmod(0o755)
+    for name in ("squeue", "scontrol"):  # a SLURM that runs here is not asked
+        (folder / name).write_text("#!/usr/bin/env bash\nexit 1\n")
+        (folder / name).chmod(0o755)
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(tmp_path / "calls")}
 
 
@@ -122,6 +125,62 @@ def test_what_cannot_work_is_not_submitted(make_dataset, tmp_path, stand_in, opt
     assert done.returncode == 64
     assert says in done.stderr
     assert not Path(stand_in["CALLS"]).exists()
+
+
+QUEUE = """#!/usr/bin/env bash
+echo "7 getnet-bids $OUT"
+echo "7 getnet-bids $OUT"
+echo "8 another's"
+"""
+CONFIG = """#!/usr/bin/env bash
+echo "MaxArraySize            = 3"
+"""
+
+
+def put(stand_in, name, text):
+    path = Path(stand_in["CALLS"]).parent / "bin" / name
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def test_jobs_that_are_queued_are_not_submitted_twice(make_dataset, tmp_path, stand_in):
+    raw, out = make_dataset("sub-01/anat/sub-01_T1w.nii.gz"), tmp_path / "out with a space"
+    put(stand_in, "squeue", QUEUE)
+    environment = {**stand_in, "OUT": str(out), "IDLE": "yes"}
+    refused = submit(raw, out, environment=environment)
+    assert refused.returncode == 64
+    assert "queued or running: 7; wait" in refused.stderr
+    assert not Path(stand_in["CALLS"]).exists()
+    assert submit(raw, tmp_path / "other", environment=environment).returncode == 0
+    assert submit(raw, out, "-f", environment=environment).returncode == 0
+
+
+def test_an_array_is_not_larger_than_the_site_allows(make_dataset, tmp_path, stand_in):
+    raw = make_dataset(*(f"sub-{i}/anat/sub-{i}_T1w.nii.gz" for i in range(5)))
+    put(stand_in, "scontrol", CONFIG)
+    environment = {**stand_in, "IDLE": "yes"}
+    refused = submit(raw, tmp_path / "out", "-n", "1", environment=environment)
+    assert refused.returncode == 64
+    assert "give -n 2 or more" in refused.stderr
+    assert not list((tmp_path / "jobs").glob("*/chunk-*"))
+    assert "5 subjects in 3 tasks" in submit(raw, tmp_path / "out", "-n", "2", environment=environment).stdout
+
+
+def test_what_a_job_is_told(make_dataset, tmp_path, stand_in):
+    raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
+    show = f"env -u CUDA_VISIBLE_DEVICES {COMMAND}"
+    environment = {**stand_in, "CUDA_VISIBLE_DEVICES": "3"}
+    environment.pop("LOGNAME", None)
+    done = submit(raw, tmp_path / "out", "-c", show, environment={**environment, "IDLE": "yes"})
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "jobs").iterdir()
+    group = subprocess.run(["bash", folder / "group.sh"], capture_output=True, text=True, env=environment)
+    assert "getnet-slurm.sh: 2 images are not done; give the same command again" in group.stderr
+    script = re.sub(r"exec .*", "env", (folder / "task.sh").read_text())
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=True).stdout
+    assert "APPTAINERENV_CUDA_VISIBLE_DEVICES=3" in told.splitlines()
+    assert re.search(r"^LOGNAME=\w", told, re.MULTILINE)
+    assert "#SBATCH --open-mode=append" in script
 
 
 def slurm_runs():
