@@ -242,7 +242,7 @@ def estimate(
     device = next(network.parameters()).device
     mean = mean_volume(image)
     evidence = Evidence.of_image(mean)
-    volume = torch.from_numpy(scaled(without_background(mean))).to(device)
+    volume = torch.from_numpy(scaled(without_background(mean, evidence.background))).to(device)
     volume = volume[:, :, None] if volume.ndim == 2 else volume
     part = support(volume)  # a margin of 0 tells nothing, and must not change where the object's border is
     foreground = torch.zeros_like(volume, dtype=torch.bool)

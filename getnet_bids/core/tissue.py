@@ -57,4 +57,5 @@ def nearest_peaks(values: Vector, weights: Vector, bandwidth: float = BANDWIDTH)
     peaks = np.asarray(shifted, np.float64)
     for _ in range(DOUBLINGS):
         peaks = np.asarray(np.interp(peaks, centres, peaks), np.float64)
-    return np.asarray(np.interp(values, centres, peaks), np.float64)
+    found: Vector = peaks[left] * (1 - right) + peaks[left + 1] * right
+    return found

@@ -24,9 +24,11 @@ UNSURE = 0.12
 NOISY = 0.25
 """Noise over the foreground's mean from which on the estimate is doubtful."""
 UNEQUAL = 0.03
-"""Relative difference of odd and even slices from which on it is named,"""
+"""Relative difference of odd and even slices from which on it is named."""
 SIGNIFICANT = 4.0
-"""if it is also so many of its standard errors."""
+"""Standard errors that this difference must be at least."""
+LINES = 64
+"""Voxels along an axis that are enough to measure by."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,14 @@ class Evidence:
         sd_p95: float,
     ) -> Evidence:
         """Add what is measured of the field and of the foreground."""
-        values = volume[chosen]
-        log_field = np.log(field[chosen])
+        part = sparse(volume.shape)
+        where = chosen[part] if chosen[part].any() else chosen
+        values, field_values = (x[part][where] if where is not chosen else x[chosen] for x in (volume, field))
         mean = float(values.mean(dtype=np.float64))
         return replace(
             self,
-            clipped=float(np.count_nonzero(values >= values.max()) / values.size) if values.size > 1000 else 0.0,
-            field_sd=float(log_field.std(dtype=np.float64)),
+            clipped=float(np.count_nonzero(values >= volume.max()) / values.size) if values.size > 1000 else 0.0,
+            field_sd=float(np.log(field_values).std(dtype=np.float64)),
             sd_median=sd_median,
             sd_p95=sd_p95,
             noise=noise_sd(volume, chosen) / mean if mean > 0 else 0.0,
@@ -122,6 +125,11 @@ def negative_share(values: NDArray[np.float32]) -> float:
     return -float(np.minimum(scaled, 0).sum(dtype=np.float64)) / float(np.abs(scaled).sum(dtype=np.float64))
 
 
+def sparse(shape: tuple[int, ...], whole: int | None = None) -> tuple[slice, ...]:
+    """Choose some `LINES` or more voxels along each axis, evenly, and all along the axis `whole`."""
+    return tuple(slice(None, None, 1 if axis == whole else max(1, n // LINES)) for axis, n in enumerate(shape))
+
+
 def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
     """Estimate the noise from second differences along the axis with the most voxels, in the chosen voxels.
 
@@ -129,12 +137,10 @@ def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
     are far from borders, so that the median is hardly touched by them (Donoho and Johnstone, Biometrika 1994).
     """
     axis = int(np.argmax(volume.shape))
-    rows = np.moveaxis(volume, axis, 0)
-    inside = np.moveaxis(chosen, axis, 0)
+    part = sparse(volume.shape, axis)
+    rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
     if len(rows) < 3:
         return 0.0
-    step = max(1, volume.size // 2_000_000)
-    rows, inside = rows.reshape(len(rows), -1)[:, ::step], inside.reshape(len(inside), -1)[:, ::step]
     second = rows[:-2] - 2 * rows[1:-1] + rows[2:]
     second = np.abs(second[inside[:-2] & inside[1:-1] & inside[2:]])
     return float(np.median(second)) / 0.6745 / 6**0.5 if second.size else 0.0
@@ -152,9 +158,8 @@ def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) 
     if volume.ndim < 3:
         return 0.0
     largest = 0.0
-    stride = tuple(slice(None, None, max(1, n // 64)) for n in volume.shape)
     for axis in range(3):
-        part = tuple(slice(None) if a == axis else s for a, s in enumerate(stride))
+        part = sparse(volume.shape, axis)
         rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
         if len(rows) < 8:
             continue

@@ -57,8 +57,8 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     return volume, there
 
 
-BORDER, SAMPLE = 0.5, 20_000
-"""A value is the background if more than this share of the voxels on the faces has it; so many are looked at."""
+BORDER, SAMPLE = 0.5, 4_000
+"""A value is the background if more than this share of the voxels on the faces has it; about so many of each count."""
 FEW = 0.01
 """Share of the other voxels of which so many may be negative where a negative background is no offset."""
 
@@ -73,11 +73,16 @@ def constant_background(volume: NDArray[np.float32]) -> float:
     >>> constant_background(volume), constant_background(np.arange(216, dtype=np.float32).reshape(6, 6, 6))
     (700.0, 0.0)
     """
-    faces = [volume.take(end, axis).ravel() for axis in range(volume.ndim) for end in (0, -1) if volume.shape[axis] > 2]
+    faces = []
+    for axis in range(volume.ndim):
+        if volume.shape[axis] > 2:
+            for end in (0, -1):
+                face = volume[tuple(end if a == axis else slice(None) for a in range(volume.ndim))]
+                stride = max(1, round((face.size / SAMPLE) ** (1 / face.ndim)))
+                faces.append(face[(slice(None, None, stride),) * face.ndim].ravel())
     if not faces:
         return 0.0
     border = np.concatenate(faces)
-    border = border[:: max(1, len(border) // SAMPLE)]
     value, count = np.unique(border, return_counts=True)
     most = int(count.argmax())
     if count[most] <= BORDER * len(border) or not np.count_nonzero(volume != value[most]):
@@ -85,12 +90,12 @@ def constant_background(volume: NDArray[np.float32]) -> float:
     return float(value[most])
 
 
-def without_background(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+def without_background(volume: NDArray[np.float32], background: float) -> NDArray[np.float32]:
     """Set a constant background to 0; where nothing is darker it is an offset, and is subtracted.
 
     A negative value is none if hardly any other value is negative: then voxels were filled with it, as with -1000.
     """
-    value = np.float32(constant_background(volume))
+    value = np.float32(background)
     if value == 0:
         return volume
     out: NDArray[np.float32] = np.where(volume == value, np.float32(0), volume)
