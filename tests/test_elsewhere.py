@@ -89,7 +89,8 @@ def modules(package):
 
 
 def test_every_module_imports_on_windows_but_those_that_run_nipype():
-    names = modules("getnet_bids") + modules("getnet_bids.workflows")
+    adapters = {"getnet_bids.monai", "getnet_bids.torchio"}  # their libraries may not be here
+    names = sorted({*modules("getnet_bids"), *modules("getnet_bids.workflows")} - adapters)
     done = python(WINDOWS, IMPORTS, *names)
     assert done.returncode == 0, done.stderr
     assert len(names) > 60

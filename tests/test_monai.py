@@ -1,0 +1,88 @@
+"""The transforms of MONAI give what the plain call gives, to the bit, in whatever way MONAI runs them."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import getnet_bids
+
+pytest.importorskip("monai", reason="MONAI is not installed: pip install 'getnet_bids[monai]'")
+
+import torch
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd
+
+from getnet_bids.monai import GetNetCorrection, GetNetCorrectiond
+
+from .snippets import DOCS, blocks, lay_out
+
+
+@pytest.fixture(scope="module")
+def path(head, tmp_path_factory):
+    path = tmp_path_factory.mktemp("monai") / "in.nii.gz"
+    nib.Nifti1Image(head, np.diag([6.0, 6, 6, 1])).to_filename(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(path):
+    return getnet_bids.correct(path, device="cpu").image.get_fdata(dtype=np.float32)
+
+
+@pytest.fixture
+def load():
+    return Compose([LoadImaged(["image"]), EnsureChannelFirstd(["image"]), GetNetCorrectiond(["image"])])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, MetaTensor])
+def test_each_channel_is_that_of_the_plain_call(head, expected, kind):
+    affine = {"affine": torch.diag(torch.tensor([6.0, 6, 6, 1]))} if kind is MetaTensor else {}
+    image = kind(np.stack([head, 2 * head]), **affine)
+    out = GetNetCorrection(voxel_size=6)(image)
+    assert isinstance(out, MetaTensor if kind is MetaTensor else torch.Tensor)
+    assert out.dtype == torch.float32
+    np.testing.assert_array_equal(np.asarray(out[0]), expected)
+    np.testing.assert_array_equal(np.asarray(out[1]), np.asarray(GetNetCorrection(voxel_size=6)(image[1:])[0]))
+
+
+def test_metadata_stay_and_a_mask_is_used(path, head, load):
+    loaded = Compose(load.transforms[:2])({"image": path})["image"]
+    out = load({"image": path, "other": 1})
+    assert out["other"] == 1
+    assert out["image"].meta["filename_or_obj"] == str(path)
+    torch.testing.assert_close(out["image"].affine, loaded.affine, rtol=0, atol=0)
+    mask = np.zeros_like(head)
+    mask[8:22, 8:22, 8:22] = 1
+    told = GetNetCorrectiond(["image"], mask_key="mask")({"image": loaded, "mask": mask[None]})
+    plain = getnet_bids.correct(head, voxel_size=6, mask=mask, device="cpu").image
+    np.testing.assert_array_equal(np.asarray(told["image"][0]), plain)
+
+
+def test_pending_operations_are_done_first(path):
+    steps = [LoadImaged(["image"]), EnsureChannelFirstd(["image"]), Orientationd(["image"], axcodes="LPS", labels=None)]
+    eager = Compose([*steps, GetNetCorrectiond(["image"])])({"image": path})["image"]
+    lazy = Compose([*steps, GetNetCorrectiond(["image"])], lazy=True)({"image": path})["image"]
+    assert not lazy.pending_operations
+    assert len(eager.applied_operations) == len(lazy.applied_operations) == 1
+
+
+@pytest.mark.parametrize(("kind", "workers"), [(Dataset, 2), (CacheDataset, 0)])
+def test_in_datasets(path, expected, load, kind, workers):
+    dataset = kind([{"image": path}] * 2, load)
+    for batch in DataLoader(dataset, batch_size=1, num_workers=workers):
+        np.testing.assert_array_equal(np.asarray(batch["image"][0, 0]), expected)
+
+
+def test_the_example_of_the_docs(head, tmp_path, monkeypatch):
+    lay_out(tmp_path, head)
+    monkeypatch.chdir(tmp_path)
+    (example,) = (
+        block.text for block in blocks(DOCS / "transforms.rst", "python") if "getnet_bids.monai" in block.text
+    )
+    names: dict = {}
+    exec(example, names)
+    plain = getnet_bids.correct("T1w.nii.gz", device="cpu").image.get_fdata(dtype=np.float32)
+    corrected = names["corrected"]
+    np.testing.assert_array_equal(np.asarray(corrected)[0], plain)
