@@ -41,11 +41,25 @@ class Correction:
         Image times field is the image given.
     foreground : ndarray of bool, spatial shape of the image
         The voxels that the field was estimated from.
+    verdict : {"corrected", "nothing to correct", "doubtful"}
+        ``nothing to correct``: the field is within its uncertainty of flat; the image is divided by it all the same.
+    reasons : tuple of str
+        Why it is doubtful: sentences, each with what to do.
+    field_sd_median, field_sd_p95 : float
+        Standard deviation of the estimate of the log field, about the relative uncertainty of the field: median and
+        95th percentile over the foreground.
+    uncertainty : of the same kind as the field, optional
+        Map of that standard deviation, with ``Options(uncertainty=True)``.
     """
 
     image: Any
     field: Any
     foreground: NDArray[np.bool_]
+    verdict: str = "corrected"
+    reasons: tuple[str, ...] = ()
+    field_sd_median: float = float("nan")
+    field_sd_p95: float = float("nan")
+    uncertainty: Any = None
 
 
 def correct(
@@ -88,6 +102,7 @@ def correct(
     from . import images, masks
     from .containers import as_mask, as_nibabel
     from .core.correction import correct_volume
+    from .lengths import with_lengths
     from .weights import load_network
 
     name = image if isinstance(image, str | os.PathLike) else None
@@ -102,10 +117,16 @@ def correct(
     network = load_network(weights, device)
     with errors_about(name) if name is not None else nullcontext():
         volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, inside, options)
+    volume = with_lengths(volume, source, size, options.smoothness if options is not None else None)
     return Correction(
         in_kind(volume.corrected.reshape(source.shape)),
         in_kind(volume.field),
         volume.foreground,
+        volume.verdict,
+        volume.reasons,
+        volume.field_sd_median,
+        volume.field_sd_p95,
+        None if volume.uncertainty is None else in_kind(volume.uncertainty),
     )
 
 

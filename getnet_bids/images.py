@@ -44,6 +44,8 @@ FARTHEST = 1e9
 """Of an affine's numbers, mm: a thousand kilometres."""
 SIZES = 1e-7, 1e5
 """Smallest and largest voxel that is believed, mm."""
+METRES = 0.1
+"""Sizes of voxels in a header whose unit is the metre are below this, or they are in mm."""
 LEVEL = 1
 """Of igzip's gzip, 0 to 3: on corrected heads and fields 2 saves .3 % and takes a tenth longer, 3 saves no more."""
 PIECE = 2**20
@@ -249,7 +251,8 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     with np.errstate(invalid="ignore"):
         sizes = np.array(image.header.get_zooms()[:count], dtype=float)
     if isinstance(image.header, nib.Nifti1Header):
-        sizes *= {1: 1e3, 3: 1e-3}.get(int(image.header["xyzt_units"]) & 7, 1.0)
+        in_metres = (sizes < METRES).all()  # else they are mm, whatever the header says: nobody scans such voxels
+        sizes *= {1: 1e3 if in_metres else 1.0, 3: 1e-3}.get(int(image.header["xyzt_units"]) & 7, 1.0)
     usable = (sizes >= SIZES[0]) & (sizes <= SIZES[1])
     if not usable.all() and image.affine is not None:
         with np.errstate(over="ignore"):

@@ -190,6 +190,7 @@ class Settings(ModelSettings):
     mem_mb: int | None = setting(positive_int, None, int)
     use_plugin: Path | None = setting(Path)
     no_field: bool = flag()
+    uncertainty: bool = flag()
     reports_only: bool = flag()
     dry_run: bool = flag()
     force: bool = flag()
@@ -239,8 +240,8 @@ NEEDS = (
     ("write_graph", "compare", "--compare n4"),
 )
 """Settings that do nothing without another: the name, the other's, how that is given."""
-CONTRADICTORY = (("reports_only", "dry_run"), ("reports_only", "force"))
-NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only")
+CONTRADICTORY = (("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare"))
+NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty")
 """Settings that the group level would not heed."""
 
 

@@ -168,13 +168,21 @@ def test_data_that_are_no_magnitudes_are_refused(tmp_path, dtype, shape, word):
         read(tmp_path / "a.nii")
 
 
-@pytest.mark.parametrize(("unit", "scale"), [("mm", 1), ("unknown", 1), ("meter", 1e3), ("micron", 1e-3)])
+@pytest.mark.parametrize(("unit", "scale"), [("mm", 1), ("unknown", 1), ("meter", 1), ("micron", 1e-3)])
 def test_voxel_size_is_in_mm(unit, scale):
     image = nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.diag([2.0, 3, 4, 1]))
     image.header.set_xyzt_units(unit)
-    np.testing.assert_allclose(voxel_size(image), np.array([2, 3, 4]) * scale)
+    if unit == "meter":
+        image.header["pixdim"][1:4] = [2e-3, 3e-3, 4e-3]
+    np.testing.assert_allclose(voxel_size(image), np.array([2, 3, 4]) * scale, rtol=1e-6)
     if unit == "unknown":
         assert like(image, np.ones((4, 4, 4))).header.get_xyzt_units()[0] == "mm"
+
+
+def test_metres_of_voxels_are_mm():
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.diag([2.0, 3, 4, 1]))
+    image.header.set_xyzt_units("meter")
+    assert voxel_size(image) == (2.0, 3.0, 4.0)
 
 
 def test_voxel_size_comes_from_the_affine_where_the_header_has_none():

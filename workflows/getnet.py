@@ -14,6 +14,10 @@ MEM_GB = 2.0
 """Upper estimate of the memory that the correction of one head takes, GB."""
 
 
+JUDGED = ["verdict", "reasons", "field_sd_median", "field_sd_p95"]
+"""Outputs that tell what a result is worth."""
+
+
 def init_getnet_wf(
     *,
     refine: bool = True,
@@ -74,10 +78,12 @@ def init_getnet_wf(
         The field that it was divided by, geometric mean 1 over the foreground.
     seconds
         Time of the correction, files apart.
+    verdict, reasons, field_sd_median, field_sd_p95
+        What the result is worth, and how well the field is known.
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask"]), name="inputnode")
-    outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", "seconds"]), name="outputnode")
+    outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", "seconds", *JUDGED]), name="outputnode")
 
     on_gpu = device.startswith("cuda") or (device == "auto" and gpu_count() > 0)
     getnet = Node(
@@ -106,7 +112,8 @@ def init_getnet_wf(
             (
                 getnet,
                 outputnode,
-                [("output_image", "out_file"), ("bias_image", "bias_image"), ("seconds", "seconds")],
+                [("output_image", "out_file"), ("bias_image", "bias_image"), ("seconds", "seconds")]
+                + [(name, name) for name in JUDGED],
             ),
         ]
     )

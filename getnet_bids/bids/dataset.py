@@ -40,12 +40,16 @@ yet; `biasfield` is listed in `.bidsignore`.
 
 Each image's JSON file names its source and holds, under `GetNet`, the hashes of the source, the weights and the
 options, sizes, software versions, device and seconds. From these a later run tells what it need not do again.
+`Verdict` is what the result is worth: `corrected`, `nothing to correct` (the field is within its uncertainty of flat;
+the image is divided by it all the same) or `doubtful`, for `Reasons` that say what to do. `FieldSDMedian` and
+`FieldSDP95` are the standard deviation of the log field as estimated, about the field's relative uncertainty: median
+and 95th percentile over the foreground; with `--uncertainty` there is a map of it, `*_stat-std_biasfield.nii.gz`.
 `Measures` are over the foreground (of a large image, every second, third ... voxel along each axis): the field's
-percentiles and coefficient of variation (`FieldMinimum`, `FieldP1`, `FieldP5`, `FieldP95`, `FieldP99`, `FieldMaximum`,
-`FieldCV`), the image's coefficient of variation and median before and after (`CVBefore`, `CVAfter`, `MedianBefore`,
-`MedianAfter`), the foreground's volume in ml (`ForegroundVolume`), and the counts of the intensities before and after
-in equal bins from `From` to `To` (`Histogram`). `Figures` tells the scales of the pictures: intensities of black and
-white (`Window`), fields of the first and last colour (`FieldColours`). `Remarks` are what a reader should know.
+percentiles and coefficient of variation (`FieldMinimum`, `FieldP1`, `FieldP5`, `FieldMedian`, `FieldP95`, `FieldP99`,
+`FieldMaximum`, `FieldCV`), the image's coefficient of variation and median before and after (`CVBefore`, `CVAfter`,
+`MedianBefore`, `MedianAfter`), the foreground's volume in ml (`ForegroundVolume`), and the counts of the intensities
+before and after in equal bins from `From` to `To` (`Histogram`). `Figures` tells the scales of the pictures:
+intensities of black and white (`Window`), fields of the first and last colour (`FieldColours`).
 `SkullStrippedDetermination` says how `SkullStripped` is known: from the source's metadata, or else measured, where
 an image counts as stripped if at most 2 % of its outermost voxels and two thirds of all voxels are not 0.
 

@@ -23,9 +23,10 @@ ORDER = (
     "chunk",
     "label",
     "desc",
+    "stat",
 )
-"""Entities in the order that the BIDS schema gives them."""
-DERIVED_ONLY = {"mod", "label", "desc"}
+"""Entities in the order that the BIDS schema gives them; ``stat`` is not in it yet."""
+DERIVED_ONLY = {"mod", "label", "desc", "stat"}
 """Entities of derived images; a raw image has none of them."""
 INDEXED = {"run", "echo", "flip", "inv", "chunk"}
 """Entities whose value is a number."""

@@ -22,6 +22,11 @@ FIELD = (
     "1 in geometric mean over the foreground. Corrected image times field is the source image."
 )
 
+UNCERTAINTY = (
+    "Standard deviation of the logarithm of the intensity gain field (bias field) of the {suffix} image, as estimated "
+    "by GetNet: about the field's relative uncertainty, dimensionless."
+)
+
 NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\":]*\]")
 """A list of numbers as the json module indents it; inside a string there are no line breaks."""
 
@@ -41,8 +46,10 @@ def write_sidecars(source: Source, outputs: Outputs, skull_stripped: tuple[bool,
         Provenance of both.
     """
     stripped, how = skull_stripped
+    texts = {outputs.corrected: CORRECTED, outputs.field: FIELD, outputs.uncertainty: UNCERTAINTY}
+    texts = {sidecar(path): text for path, text in texts.items()}
     for path in outputs.sidecars:
-        text = CORRECTED if path == sidecar(outputs.corrected) else FIELD
+        text = texts[path]
         content = {
             "Description": text.format(suffix=source.name.suffix),
             "Sources": [source.uri],

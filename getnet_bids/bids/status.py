@@ -7,14 +7,14 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from getnet_bids.files import write_text
 
 PLANNED = "planned.tsv"
-COLUMNS = ("source", "status", "seconds", "reason")
+COLUMNS = ("source", "status", "seconds", "reason", "verdict")
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 """Of a run's folder: when it began, and a number by chance."""
 
@@ -42,9 +42,22 @@ class RunLog:
         self.folder = new_folder(logs)
         self.status = self.folder / "status.tsv"
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.verdicts: dict[str, list[str]] = {}
         self._line(*COLUMNS)
 
-    def add(self, source: str, status: str, seconds: float | None = None, reason: str | None = None) -> None:
+    def add_done(self, source: str, seconds: float, verdict: str, reasons: Sequence[str]) -> None:
+        """Add an image that is done, with the verdict on it and why it is doubtful."""
+        self.verdicts.setdefault(verdict, []).append(source)
+        self.add(source, "done", seconds, "; ".join(reasons) or None, verdict)
+
+    def add(
+        self,
+        source: str,
+        status: str,
+        seconds: float | None = None,
+        reason: str | None = None,
+        verdict: str | None = None,
+    ) -> None:
         """Add an image.
 
         Parameters
@@ -55,10 +68,12 @@ class RunLog:
         seconds : float, optional
             What it took.
         reason : str, optional
-            Why it was skipped or failed.
+            Why it was skipped, failed, or is doubtful.
+        verdict : str, optional
+            On an image that is done.
         """
         self.counts[status] += 1
-        self._line(source, status, "n/a" if seconds is None else f"{seconds:.2f}", reason or "n/a")
+        self._line(source, status, "n/a" if seconds is None else f"{seconds:.2f}", reason or "n/a", verdict or "n/a")
 
     def crash(self, stem: str, error: BaseException) -> Path:
         """Keep the traceback of an error that nobody foresaw and return the file."""

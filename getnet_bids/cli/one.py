@@ -52,7 +52,7 @@ def correct_file(args: Namespace) -> None:
 
     images.silence_nibabel()
     started = time.monotonic()
-    options = Options(**model.options, batch_size=model.batch_size)
+    options = Options(**model.options, batch_size=model.batch_size, uncertainty=args.uncertainty is not None)
     try:
         resolve_device(model.device)
     except GetNetError as error:
@@ -72,11 +72,22 @@ def correct_file(args: Namespace) -> None:
     try:
         if args.field:
             images.write(result.field, args.field)
+        if args.uncertainty:
+            images.write(result.uncertainty, args.uncertainty)
         images.write(result.image, args.corrected)
     except OSError as error:
         code = console.CANNOT_CREATE if error.errno in REFUSED else console.IO_ERROR
         raise console.CommandError(code, reason_of(error)) from None
+    for reason in result.reasons:
+        console.say(f"{args.image}: {result.verdict}: {reason}", "getnet")
+    if result.verdict == "nothing to correct":
+        console.say(f"{args.image}: {result.verdict}: the field is within its uncertainty of flat", "getnet")
     if args.verbose:
+        console.say(
+            f"{result.verdict}; the field is known to {result.field_sd_median:.1%} (95th percentile "
+            f"{result.field_sd_p95:.1%})",
+            "getnet",
+        )
         field = images.magnitudes(result.field)
         console.say(
             f"field from {field.min():.3f} to {field.max():.3f}, {int(result.foreground.sum())} foreground voxels",
@@ -94,7 +105,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
     for given in (args.image, args.mask, model.weights):
         if given is not None and not given.is_file():
             raise console.CommandError(console.NO_INPUT, f"{given}: no such file")
-    outputs = [path for path in (args.corrected, args.field) if path is not None]
+    outputs = [path for path in (args.corrected, args.field, args.uncertainty) if path is not None]
     for path in outputs:
         try:
             extension(path)

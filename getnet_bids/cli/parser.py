@@ -173,11 +173,14 @@ def image_parser() -> Parser:
     parser.add_argument("image", type=Path, metavar="IN", help="the image: .nii, .nii.gz, .mgh or .mgz; 2-D to 4-D")
     parser.add_argument("corrected", type=Path, metavar="OUT", help="the corrected image to write")
     parser.add_argument("--field", type=Path, metavar="FILE", help="write the bias field too")
+    parser.add_argument(
+        "--uncertainty", type=Path, metavar="FILE", help="write a map of the standard deviation of the log field too"
+    )
     parser.add_argument("--mask", type=Path, metavar="FILE", help="fit the field where this is above 0; not needed")
     add_model_options(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return without_defaults(parser, keep=("field", "mask", "verbose"))
+    return without_defaults(parser, keep=("field", "uncertainty", "mask", "verbose"))
 
 
 def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:
@@ -329,6 +332,11 @@ def add_performance(group: argparse._ActionsContainer) -> None:
 def add_output(group: argparse._ActionsContainer) -> None:
     """Add the options of what is written."""
     group.add_argument("--no-field", action="store_true", help="do not write the bias fields")
+    group.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="write maps of the standard deviation of the log field too, ..._stat-std_biasfield.nii.gz",
+    )
     group.add_argument(
         "--reports-only",
         action="store_true",

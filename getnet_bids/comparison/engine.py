@@ -25,6 +25,7 @@ from getnet_bids.reports.pages import Pages
 from getnet_bids.run import console
 from getnet_bids.run.console import Progress, say
 from getnet_bids.run.pipeline import threads_for
+from getnet_bids.run.worker import verdict_of
 from getnet_bids.settings import Settings
 
 from .jobs import CompareJob, check_job, make_job
@@ -127,7 +128,8 @@ class Watch:
         """Log an image that is done, and what a reader should know of it."""
         source = job.source
         note = read_object(sidecar(job.comparison.other.corrected)).get(KEY, {}).get("Note")
-        self.log.add(source.relative, "done", seconds, note)
+        verdict, reasons = verdict_of(job.comparison.getnet)
+        self.log.add_done(source.relative, seconds, verdict, [*reasons, *([note] if note else [])])
         self.progress.ended(source.relative, seconds)
         if note:
             say(f"{source.relative}: {note}")

@@ -27,7 +27,7 @@ from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic
 from getnet_bids.images import decode, foreground_of, magnitudes, read, write
 from getnet_bids.locks import locked
-from getnet_bids.run.worker import Computed, Job, Loaded, device_text, draw, make_folder, save, software
+from getnet_bids.run.worker import Computed, Job, Loaded, device_text, draw, judged, make_folder, save, software
 
 from . import sidecars as texts
 from .jobs import CompareJob
@@ -41,6 +41,10 @@ class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
     getnet_file = File(exists=True, mandatory=True)
     getnet_bias = File(exists=True, mandatory=True)
     getnet_seconds = traits.Float(mandatory=True)
+    verdict = Str(mandatory=True)
+    reasons = traits.List(Str, mandatory=True)
+    field_sd_median = traits.Float(mandatory=True)
+    field_sd_p95 = traits.Float(mandatory=True)
     other_file = File(exists=True, mandatory=True)
     other_bias = File(exists=True, mandatory=True)
     other_seconds = traits.Float(mandatory=True)
@@ -122,7 +126,16 @@ def computed(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
     """Assemble GetNet's results as a run without comparison has them."""
     corrected, bias = (magnitudes(read(made[name])) for name in ("getnet_file", "getnet_bias"))
     foreground = foreground_of(loaded.image, loaded.job.source.relative)
-    volume = CorrectedVolume(corrected, bias, foreground, resolve_device(job.device))
+    volume = CorrectedVolume(
+        corrected,
+        bias,
+        foreground,
+        resolve_device(job.device),
+        made["verdict"],
+        tuple(made["reasons"]),
+        made["field_sd_median"],
+        made["field_sd_p95"],
+    )
     return Computed(loaded, volume, made["getnet_seconds"])
 
 
@@ -189,7 +202,8 @@ def describe(
         described |= texts.shaded_sidecars(comparison, options["simulate_gain"], options["gain_seed"], skull)
         shaded = replace(loaded, job=Job(job.source, comparison.getnet), image=read(made["simulated_file"]))
         run = {"Device": device_of(job), "Seconds": round(made["getnet_seconds"], 3), "Software": versions(job)}
-        run |= draw(computed(job, shaded, made), metadata, "simulatedGetNet")
+        result = computed(job, shaded, made)
+        run |= judged(result.volume, draw(result, metadata, "simulatedGetNet"))
         about = provenance(job.recipe, loaded.file, comparison.getnet.images, run)
         described |= texts.correction_sidecars(comparison, True, skull, about)
     run = {

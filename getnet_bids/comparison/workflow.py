@@ -12,6 +12,7 @@ from getnet_bids.run import console
 from getnet_bids.run.pipeline import voxels_of
 from getnet_bids.settings import Settings
 from getnet_bids.workflows import comparison, init_getnet_wf, tissue
+from getnet_bids.workflows.getnet import JUDGED
 
 from .jobs import CompareJob
 from .methods import GETNET
@@ -69,6 +70,8 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
     pairs = [(f"{key}_{what}", f"{role}_{what}") for key, role in both.items() for what in comparison.MADE]
     pairs += [(port, port) for port in ports]
     workflow.connect([(workflow.get_node("outputnode"), sink, pairs)])
+    getnet = workflow.get_node("getnet_wf")
+    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in JUDGED])])
     return workflow
 
 

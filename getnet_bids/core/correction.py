@@ -30,6 +30,9 @@ CPU = torch.device("cpu")
 
 SMOOTHNESS = 100.0
 """Details of a head's field finer than half waves of this length are suppressed, mm."""
+ROUGHEST, SMOOTHEST = 1 / 20, 4.0
+"""Shares of the object's extent that a smoothness is kept between: a basis cannot resolve less, and of more it has
+nothing but the constant."""
 STIFFNESS = 1e-3
 """Weight of the roughness penalty in the fusion."""
 SLICES = 10
@@ -292,7 +295,8 @@ def estimate_log_field(
     Stages
     """
     box = Box.around(volume.bool(), voxel)
-    basis = Basis.over(box, options.smoothness or SMOOTHNESS * box.extent / HEAD)
+    length = options.smoothness or SMOOTHNESS * box.extent / HEAD
+    basis = Basis.over(box, min(max(length, ROUGHEST * box.extent), SMOOTHEST * box.extent))
     planes = choose_planes(tuple(volume.shape), voxel, box, SLICES)
     fitted = volume if mask is None else volume * mask
 

@@ -32,10 +32,13 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
         desc="N4 copies the input's header if this is set; here it is always kept, and the data are always float32",
     )
     weight_image = File(desc="the field is fitted where this is at least half of its maximum (and in the mask)")
+    output_uncertainty = Str(
+        nohash=True, desc="write a map of the standard deviation of the log field; %s stands for the input's name"
+    )
     weights = File(exists=True, desc="the network's weights, a safetensors file (default: the package's own)")
     refine = traits.Bool(True, usedefault=True, desc="weigh the network's field against the image's own tissues")
     smoothness = traits.Float(
-        desc="details of the field finer than this are suppressed, mm (default 70 for a head, for other objects in "
+        desc="details of the field finer than this are suppressed, mm (default 100 for a head, for other objects in "
         "proportion to their extent)"
     )
     precision = traits.Enum(
@@ -68,8 +71,13 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
 
 
 class GetNetCorrectionOutputSpec(BiasFieldOutputSpec):
-    """N4's outputs and the time."""
+    """N4's outputs, the verdict and the time."""
 
+    output_uncertainty = File(exists=True, desc="map of the standard deviation of the log field, if asked for")
+    verdict = Str(desc="corrected, nothing to correct, or doubtful")
+    reasons = traits.List(Str, desc="why it is doubtful, each with what to do")
+    field_sd_median = traits.Float(desc="standard deviation of the log field as estimated: median over the foreground")
+    field_sd_p95 = traits.Float(desc="the same: 95th percentile over the foreground")
     seconds = traits.Float(desc="that the correction took, reading and writing the files apart")
 
 
@@ -113,7 +121,10 @@ class GetNetCorrection(CommandInterface):
         bias = None
         if inputs.save_bias or isdefined(inputs.bias_image):
             bias = output_path(inputs.bias_image, source, "_bias", runtime.cwd)
-        for path in (corrected, bias):
+        sd_map = None
+        if isdefined(inputs.output_uncertainty):
+            sd_map = output_path(inputs.output_uncertainty, source, "_uncertainty", runtime.cwd)
+        for path in (corrected, bias, sd_map):
             if path is not None:
                 images.extension(path)
         if self.ignored:
@@ -124,6 +135,7 @@ class GetNetCorrection(CommandInterface):
             refine=inputs.refine,
             precision=inputs.precision,
             batch_size=inputs.batch_size,
+            uncertainty=sd_map is not None,
         )
         image = images.read(source)
         mask = self._mask(image)
@@ -138,6 +150,13 @@ class GetNetCorrection(CommandInterface):
         if bias is not None:
             images.write(result.field, bias)
             self._results["bias_image"] = str(bias)
+        if sd_map is not None:
+            images.write(result.uncertainty, sd_map)
+            self._results["output_uncertainty"] = str(sd_map)
+        self._results |= {"verdict": result.verdict, "reasons": list(result.reasons)}
+        self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
+        for reason in result.reasons:
+            LOGGER.warning("%s: %s: %s", source, result.verdict, reason)
         images.write(result.image, corrected)
         self._results["output_image"] = str(corrected)
         return runtime
@@ -148,6 +167,8 @@ class GetNetCorrection(CommandInterface):
         given = [source, str(output_path(inputs.output_image, source, "_corrected", ""))]
         if inputs.save_bias or isdefined(inputs.bias_image):
             given += ["--field", str(output_path(inputs.bias_image, source, "_bias", ""))]
+        if isdefined(inputs.output_uncertainty):
+            given += ["--uncertainty", str(output_path(inputs.output_uncertainty, source, "_uncertainty", ""))]
         if isdefined(inputs.mask_image):
             given += ["--mask", inputs.mask_image]
         if isdefined(inputs.weights) and inputs.weights != str(default_weights()):

@@ -27,8 +27,8 @@ def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
     list of Path
         The pages; one that could not be written is warned of.
     """
-    from .pages import by_subject, write_page
-    from .records import RunHistory
+    from .pages import write_page
+    from .records import RunHistory, by_subject
 
     history = RunHistory(output_dir)
     pages = []
@@ -45,7 +45,7 @@ def write_missing_reports(output_dir: Path, sources: Iterable[Source]) -> list[P
     """
     from getnet_bids.bids.outputs import Outputs, sidecar
 
-    from .pages import by_subject
+    from .records import by_subject
 
     def is_missing(subject: str, images: list[Source]) -> bool:
         page = modified(output_dir / f"{subject}.html")

@@ -15,7 +15,7 @@ from getnet_bids.files import atomic, write_text
 
 from .page import as_json, link, render
 from .plots import Dot, Plot, plot
-from .records import Record, RunHistory, anchor, records_of, subjects_of
+from .records import Record, RunHistory, anchor, is_number, records_of, subjects_of
 from .table import COLUMNS, as_line, image_rows
 
 LIMIT = 3.5
@@ -64,6 +64,7 @@ PAGE = "group_metrics.html"
 MEASURES = {
     "range": ("Field range", "99th over 1st percentile of the field"),
     "field_cv": ("Field CV", "coefficient of variation of the field"),
+    "field_sd": ("Field SD", "standard deviation of the estimated field, its relative uncertainty"),
     "cv_before": ("CV before", "coefficient of variation of the foreground before correction"),
     "cv_after": ("CV after", "the same after correction"),
     "cjv_before": ("CJV before", "coefficient of joint variation of GM and WM before correction"),
@@ -87,7 +88,7 @@ class ImageRow:
     source : str
     subject, session, suffix : str
     state : str
-        ``done``, ``remarks``, ``failed`` or ``missing``.
+        The verdict (``done`` or ``remarks`` of earlier versions), ``failed`` or ``missing``.
     values : dict of float or None
         By measure.
     outlying : dict of float
@@ -170,10 +171,11 @@ def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> Image
         f"sub-{record.name.entities['sub']}",
         f"ses-{record.session}" if record.session else "",
         record.name.suffix,
-        "failed" if failed else "remarks" if record.remarks else "done",
+        "failed" if failed else state_of(record),
         {
             "range": high / low if low and high else None,
             "field_cv": measures.get("FieldCV"),
+            "field_sd": sd if is_number(sd := record.made.get("FieldSDMedian")) else None,
             "cv_before": measures.get("CVBefore"),
             "cv_after": measures.get("CVAfter"),
             "cjv_before": cjv.get("input"),
@@ -183,6 +185,13 @@ def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> Image
             "seconds": record.seconds,
         },
     )
+
+
+def state_of(record: Record) -> str:
+    """Return the state of an image that has a result: its verdict, if one was given."""
+    if record.verdict != "n/a":
+        return record.verdict
+    return "remarks" if record.remarks else "done"
 
 
 def failed_row(source: str) -> ImageRow:

@@ -96,11 +96,12 @@ def measure(taken: Sample, foreground_ml: float) -> dict[str, Any]:
     dict
         For the sidecar; `bids.texts` explains each entry.
     """
-    low, p1, p5, p95, p99, high = np.percentile(taken.field, (0, 1, 5, 95, 99, 100))
+    low, p1, p5, median, p95, p99, high = np.percentile(taken.field, (0, 1, 5, 50, 95, 99, 100))
     return {
         "FieldMinimum": rounded(low),
         "FieldP1": rounded(p1),
         "FieldP5": rounded(p5),
+        "FieldMedian": rounded(median),
         "FieldP95": rounded(p95),
         "FieldP99": rounded(p99),
         "FieldMaximum": rounded(high),

@@ -19,7 +19,7 @@ from getnet_bids.errors import one_line
 from getnet_bids.locks import locked
 
 from .pictures import Pictures, draw_pictures
-from .records import CORRECTED, Record, RunHistory, read_record
+from .records import CORRECTED, Record, RunHistory, by_subject, read_record, subject_of
 
 LOG = logging.getLogger(__name__)
 
@@ -62,22 +62,6 @@ def write_page(output_dir: Path, subject: str, images: list[Source], history: Ru
     except Exception as error:
         LOG.warning("%s: no page: %s", subject, one_line(error))
         return None
-
-
-def by_subject(sources: Iterable[Source]) -> dict[str, list[Source]]:
-    """Sort images by subject, ``sub-`` included."""
-    subjects: dict[str, list[Source]] = {}
-    for source in sources:
-        subjects.setdefault(subject_of(source), []).append(source)
-    return subjects
-
-
-def subject_of(source: Source) -> str:
-    """Return the folder of an image's subject."""
-    return source.relative.partition("/")[0]
-
-
-LOG = logging.getLogger(__name__)
 
 
 def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:

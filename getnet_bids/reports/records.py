@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
-from getnet_bids.bids.discovery import entries
+from getnet_bids.bids.discovery import Source, entries
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.names import Name
 from getnet_bids.bids.provenance import KEY
@@ -18,6 +18,7 @@ from getnet_bids.bids.provenance import KEY
 CORRECTED = ("preproc", "simulatedGetNet")
 """The ``desc`` of images that GetNet corrected; the second if they had been shaded first."""
 RAW = "bids:raw:"
+VERDICTS = ("corrected", "nothing to correct", "doubtful")
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,15 @@ class Record:
         return float(value) if is_number(value) else None
 
     @property
+    def verdict(self) -> str:
+        """What the result is worth; n/a of earlier versions."""
+        found = self.made.get("Verdict")
+        return found if found in VERDICTS else "n/a"
+
+    @property
     def remarks(self) -> list[str]:
-        """What a reader should know."""
-        found = self.made.get("Remarks")
+        """What a reader should know: why the result is doubtful."""
+        found = self.made.get("Reasons", self.made.get("Remarks"))
         return [str(remark) for remark in found] if isinstance(found, list) else []
 
 
@@ -160,6 +167,19 @@ def anchor(source: str) -> str:
     'sub-01_ses-a_T1w'
     """
     return re.sub("[^A-Za-z0-9_+-]", "-", Path(source).name.partition(".")[0])
+
+
+def by_subject(sources: Iterable[Source]) -> dict[str, list[Source]]:
+    """Sort images by subject, ``sub-`` included."""
+    subjects: dict[str, list[Source]] = {}
+    for source in sources:
+        subjects.setdefault(subject_of(source), []).append(source)
+    return subjects
+
+
+def subject_of(source: Source) -> str:
+    """Return the folder of an image's subject."""
+    return source.relative.partition("/")[0]
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ class ShownImage:
     failure : dict or None
         Why it failed there.
     remarks : list of str
+    verdict : str
+    certainty : str
+        How well the field is known, in words.
     simulated : bool
         Whether it had been shaded first.
     pictures : dict or None
@@ -63,6 +66,8 @@ class ShownImage:
     run: str | None
     failure: dict[str, str] | None
     remarks: list[str] = field(default_factory=list)
+    verdict: str = "n/a"
+    certainty: str = ""
     simulated: bool = False
     pictures: dict[str, Any] | None = None
     measures: dict[str, float] | None = None
@@ -124,14 +129,17 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
 
 def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> ShownImage:
     """Collect what the page says of a corrected image."""
-    names = [record.corrected, record.field, record.corrected.derived(extension=".json")]
+    names = [record.corrected, record.field, record.field.derived(stat="std")]
+    names.append(record.corrected.derived(extension=".json"))
     for method in METHODS.values():
         names.append(record.name.derived(desc=method.name))
         names.append(record.name.derived("biasfield", mod=record.name.suffix, desc=method.name))
     present = [str(name) for name in names if (output_dir / record.folder / str(name)).is_file()]
     return replace(
         logged_image(output_dir, record.source, entry),
-        remarks=record.remarks + ([entry.reason] if entry and entry.status == "done" and entry.reason else []),
+        remarks=record.remarks + notes_of(entry, record.remarks),
+        verdict=record.verdict,
+        certainty=certainty(record.made),
         simulated=record.desc != "preproc",
         pictures=pictures_of(output_dir, record),
         measures=record.measures,
@@ -140,6 +148,24 @@ def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> Sh
         comparison=comparison_context(output_dir, record),
         links=[(name, link(f"{record.folder}/{name}")) for name in present],
     )
+
+
+def notes_of(entry: Entry | None, reasons: list[str]) -> list[str]:
+    """Return what the log says of an image that is done, beside the reasons of its verdict."""
+    if entry is None or entry.status != "done":
+        return []
+    note = entry.reason
+    for reason in reasons:
+        note = note.replace(" ".join(reason.split()), "").strip("; ")
+    return [note] if note else []
+
+
+def certainty(made: dict[str, Any]) -> str:
+    """Say how well a field is known; nothing where that was not computed."""
+    median, p95 = made.get("FieldSDMedian"), made.get("FieldSDP95")
+    if not is_number(median) or not is_number(p95):
+        return ""
+    return f"The field is known to {median:.1%} (standard deviation, median; 95th percentile {p95:.1%})."
 
 
 def logged_image(output_dir: Path, source: str, entry: Entry | None) -> ShownImage:

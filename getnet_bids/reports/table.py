@@ -65,6 +65,24 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "field_p99": {"Description": f"99th percentile of GetNet's field. {SAMPLED}", "Units": "1"},
     "field_maximum": {"Description": f"Largest value of GetNet's field. {SAMPLED}", "Units": "1"},
     "field_cv": {"Description": f"Coefficient of variation of GetNet's field. {SAMPLED}", "Units": "1"},
+    "field_sd_median": {
+        "Description": "Standard deviation of the estimate of the log field, about its relative uncertainty: median "
+        "over the foreground.",
+        "Units": "1",
+    },
+    "field_sd_p95": {"Description": "The same: 95th percentile over the foreground.", "Units": "1"},
+    "verdict": {
+        "Description": "What GetNet's result is worth: corrected, nothing to correct (the field is within its "
+        "uncertainty of flat) or doubtful; the sidecar and the page tell why."
+    },
+    "inu_range": {
+        "Description": f"MRIQC's name: 95th minus 5th percentile of GetNet's field. {SAMPLED} MRIQC's is of the brain.",
+        "Units": "1",
+    },
+    "inu_med": {
+        "Description": f"MRIQC's name: median of GetNet's field. {SAMPLED} MRIQC's is over the brain.",
+        "Units": "1",
+    },
     "median": {
         "Description": f"Median intensity, in the image's own units. {SAMPLED}",
         "Units": "arbitrary",
@@ -102,12 +120,21 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
         "contrast": record.name.suffix,
     }
     volume = {"foreground_volume": text(measures.get("ForegroundVolume"))}
+    p5, p95 = measures.get("FieldP5"), measures.get("FieldP95")
+    quality = {
+        "field_sd_median": text(record.made.get("FieldSDMedian")),
+        "field_sd_p95": text(record.made.get("FieldSDP95")),
+        "verdict": record.verdict,
+        "inu_range": text(abs(p95 - p5) if p95 is not None and p5 is not None else None),
+        "inu_med": text(measures.get("FieldMedian")),
+    }
     own = {
         "input": {"median": text(measures.get("MedianBefore")), **volume},
         "GetNet": {
             "median": text(measures.get("MedianAfter")),
             **volume,
             **{column: text(measures.get(key)) for column, key in FIELD.items()},
+            **quality,
         },
     }
     compared = read_table(output_dir / record.folder / str(record.metrics))

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from getnet_bids.bids.names import WEIGHTED
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from getnet_bids.comparison.jobs import CompareJob
 
 NO_LOCKS = "the file system has no file locks; let no two runs have the same subject at the same time"
+CORRECTED, DOUBTFUL = "corrected", "doubtful"
 SHOWN = 5
 """So many of the files that are passed over are named without --verbose."""
 
@@ -55,7 +57,28 @@ def participant_level(settings: Settings, argv: list[str]) -> int:
     log = run(jobs, found.unreadable, recipe, settings, argv)
     counts = ", ".join(f"{count} {what}" for what, count in log.counts.items())
     console.say(f"{counts} in {time.monotonic() - started:.1f} s; see {log.status}")
+    if line := verdict_line(log.verdicts):
+        console.say(line)
     return log.exit_code
+
+
+def verdict_line(verdicts: dict[str, list[str]]) -> str:
+    """Return what a run says of its verdicts; nothing where all images were simply corrected.
+
+    Examples
+    --------
+    >>> verdict_line({"corrected": ["a", "b"]})
+    ''
+    >>> verdict_line({"corrected": ["a"], "doubtful": ["sub-02/anat/sub-02_T1w.nii.gz"]})
+    'verdicts: 1 corrected, 1 doubtful (sub-02_T1w.nii.gz); status.tsv and the pages tell why'
+    """
+    known = {name: verdicts[name] for name in (CORRECTED, "nothing to correct", DOUBTFUL) if name in verdicts}
+    if not known.keys() - {CORRECTED}:
+        return ""
+    doubtful = [PurePosixPath(source).name for source in known.get(DOUBTFUL, [])]
+    some = ", ".join(doubtful[:SHOWN]) + (", ..." if len(doubtful) > SHOWN else "")
+    counts = ", ".join(f"{len(images)} {name}" for name, images in known.items())
+    return f"verdicts: {counts}" + (f" ({some}); status.tsv and the pages tell why" if doubtful else "")
 
 
 def find(settings: Settings) -> SearchResult:
@@ -180,7 +203,7 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
 
     planned = []
     for source in found.sources:
-        outputs = Outputs.of(source, settings.output_dir, not settings.no_field)
+        outputs = Outputs.of(source, settings.output_dir, not settings.no_field, settings.uncertainty)
         comparison, done = None, False
         try:
             if settings.compare:
@@ -272,7 +295,7 @@ def correct_images(todo: list[Planned], recipe: Recipe, settings: Settings, log:
         network = load_network(recipe.weights, settings.device)
     except GetNetError as error:
         raise console.CommandError(console.BAD_DATA, str(error)) from None
-    options = Options(**recipe.options, batch_size=settings.batch_size)
+    options = Options(**recipe.options, batch_size=settings.batch_size, uncertainty=settings.uncertainty)
     jobs = [Job(job.source, job.outputs) for job in todo]
     compute_workers, io_workers, threads = shares(len(jobs), settings)
     memory = settings.mem_mb * 10**6 if settings.mem_mb else MEMORY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
 import time
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ import torch
 from getnet_bids import __version__
 from getnet_bids.bids.dataset import DESCRIPTION
 from getnet_bids.bids.discovery import Source, not_fetched
-from getnet_bids.bids.metadata import Metadata
+from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, sidecar
-from getnet_bids.bids.provenance import InputFile, Recipe, provenance
+from getnet_bids.bids.provenance import KEY, InputFile, Recipe, provenance
 from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog
@@ -28,6 +29,7 @@ from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
 from getnet_bids.core.device import torch_threads
 from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line, reason_of
 from getnet_bids.images import decode, like, magnitudes, silence_nibabel, voxel_size, write
+from getnet_bids.lengths import with_lengths
 from getnet_bids.locks import locked
 from getnet_bids.reports.pages import Pages
 from getnet_bids.reports.pictures import Pictures, draw_pictures
@@ -109,6 +111,7 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     size = voxel_size(loaded.image, loaded.job.source.relative)
     with errors_about(loaded.job.source.relative):
         volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
+        volume = with_lengths(volume, loaded.image, size, options.smoothness)
     return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
 
 
@@ -116,13 +119,17 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
     """Write an image's results; the sidecars, which say that they are complete, go first and come last."""
     loaded, volume = computed.loaded, computed.volume
     image, outputs = loaded.image, loaded.job.outputs
-    for path in (outputs.corrected, outputs.field):
+    for path in (outputs.corrected, outputs.field, outputs.uncertainty):
         sidecar(path).unlink(missing_ok=True)
     write(like(image, volume.corrected.reshape(image.shape)), outputs.corrected)
     if outputs.with_field:
         write(like(image, volume.field), outputs.field)
     else:
         outputs.field.unlink(missing_ok=True)
+    if outputs.with_uncertainty and volume.uncertainty is not None:
+        write(like(image, volume.uncertainty), outputs.uncertainty)
+    else:
+        outputs.uncertainty.unlink(missing_ok=True)  # of another estimate
     source = loaded.job.source
     about = metadata.of(source)
     run = {
@@ -131,10 +138,27 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
         "Precision": precision_of(recipe, volume.device),
         "Seconds": round(computed.seconds, 3),
         "Software": software(),
-        **draw(computed, about),
+        **judged(volume, draw(computed, about)),
     }
     made = provenance(recipe, loaded.file, outputs.images, run)
     write_sidecars(source, outputs, skull_stripped(magnitudes(image), about), made)
+
+
+def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
+    """Return what the sidecar holds of the verdict, and what was drawn; what measures remark on is a reason too."""
+    reasons = [*volume.reasons, *drawn.get("Remarks", [])]
+    return {
+        "Verdict": "doubtful" if reasons else volume.verdict,
+        "Reasons": reasons,
+        "FieldSDMedian": finite(volume.field_sd_median),
+        "FieldSDP95": finite(volume.field_sd_p95),
+        **{key: value for key, value in drawn.items() if key != "Remarks"},
+    }
+
+
+def finite(value: float) -> float | None:
+    """Round a number to four significant digits; None, which JSON has, for one that is not finite."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def draw(computed: Computed, metadata: dict[str, Any], desc: str = "preproc") -> dict[str, Any]:
@@ -213,7 +237,7 @@ def run_jobs(
         def report(outcome: Outcome[Job]) -> bool:
             source = outcome.job.source.relative
             if outcome.error is None:
-                log.add(source, "done", outcome.seconds)
+                log.add_done(source, outcome.seconds, *verdict_of(outcome.job.outputs))
                 pages.ended(outcome.job.source)
                 progress.ended(source, outcome.seconds)
                 return True
@@ -237,6 +261,13 @@ def run_jobs(
             compute_workers,
             io_workers,
         )
+
+
+def verdict_of(outputs: Outputs) -> tuple[str, list[str]]:
+    """Read the verdict on a result, and its reasons, from the sidecar."""
+    made = read_object(sidecar(outputs.corrected)).get(KEY)
+    made = made if isinstance(made, dict) else {}
+    return str(made.get("Verdict", "n/a")), [str(reason) for reason in made.get("Reasons", [])]
 
 
 def precision_of(recipe: Recipe, device: torch.device) -> str:

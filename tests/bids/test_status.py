@@ -12,9 +12,9 @@ def test_a_line_an_image_at_once(tmp_path):
     log.add("a", "done", 1.234)
     log.add("b", "failed", reason="one\ttwo\nthree")
     assert log.status.read_text().splitlines() == [
-        "source\tstatus\tseconds\treason",
-        "a\tdone\t1.23\tn/a",
-        "b\tfailed\tn/a\tone two three",
+        "source\tstatus\tseconds\treason\tverdict",
+        "a\tdone\t1.23\tn/a\tn/a",
+        "b\tfailed\tn/a\tone two three\tn/a",
     ]
     assert log.exit_code == 1
 
@@ -35,7 +35,7 @@ def test_a_name_that_is_no_text_has_its_line(tmp_path):
     log = RunLog(tmp_path)
     log.add("sub-\udcff/anat", "failed", reason="cannot be read: Permission denied")
     last = log.status.read_text().splitlines()[-1]
-    assert last == "sub-\\udcff/anat\tfailed\tn/a\tcannot be read: Permission denied"
+    assert last == "sub-\\udcff/anat\tfailed\tn/a\tcannot be read: Permission denied\tn/a"
 
 
 def test_a_log_that_is_gone_is_named(tmp_path):

@@ -328,3 +328,62 @@ def test_a_signal_ends_the_run_cleanly(make_dataset, tmp_path, number):
     assert 1 <= len(done) < 40
     for source in done:
         assert (out / source.replace("_T1w.nii.gz", "_desc-preproc_T1w.json")).exists()
+
+
+def test_the_verdict_stands_in_sidecar_status_page_and_table(dataset, capsys):
+    raw, out = dataset
+    assert app(raw, out, "participant", "--device", "cpu", "--force") == 0
+    sidecars = {
+        source: json.loads(
+            (
+                out
+                / source.replace("_T1w.nii.gz", "_desc-preproc_T1w.json").replace(
+                    "_FLAIR.nii.gz", "_desc-preproc_FLAIR.json"
+                )
+            ).read_text()
+        )["GetNet"]
+        for source in (ONE, TWO)
+    }
+    for source, made in sidecars.items():
+        assert made["Verdict"] in ("corrected", "nothing to correct", "doubtful")
+        assert (made["Verdict"] == "doubtful") == bool(made["Reasons"])
+        assert 0 < made["FieldSDMedian"] <= made["FieldSDP95"] < 1
+        assert status(out)[source]["verdict"] == made["Verdict"]
+        assert status(out)[source]["reason"] == ("; ".join(made["Reasons"]) or "n/a")
+        page = (out / f"{source.partition('/')[0]}.html").read_text()
+        assert f"<strong>{made['Verdict'].capitalize()}.</strong>" in page
+        for reason in made["Reasons"]:
+            assert page.count(reason) == 1
+    assert app(raw, out, "group") == 0
+    with open(out / "desc-inu_metrics.tsv", newline="") as file:
+        rows = {row["source"]: row for row in csv.DictReader(file, delimiter="\t") if row["method"] == "GetNet"}
+    for source, made in sidecars.items():
+        row, measures = rows[source], made["Measures"]
+        assert row["verdict"] == made["Verdict"]
+        assert float(row["field_sd_median"]) == pytest.approx(made["FieldSDMedian"])
+        assert float(row["inu_range"]) == pytest.approx(measures["FieldP95"] - measures["FieldP5"], rel=1e-4)
+        assert float(row["inu_med"]) == pytest.approx(measures["FieldMedian"])
+
+
+def test_maps_of_uncertainty(dataset, tmp_path):
+    raw, out = dataset
+    assert app(raw, out, "participant", "--device", "cpu", "--uncertainty", "--participant-label", "01") == 0
+    path = out / "sub-01/anat/sub-01_mod-T1w_desc-preproc_stat-std_biasfield.nii.gz"
+    sd = nib.load(path).get_fdata()
+    assert (sd > 0).all()
+    assert (
+        "standard deviation"
+        in json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())["Description"].lower()
+    )
+    assert status(out)[ONE]["status"] == "done"
+    assert app(raw, out, "participant", "--device", "cpu", "--uncertainty", "--participant-label", "01") == 0
+    assert status(out)[ONE]["status"] == "skipped"
+
+
+def test_a_doubtful_image_is_named_at_the_end(dataset, capsys):
+    raw, out = dataset
+    (raw / "T1w.json").write_text('{"ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM"]}')
+    assert app(raw, out, "participant", "--device", "cpu", "--force", "--participant-label", "01") == 0
+    said = capsys.readouterr().err
+    assert "verdicts: 1 doubtful (sub-01_T1w.nii.gz); status.tsv and the pages tell why" in said
+    assert "normalised the source already" in status(out)[ONE]["reason"]

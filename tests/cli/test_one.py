@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -135,3 +136,23 @@ def test_a_folder_that_will_have_no_file_is_told_on_one_plain_line(scan, capsys,
     assert said.count("\n") == 1
     for riddle in ("[Errno", " -> ", ".getnet-", "Traceback"):
         assert riddle not in said
+
+
+def test_uncertainty_and_verdict(scan, tmp_path, capsys):
+    sd = tmp_path / "sd.nii.gz"
+    assert main([str(scan), str(tmp_path / "out.nii"), "--uncertainty", str(sd), "--device", "cpu", "-v"]) == 0
+    said = capsys.readouterr().err
+    assert re.search(r"(corrected|nothing to correct|doubtful); the field is known to [0-9.]+% \(95th", said)
+    made, given = nib.load(sd), nib.load(scan)
+    assert made.shape == given.shape
+    np.testing.assert_array_equal(made.affine, given.affine)
+    assert (made.get_fdata() > 0).all()
+
+
+def test_why_a_result_is_doubtful_is_said_without_being_asked(tmp_path, image, capsys):
+    offset = nib.Nifti1Image(np.where(image.get_fdata() > 0, image.get_fdata(), 700).astype(np.float32), image.affine)
+    offset.to_filename(tmp_path / "in.nii.gz")
+    assert main([str(tmp_path / "in.nii.gz"), str(tmp_path / "out.nii"), "--device", "cpu", "--smoothness", "900"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any("doubtful: a smoothness of 900 mm" in line for line in lines)
+    assert all(line.startswith(f"getnet: {tmp_path / 'in.nii.gz'}: doubtful: ") for line in lines)

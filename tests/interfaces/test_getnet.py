@@ -40,7 +40,8 @@ def test_every_input_and_output_of_n4_is_there():
     for name in ("save_bias", "output_image", "num_threads", "dimension", "histogram_sharpening"):
         assert getattr(ours, name) == getattr(theirs, name)
     outputs = set(GetNetCorrection.output_spec().copyable_trait_names())
-    assert outputs == {"seconds", *N4BiasFieldCorrection.output_spec().copyable_trait_names()}
+    ours = {"seconds", "verdict", "reasons", "field_sd_median", "field_sd_p95", "output_uncertainty"}
+    assert outputs == {*ours, *N4BiasFieldCorrection.output_spec().copyable_trait_names()}
 
 
 def test_names_of_outputs_are_those_of_n4(folder, scan):
@@ -209,3 +210,13 @@ def test_torch_and_ants_are_not_imported_before_a_node_runs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_verdict_and_uncertainty_are_outputs(folder, scan):
+    outputs = GetNetCorrection(input_image=str(scan), output_uncertainty="%s_sd").run().outputs
+    result = getnet_bids.correct(scan, device="cpu", options=getnet_bids.Options(uncertainty=True))
+    assert outputs.output_uncertainty == str(folder / "sub-01_T1w_sd.nii.gz")
+    np.testing.assert_allclose(data(outputs.output_uncertainty), result.uncertainty.dataobj, rtol=1e-5)
+    assert (outputs.verdict, tuple(outputs.reasons)) == (result.verdict, result.reasons)
+    assert outputs.field_sd_median == pytest.approx(result.field_sd_median)
+    assert not isdefined(GetNetCorrection(input_image=str(scan)).run().outputs.output_uncertainty)

@@ -3,6 +3,7 @@
   const HEIGHT = 32;
   const SPARE = 12;
   const PRINTED = 2000;
+  const quiet = new Set(["done", "corrected", "nothing to correct"]);
   const { columns, texts, rows } = JSON.parse(document.getElementById("data").textContent);
   const count = columns.length;
   const box = document.getElementById("big");
@@ -64,7 +65,7 @@
     shown = [];
     rows.forEach((row, i) => {
       if (suffix.value && row[3] !== suffix.value) return;
-      if (standout.checked && row[4] === "done" && !row[count + 1].length) return;
+      if (standout.checked && quiet.has(row[4]) && !row[count + 1].length) return;
       if (words.every((word) => search[i].includes(word))) shown.push(i);
     });
     told.textContent = `${shown.length} of ${rows.length} images`;
@@ -98,7 +99,7 @@
         cell.textContent = i < texts ? row[i] : write(row[i]);
       }
       if (i < texts) cell.className = "text";
-      if (row[count + 1].includes(i - texts) || (i === 4 && row[i] !== "done")) {
+      if (row[count + 1].includes(i - texts) || (i === 4 && !quiet.has(row[i]))) {
         cell.classList.add("out");
         if (i >= texts) cell.title = "outlier";
       }

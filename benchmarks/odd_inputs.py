@@ -1,0 +1,192 @@
+"""Images of the kinds that go wrong elsewhere: the error that is left, the verdict, and what is said.
+
+    python benchmarks/odd_inputs.py
+
+A head of the tests at 2 mm, and the same as an echo-planar image at 3 x 3 x 4 mm, spoiled in the ways of public bug
+reports. The error is the standard deviation of log(field / truth) over the brain. The table goes to
+benchmarks/odd_inputs.tsv; tests/reliability/test_odd_inputs.py holds each kind to its bound.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, zoom
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "core"))
+
+import realistic  # noqa: E402
+
+import getnet_bids  # noqa: E402
+
+TABLE = Path(__file__).with_suffix(".tsv")
+COLUMNS = ("kind", "case", "uncorrected", "error", "field_minimum", "field_maximum", "verdict", "said")
+SCALE = 1000.0
+EPI_LEVELS = {"air": 0.0, "skin": 0.15, "skull": 0.02, "csf": 1.0, "gray": 0.75, "white": 0.6, "nuclei": 0.65}
+EPI_VOXEL = (3.0, 3.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image and what is to come of it.
+
+    Parameters
+    ----------
+    kind, name : str
+    volume : ndarray, shape (X, Y, Z)
+    voxel : tuple of float
+        mm.
+    truth : ndarray
+        The field.
+    brain : ndarray of bool
+        Where the error is measured.
+    bound : float
+        Largest error that is right; infinite where the image is refused.
+    verdicts : tuple of str
+        Those that are right; ``refused`` if there is to be no result.
+    options : dict
+        Of `getnet_bids.Options`.
+    unit : str
+        Of the header's lengths.
+    """
+
+    kind: str
+    name: str
+    volume: NDArray[np.floating]
+    voxel: tuple[float, ...]
+    truth: NDArray[np.floating]
+    brain: NDArray[np.bool_]
+    bound: float
+    verdicts: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    unit: str = "mm"
+
+    @property
+    def image(self) -> nib.Nifti1Image:
+        """The image as a file has it."""
+        made = nib.Nifti1Image(self.volume.astype(np.float32), np.diag([*self.voxel, 1.0]))
+        made.header.set_xyzt_units(self.unit)
+        return made
+
+    @property
+    def uncorrected(self) -> float:
+        """Error of the image as it is."""
+        return float(np.log(self.truth[self.brain]).std())
+
+    def correct(self) -> dict[str, Any]:
+        """Correct it and return a row of the table."""
+        row: dict[str, Any] = {"kind": self.kind, "case": self.name, "uncorrected": f"{self.uncorrected:.4f}"}
+        try:
+            options = getnet_bids.Options(**self.options)
+            result = getnet_bids.correct(self.image, device="cpu", options=options)
+        except getnet_bids.GetNetError as refusal:
+            return {**row, "verdict": "refused", "said": str(refusal)}
+        found = np.asanyarray(result.field.dataobj)
+        return {
+            **row,
+            "error": f"{np.log(found[self.brain] / self.truth[self.brain]).std():.4f}",
+            "field_minimum": f"{found.min():.2f}",
+            "field_maximum": f"{found.max():.2f}",
+            "verdict": result.verdict,
+            "said": "; ".join(result.reasons),
+        }
+
+
+def rice(signal: NDArray[np.floating], noise: float) -> NDArray[np.floating]:
+    """Add noise as magnitudes have it."""
+    rng = np.random.default_rng(5)
+    return np.hypot(signal + noise * rng.normal(size=signal.shape), noise * rng.normal(size=signal.shape))
+
+
+def cases() -> Iterator[Case]:
+    """Make all cases."""
+    yield from heads()
+    yield from echo_planar()
+
+
+def heads() -> Iterator[Case]:
+    """Make those of a T1w head."""
+    head, brain = realistic.head()
+    stripped, _ = realistic.head(stripped=True)
+    head, stripped = head * SCALE, stripped * SCALE
+    truth, inside = realistic.field(), realistic.labels() > 0
+    object_ = gaussian_filter(brain.astype(float), 1) > 0.3
+    free = np.where(object_, stripped, 0)
+
+    def case(kind: str, name: str, volume: NDArray[np.floating], bound: float, *verdicts: str, **more: Any) -> Case:
+        return Case(kind, name, volume, more.pop("voxel", realistic.VOXEL), truth, brain, bound, verdicts, **more)
+
+    fine, doubtful = ("corrected",), ("doubtful",)
+    yield case("ordinary", "whole head", head, 0.03, *fine)
+    yield case("ordinary", "brain, background 0", free, 0.03, *fine)
+    yield case("background", "rescaled to 10..100", free / free.max() * 90 + 10, 0.03, *doubtful)
+    for value in (700.0, 32767.0, -1.0):
+        yield case("background", f"brain, background {value:g}", np.where(object_, free, value), 0.03, *doubtful)
+    yield case("background", "brain, background not a number", np.where(object_, free, np.nan), 0.03, *fine)
+    scores = np.where(object_, (free - free[object_].mean()) / free[object_].std(), 0)
+    yield case("normalised", "z-scored", scores, np.inf, "refused")
+    face = np.zeros(realistic.SHAPE, bool)
+    face[:, realistic.SHAPE[1] * 2 // 3 :, : realistic.SHAPE[2] // 2] = True
+    yield case("altered", "face set to 0", np.where(face & ~brain, 0, head), 0.03, *fine)
+    yield case("altered", "face blurred", np.where(face & ~brain, gaussian_filter(head, 8), head), 0.03, *fine)
+    for percent in (5, 10):
+        limit = np.percentile(head[inside], 100 - percent)
+        yield case("altered", f"brightest {percent} % clipped", np.minimum(head, limit), 0.12, *doubtful)
+    flat = head / truth
+    yield Case(
+        *("ordinary", "no field", flat, realistic.VOXEL, np.ones_like(truth), brain, 0.02),
+        ("nothing to correct", "corrected"),
+    )
+    small = (0.1, 0.1, 0.1)
+    yield case("units", "voxels of 0.1 mm", head, 0.03, *fine, voxel=small)
+    yield case("units", "0.1 mm, smoothness 70", head, 0.165, *doubtful, voxel=small, options={"smoothness": 70.0})
+    yield case("units", "a header in metres", head, 0.03, *doubtful, unit="meter")
+    yield case("units", "smoothness 2", head, 0.05, *doubtful, options={"smoothness": 2.0})
+    yield case("units", "in metres, smoothness 70", head, 0.03, *doubtful, unit="meter", options={"smoothness": 70.0})
+
+
+def echo_planar() -> Iterator[Case]:
+    """Make those of an echo-planar image: bright fluid, hardly any scalp, thick slices."""
+    scales = [a / b for a, b in zip(realistic.VOXEL, EPI_VOXEL, strict=True)]
+    levels = np.array([{**EPI_LEVELS, "muscle": 0.1}[name] for name in realistic.NAMES])
+    signal = zoom(gaussian_filter(levels[realistic.labels()], 0.6), scales, order=1)
+    truth = zoom(realistic.field(0.15), scales, order=1)
+    _, brain = realistic.head()
+    where = zoom(brain.astype(float), scales, order=1) > 0.9
+    shaded = signal * truth
+    ghost = shaded + 0.05 * np.roll(shaded, shaded.shape[1] // 2, 1)
+    unequal = shaded * (1 + 0.05 * (np.arange(shaded.shape[2]) % 2))
+    made: tuple[tuple[str, Callable[[], NDArray[np.floating]], tuple[str, ...]], ...] = (
+        ("noise 3 %", lambda: rice(shaded, 0.03), ("corrected", "doubtful")),
+        ("noise 5 %", lambda: rice(shaded, 0.05), ("corrected", "doubtful")),
+        ("ghost 5 %", lambda: rice(ghost, 0.03), ("corrected", "doubtful")),
+        ("odd and even slices 5 % apart", lambda: rice(unequal, 0.03), ("doubtful",)),
+    )
+    for name, make, verdicts in made:
+        yield Case("echo-planar", name, make() * SCALE, EPI_VOXEL, truth, where, 0.072, verdicts)
+
+
+def main() -> None:
+    """Correct all cases and write the table."""
+    warnings.filterwarnings("ignore")
+    with open(TABLE, "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, restval="n/a", delimiter="\t", lineterminator="\n")
+        table.writeheader()
+        for case in cases():
+            row = case.correct()
+            table.writerow(row)
+            print(" ".join(f"{row.get(column, ''):12}" for column in COLUMNS), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Whether the lengths that a header and an option give fit the object: verdicts of what lies outside of the core."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
+
+from .core.correction import CorrectedVolume
+from .images import METRES
+
+SIZES = 2.0, 3000.0
+"""Smallest and largest extent of an object that is believed, mm: a fly, and more than a man."""
+DETAILS = 1 / 12, 1.5
+"""Smallest and largest smoothness that is of use, as a share of the object's extent."""
+METRE = 1
+"""Of the unit in a NIfTI header."""
+
+
+def extent_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> float:
+    """Return the longest side of the box around a foreground, mm.
+
+    Examples
+    --------
+    >>> foreground = np.zeros((10, 10, 10), bool)
+    >>> foreground[2:8, 4:6, 5] = True
+    >>> extent_of(foreground, (1.0, 2.0, 5.0))
+    6.0
+    """
+    sides = []
+    for axis, size in enumerate(sizes):
+        along = np.flatnonzero(foreground.any(tuple(a for a in range(foreground.ndim) if a != axis)))
+        sides.append(float(along[-1] - along[0] + 1) * size)
+    return max(sides)
+
+
+def length_reasons(extent: float, smoothness: float | None) -> list[str]:
+    """Return what is odd about the lengths of an image.
+
+    Parameters
+    ----------
+    extent : float
+        Of the foreground, mm.
+    smoothness : float, optional
+        That was asked for, mm.
+
+    Returns
+    -------
+    list of str
+        Sentences, each with what to do.
+
+    Examples
+    --------
+    >>> length_reasons(200.0, 100.0), length_reasons(200.0, None)
+    ([], [])
+    >>> length_reasons(9.0, 70.0)[0][:69]
+    'a smoothness of 70 mm is 7.8 times the extent of the object, 9 mm, so'
+    """
+    reasons = []
+    if not SIZES[0] <= extent <= SIZES[1]:
+        reasons.append(
+            f"by its header the object is {extent:.3g} mm long: taken so; repair the voxel size if that is wrong, "
+            "though the field does not change with it unless a smoothness is given"
+        )
+    if smoothness is not None and smoothness > DETAILS[1] * extent:
+        reasons.append(
+            f"a smoothness of {smoothness:g} mm is {smoothness / extent:.1f} times the extent of the object, "
+            f"{extent:.3g} mm, so that next to no field is left: leave the smoothness out, or repair the voxel size"
+        )
+    if smoothness is not None and smoothness < DETAILS[0] * extent:
+        reasons.append(
+            f"a smoothness of {smoothness:g} mm is a {extent / smoothness:.0f}th of the extent of the object, "
+            f"{extent:.3g} mm, so that the field may follow anatomy: leave the smoothness out, or repair the voxel size"
+        )
+    return reasons
+
+
+def with_lengths(
+    volume: CorrectedVolume, image: SpatialImage, sizes: tuple[float, ...], smoothness: float | None
+) -> CorrectedVolume:
+    """Return a result whose verdict knows the image's lengths too.
+
+    Parameters
+    ----------
+    volume : CorrectedVolume
+    image : SpatialImage
+        That was corrected, for the unit in its header.
+    sizes : tuple of float
+        Of its voxels, mm.
+    smoothness : float, optional
+        That was asked for, mm.
+
+    Returns
+    -------
+    CorrectedVolume
+    """
+    found = length_reasons(extent_of(volume.foreground, sizes), smoothness)
+    if is_mislabelled(image):
+        found.insert(0, "its header gives voxel sizes in metres, which are mm: taken so; repair its xyzt_units")
+    if not found:
+        return volume
+    return replace(volume, verdict="doubtful", reasons=(*volume.reasons, *found))
+
+
+def is_mislabelled(image: SpatialImage) -> bool:
+    """Return whether a header says metres where its voxel sizes can only be mm."""
+    header = image.header
+    if not isinstance(header, nib.Nifti1Header) or int(header["xyzt_units"]) & 7 != METRE:
+        return False
+    return any(float(size) >= METRES for size in header.get_zooms()[:3])
