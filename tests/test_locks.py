@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -183,16 +184,19 @@ sweep(folder)
 """
 
 
+@pytest.fixture
+def folder():
+    """Give a folder that every user reaches, as pytest's own are not, and may write to."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
 @pytest.mark.parametrize("mode", [0o644, 0o600])
 @pytest.mark.parametrize("sticky", [False, True])
-def test_another_users_lock_stops_nobody(tmp_path_factory, mode, sticky):
-    base = tmp_path_factory.mktemp("shared")
-    for parent in (base, base.parent, base.parent.parent):
-        before = parent.stat().st_mode
-        parent.chmod(before | 0o755)
-    folder = base / "out"
-    folder.mkdir()
+def test_another_users_lock_stops_nobody(folder, mode, sticky):
     folder.chmod(0o1777 if sticky else 0o777)
     left = folder / f"{HIDDEN}image.nii.gz{LOCK}"
     left.touch()
@@ -204,21 +208,18 @@ def test_another_users_lock_stops_nobody(tmp_path_factory, mode, sticky):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
-def test_another_users_lock_that_is_held_is_waited_for(tmp_path):
-    tmp_path.chmod(0o777)
-    for parent in (tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(parent.stat().st_mode | 0o755)
-    left = tmp_path / f"{HIDDEN}image.nii.gz{LOCK}"
-    with open_held(left, "ab") as file, subprocess.Popen([sys.executable, "-c", AS_NOBODY, tmp_path]) as process:
+def test_another_users_lock_that_is_held_is_waited_for(folder):
+    left = folder / f"{HIDDEN}image.nii.gz{LOCK}"
+    with open_held(left, "ab") as file, subprocess.Popen([sys.executable, "-c", AS_NOBODY, folder]) as process:
         left.chmod(0o644)
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(3)
-            assert not (tmp_path / "image.nii.gz").exists()
+            assert not (folder / "image.nii.gz").exists()
         finally:
             file.close()
         assert process.wait(60) == 0
-    assert (tmp_path / "image.nii.gz").exists()
+    assert (folder / "image.nii.gz").exists()
 
 
 def test_a_rename_that_a_scanner_is_in_the_way_of_is_tried_again(tmp_path, monkeypatch):
