@@ -43,6 +43,7 @@ def test_an_error_of_a_node(tmp_path, plugin, text, reason):
     assert "Traceback" in file.read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_worker(tmp_path):
     ((node, reason, _),) = crashes_of(Node(Killed(), "tissues"), tmp_path, Plugin("MultiProc", {"n_procs": 1}))
     assert reason.startswith("a worker process was killed while this node ran, most often because")

@@ -183,6 +183,7 @@ def test_images_fail_alone_with_a_reason_and_a_crash_file(compared):
     assert any(work.iterdir())  # the user's own folder stays
 
 
+@pytest.mark.slow
 def test_done_is_skipped_and_unfinished_goes_on_from_the_work_folder(compared, raw, segmented, capsys):
     out, work = compared
     again = (raw, out, *COMMON, "--participant-label", "01", "--derivatives", f"fmriprep={segmented}", "-w", work)
@@ -330,6 +331,7 @@ def all_end(pids, seconds=60):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slow
 def test_a_run_that_is_ended_leaves_no_process(running, number):
     process, below = running
     assert len(below) >= 2
@@ -340,6 +342,7 @@ def test_a_run_that_is_ended_leaves_no_process(running, number):
         assert process.stderr.read().splitlines()[-1].startswith("getnet-bids: SIGTERM: stopped")
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_an_error_not_a_hang(running, tmp_path):
     process, below = running
     os.kill(below[-1], signal.SIGKILL)

@@ -60,6 +60,7 @@ def test_train_and_export(folder: Path, caches: Path, tmp_path: Path, capsys: py
         assert text in card
 
 
+@pytest.mark.slow
 def test_the_same_again_is_done_and_another_recipe_refused(
     folder: Path, caches: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -79,6 +80,7 @@ def test_the_same_again_is_done_and_another_recipe_refused(
     assert checkpoint.read(tmp_path / "run")["step"] == 5
 
 
+@pytest.mark.slow
 def test_time_and_signals(folder: Path, caches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(folder, caches, tmp_path / "time", "--max-minutes", "0") == 0
     crops = Photographs.crops

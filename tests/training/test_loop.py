@@ -84,6 +84,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert run_tiny(photos, tmp_path / "parts", recipe) is Outcome.DONE
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_started_again(
     photos: Photographs, folder: Path, caches: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_signal_saves_and_stops(
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.slow
 def test_two_processes_give_one_processs_loss(photos: Photographs, folder: Path, caches: Path, tmp_path: Path) -> None:
     """Gloo, float32; the figures of each step, which depend on all gradients before it, are within 1e-5."""
     ddp = [*command(tmp_path / "two", folder, caches, "--devices", "2", "--strategy", "ddp"), "steps=8"]
