@@ -43,9 +43,9 @@ def init_getnet_wf(
     Parameters
     ----------
     refine : bool
-        Sharpen the histogram from where the network's field leaves it.
+        Weigh the network's field against the image's own tissues.
     smoothness : float, optional
-        Details of the field finer than this are suppressed, mm; default 70 for a head, and for other objects in
+        Details of the field finer than this are suppressed, mm; default 100 for a head, and for other objects in
         proportion to their extent.
     precision : {"auto", "float32", "bfloat16"}
         Of the network.

@@ -63,7 +63,9 @@ def test_a_sane_field_or_one_line(image):
             result = getnet_bids.correct(path, device="cpu")
         except ValueError as error:
             assert "\n" not in str(error)  # noqa: PT017
-            assert sorted(image.shape[:3])[-2] < 12
+            data = image.get_fdata()
+            negative = -np.minimum(data, 0).sum() / np.abs(data).sum()
+            assert sorted(image.shape[:3])[-2] < 12 or negative > 0.08
             return
         check(path, result)
         for ending in (".nii.gz", ".mgz"):
