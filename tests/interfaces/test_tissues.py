@@ -181,6 +181,7 @@ def test_labels_of_nothing_known_are_refused(folder, labelled):
         TissueSegmentation(input_image=image, method="derivatives").run()
 
 
+@pytest.mark.slow
 def test_templates_of_templateflow_by_name(tmp_path):
     """TemplateFlow looks at its folder when it is imported: in a process of its own, with files of the bundled one."""
     pytest.importorskip("templateflow")

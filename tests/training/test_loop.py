@@ -166,6 +166,7 @@ def test_what_a_run_leaves(photos: Photographs, tmp_path: Path, capsys: pytest.C
         assert picture.size == (1000, 400)
 
 
+@pytest.mark.slow
 def test_it_learns(photos: Photographs, tmp_path: Path) -> None:
     """Thirty steps on the same few pairs bring the loss down."""
     recipe = tiny("steps=40", "learning_rate=0.01", "spread=[0.3,0.3]", "posterised=1", "texture=0", "noise=0")

@@ -49,6 +49,7 @@ def test_getnet_under_a_plugin(folder, scan, mask, plugin):
     assert left == {"sub-01_T1w_corrected.nii.gz", "sub-01_T1w_bias.nii.gz"}
 
 
+@pytest.mark.slow
 def test_two_images_in_parallel(folder, scan):
     other = scan.with_name("sub-02_T1w.nii.gz")
     shutil.copy(scan, other)
