@@ -153,7 +153,7 @@ def test_commands_on_pages_can_be_parsed(page):
 
 
 def defined(module: str) -> set[str]:
-    """Give the classes and functions that a module's source defines, without importing it."""
+    """Return the classes and functions that a module's source defines, without importing it."""
     source = Path(importlib.util.find_spec(module).origin).read_text()
     return {node.name for node in ast.parse(source).body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
 

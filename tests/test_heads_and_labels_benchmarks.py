@@ -27,7 +27,7 @@ def ball(radius: float) -> np.ndarray:
 
 
 def ramp() -> np.ndarray:
-    """Give a gain field that rises along the first axis."""
+    """Make a gain field that rises along the first axis."""
     return np.exp(0.3 * np.linspace(-1, 1, SHAPE[0]))[:, None, None] * np.ones(SHAPE)
 
 
@@ -120,7 +120,7 @@ def test_calibration_is_the_factor_by_which_errors_exceed_their_prediction(facto
 
 @pytest.fixture
 def labels() -> np.ndarray:
-    """Give a segmentation: CSF around gray around white matter."""
+    """Make a segmentation: CSF around gray around white matter."""
     return (ball(0.9).astype(np.int16) + ball(0.8) + ball(0.5)).astype(np.int16)
 
 

@@ -186,7 +186,7 @@ sweep(folder)
 
 @pytest.fixture
 def folder():
-    """Give a folder that every user reaches, as pytest's own are not, and may write to."""
+    """Make a folder that every user reaches, as pytest's own are not, and may write to."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o777)

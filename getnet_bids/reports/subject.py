@@ -161,7 +161,7 @@ def notes_of(entry: Entry | None, reasons: list[str]) -> list[str]:
 
 
 def certainty(made: dict[str, Any]) -> str:
-    """Say how well a field is known; nothing where that was not computed."""
+    """Describe how well a field is known; nothing where that was not computed."""
     median, p95 = made.get("FieldSDMedian"), made.get("FieldSDP95")
     if not is_number(median) or not is_number(p95):
         return ""

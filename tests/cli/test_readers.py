@@ -22,7 +22,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, head):
-    """Give a folder of a raw dataset, and of the results of each kind of run with those of the group level."""
+    """Make a folder of a raw dataset, and of the results of each kind of run with those of the group level."""
     folder = tmp_path_factory.mktemp("readers")
     affine = np.diag([-6.0, 6.0, 6.0, 1.0])
     for root in ("raw", "labels"):

@@ -21,7 +21,7 @@ def results(out, i):
 
 @pytest.fixture
 def dataset(derived):
-    """Give a raw dataset of three images, all results, and the log of the run."""
+    """Make a raw dataset of three images, all results, and the log of the run."""
     raw, out = derived(*SOURCES)
     log = RunLog(out / "logs")
     log.plan(SOURCES)

@@ -11,7 +11,7 @@ from getnet_bids.run.pipeline import BYTES_PER_VOXEL, ClosedError, MemoryBudget,
 
 
 def most_in_work(weights, size):
-    """Give the most that was in work at a time, by an account kept outside of `MemoryBudget`, and the outcomes."""
+    """Return the most that was in work at a time, by an account kept outside of `MemoryBudget`, and the outcomes."""
     held, most, lock, outcomes = 0, 0, threading.Lock(), []
 
     def read(job):
