@@ -13,12 +13,13 @@ from accuracy_methods import Method
 
 from getnet_bids import images
 from getnet_bids.bids.discovery import Source, find_images
+from getnet_bids.columns import ENTIRE
 from getnet_bids.core import metrics
 from getnet_bids.core.correction import HEAD, SMOOTHNESS
 from getnet_bids.core.geometry import Box
 from getnet_bids.images import foreground_of
 from getnet_bids.interfaces import TissueSegmentation
-from getnet_bids.interfaces.inhomogeneity import ENTIRE, PURE, measure, volume_like
+from getnet_bids.interfaces.inhomogeneity import PURE, measure, volume_like
 
 COMPARED = ("n4", "getnet")
 """What is segmented is divided by the geometric mean of the fields of these, so that the labels favour neither."""

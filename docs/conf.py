@@ -24,6 +24,7 @@ extensions = [
     "nipype.sphinxext.apidoc",
     "sphinxarg.ext",
     "workflow_graph",
+    "column_tables",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]

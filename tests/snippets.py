@@ -12,6 +12,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from getnet_bids import columns
+from getnet_bids.comparison.methods import names as method_names
+
 ROOT = Path(__file__).parents[1]
 README, DOCS = ROOT / "README.rst", ROOT / "docs"
 OUTPUTS = DOCS / "outputs.rst"
@@ -70,7 +73,10 @@ def undescribed(folder: Path, source: str, suffix: str) -> list[str]:
     source, suffix : str
         That image's name.
     """
-    page = OUTPUTS.read_text()
+    tables = [columns.STATUS, columns.MEASURES, columns.group_columns(method_names()), columns.comparison_columns([])]
+    page = OUTPUTS.read_text() + "".join(
+        f"``{column.name}`` {column.description}" for table in tables for column in table
+    )
     missing = []
     for path in sorted(folder.rglob("*")):
         if path.is_dir():

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from getnet_bids.columns import STATUS
 from getnet_bids.files import write_text
 
 PLANNED = "planned.tsv"
-COLUMNS = ("source", "status", "seconds", "reason", "verdict")
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 """Of a run's folder: when it began, and a number by chance."""
 
@@ -43,7 +43,7 @@ class RunLog:
         self.status = self.folder / "status.tsv"
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.verdicts: dict[str, list[str]] = {}
-        self._line(*COLUMNS)
+        self._line(*(column.name for column in STATUS))
 
     def add_done(self, source: str, seconds: float, verdict: str, reasons: Sequence[str]) -> None:
         """Add an image that is done, with the verdict on it and why it is doubtful."""

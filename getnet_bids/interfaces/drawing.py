@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from getnet_bids.columns import ENTIRE
+
 if TYPE_CHECKING:
     import numpy as np
     from nibabel.spatialimages import SpatialImage
@@ -133,7 +135,7 @@ def tabulate(rows: list[dict[str, str]]) -> tuple[list[str], list[list[str]]]:
     by = {(row["method"], row["region"]): row for row in rows}
     methods = list(dict.fromkeys(row["method"] for row in rows))
     regions = list(dict.fromkeys(row["region"] for row in rows))
-    tissues = [r for r in regions if r not in ("entire image", "GM+WM")]
+    tissues = [r for r in regions if r not in (ENTIRE, "GM+WM")]
     first = regions[0]
     others = methods[1:]
 

@@ -16,7 +16,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from .inhomogeneity import PURE, UNCORRECTED, parallel, volume_like
+from getnet_bids.columns import UNCORRECTED
+
+from .inhomogeneity import PURE, parallel, volume_like
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,36 +15,15 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from getnet_bids.columns import ENTIRE, UNCORRECTED, comparison_columns, descriptions
 from getnet_bids.errors import GetNetError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-UNCORRECTED = "input"
-"""The method's name of the image before correction."""
-ENTIRE = "entire image"
-"""The region of all voxels with signal."""
 PURE = 0.9
 """A voxel is a tissue's if its probability is above this."""
-COLUMNS = {
-    "method": "What the image was corrected by; 'input' is the image before.",
-    "region": "Tissue (voxels of probability above 0.9), 'GM+WM' for both jointly, or 'entire image': what has signal.",
-    "voxels": "Number of voxels of the region.",
-    "cv": "Coefficient of variation: standard deviation over mean. Smaller is more homogeneous.",
-    "cv_noise_controlled": "The same after averaging the noise away within the region: a Gaussian mean, standard "
-    "deviation 1.5 voxels, over the region's own voxels. What is left is shading and anatomy.",
-    "cjv": "Coefficient of joint variation of GM and WM, (sd GM + sd WM) / |mean GM - mean WM|. Smaller is better.",
-    "cjv_noise_controlled": "The same after averaging the noise away within each tissue, as for cv_noise_controlled.",
-    "relative_mae": "Where the image without gain is known: sum |s corrected - original| / sum original, with the one "
-    "factor s that fits best in least squares over the entire image (Simko et al. 2019, Table 1). 0 is perfect.",
-    "field_p95_p5": "95th over 5th percentile of the estimated field in the region.",
-    "seconds": "Time of the correction of the whole image, files apart.",
-}
-DISAGREEMENT = (
-    "Mean absolute relative difference from the image by {}, both brought to one mean over the entire image: "
-    "2 sum |a - b| / sum (a + b). How far the two differ, no error of either."
-)
 
 
 class InhomogeneityMetricsInputSpec(BaseInterfaceInputSpec):
@@ -72,7 +51,7 @@ class InhomogeneityMetrics(SimpleInterface):
     """Measure each tissue before and after each correction.
 
     All figures are those of `getnet_bids.core.metrics`, over the same voxels for every method: probability above
-    0.9 for a tissue, and for the entire image what has signal before correction.
+    0.9 for a tissue, and for the entire image the foreground before correction.
 
     Examples
     --------
@@ -114,10 +93,8 @@ class InhomogeneityMetrics(SimpleInterface):
         original = volume_like(image, inputs.original_image) if isdefined(inputs.original_image) else None
 
         rows = measure(volumes, regions, fields, seconds, original)
-        descriptions = {name: {"Description": text} for name, text in COLUMNS.items()}
-        for method in volumes:
-            descriptions[f"disagreement_with_{method}"] = {"Description": DISAGREEMENT.format(method)}
-        texts = {"out_tsv": as_tsv(rows, list(descriptions)), "out_json": json.dumps(descriptions, indent=2) + "\n"}
+        described = descriptions(comparison_columns(inputs.methods))
+        texts = {"out_tsv": as_tsv(rows, list(described)), "out_json": json.dumps(described, indent=2) + "\n"}
         if original is not None:
             texts["out_table"] = table_one(rows)
         for name, text in texts.items():

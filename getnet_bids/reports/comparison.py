@@ -8,22 +8,12 @@ from typing import Any
 
 from PIL import Image
 
+from getnet_bids.columns import MEASURED
+
 from .page import ABSENT, data_uri, link, number, percent
 from .records import Record, read_table
 
-ENTIRE = ("entire image", "foreground")
-"""The comparison's name, and this package's, of all that has signal."""
-COLUMNS = {
-    "voxels": ("voxels", "voxels of the region"),
-    "cv": ("CV", "standard deviation over mean"),
-    "cv_noise_controlled": ("CV, noise controlled", "the same after averaging the noise away within the region"),
-    "cjv": ("CJV", "(sd GM + sd WM) / |mean GM - mean WM|"),
-    "cjv_noise_controlled": ("CJV, noise controlled", "the same after averaging the noise away within each tissue"),
-    "relative_mae": ("error", "mean absolute error relative to the image without gain field"),
-    "field_p95_p5": ("field p95/p5", "95th over 5th percentile of the field"),
-    "seconds": ("seconds", "time of the correction"),
-}
-SHARES = {"cv", "cv_noise_controlled", "cjv", "cjv_noise_controlled", "relative_mae"}
+COLUMNS = {column.name: column for column in MEASURED}
 WIDEST = 1500
 """A figure is made no wider for the page, pixels."""
 LARGEST = 300_000
@@ -64,7 +54,7 @@ def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | Non
             }
         )
     return {
-        "columns": [COLUMNS[key] for key in columns],
+        "columns": [(COLUMNS[key].title, COLUMNS[key].summary) for key in columns],
         "rows": lines,
         "figure": figure(output_dir, record),
         "table": link(f"{record.folder}/{record.metrics}"),
@@ -83,7 +73,7 @@ def cell(key: str, text: str) -> str:
         value = float(text)
     except ValueError:
         return ABSENT if text == "n/a" else text
-    return percent(value) if key in SHARES else number(value)
+    return percent(value) if COLUMNS[key].percent else number(value)
 
 
 def figure(output_dir: Path, record: Record) -> dict[str, Any] | None:

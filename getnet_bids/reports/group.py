@@ -10,6 +10,7 @@ from pathlib import Path
 
 from getnet_bids import __version__
 from getnet_bids.bids.sidecars import write_json
+from getnet_bids.columns import CJV, CV, FIELD_CV, FIELD_RANGE, FIELD_SD, MEDIAN, SECONDS, VOLUME, descriptions
 from getnet_bids.comparison.methods import names
 from getnet_bids.files import atomic, write_text
 
@@ -62,17 +63,18 @@ def robust_z(values: Sequence[float | None]) -> list[float | None]:
 TABLE = "desc-inu_metrics.tsv"
 PAGE = "group_metrics.html"
 MEASURES = {
-    "range": ("Field range", "99th over 1st percentile of the field"),
-    "field_cv": ("Field CV", "coefficient of variation of the field"),
-    "field_sd": ("Field SD", "standard deviation of the estimated field, its relative uncertainty"),
-    "cv_before": ("CV before", "coefficient of variation of the foreground before correction"),
-    "cv_after": ("CV after", "the same after correction"),
-    "cjv_before": ("CJV before", "coefficient of joint variation of GM and WM before correction"),
-    **{f"cjv_{name.lower()}": (f"CJV {name}", f"the same after {name}") for name in names()},
-    "median": ("Median before", "median intensity of the foreground before correction"),
-    "volume": ("Foreground ml", "volume of the foreground"),
-    "seconds": ("Seconds", "time of computing"),
+    "range": (FIELD_RANGE.title, FIELD_RANGE.summary),
+    "field_cv": (FIELD_CV.title, FIELD_CV.summary),
+    "field_sd": (FIELD_SD.title, FIELD_SD.summary),
+    "cv_before": (f"{CV.title} before", f"{CV.summary}, of the foreground before correction"),
+    "cv_after": (f"{CV.title} after", "the same after correction"),
+    "cjv_before": (f"{CJV.title} before", f"{CJV.summary}, before correction"),
+    **{f"cjv_{name.lower()}": (f"{CJV.title} {name}", f"the same after {name}") for name in names()},
+    "median": (f"{MEDIAN.title} before", f"{MEDIAN.summary} before correction"),
+    "volume": (VOLUME.title, VOLUME.summary),
+    "seconds": (SECONDS.title, SECONDS.summary),
 }
+"""Title and text of each measure on the page."""
 SEVERAL = 16
 """Up to so many pairs of suffix and session have a line each in the plots; else each suffix has one."""
 LISTED = 30
@@ -138,7 +140,7 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
     failed = RunHistory(output_dir).failed()
     images = []
     with atomic(table) as file:
-        file.write(("\t".join(COLUMNS) + "\n").encode())
+        file.write(("\t".join(column.name for column in COLUMNS) + "\n").encode())
         for record in all_records(output_dir):
             rows = list(image_rows(output_dir, record))
             file.write("".join(map(as_line, rows)).encode())
@@ -150,7 +152,7 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
     images.sort(key=lambda image: image.source)
     mark_outliers(images)
     about = table.with_suffix(".json")
-    write_json(about, COLUMNS)
+    write_json(about, descriptions(COLUMNS))
     write_text(page, group_page(images, output_dir, missing))
     return [table, about, page]
 

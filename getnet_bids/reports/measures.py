@@ -94,7 +94,7 @@ def measure(taken: Sample, foreground_ml: float) -> dict[str, Any]:
     Returns
     -------
     dict
-        For the sidecar; `bids.texts` explains each entry.
+        For the sidecar, by the names of `columns.MEASURES`.
     """
     low, p1, p5, median, p95, p99, high = np.percentile(taken.field, (0, 1, 5, 50, 95, 99, 100))
     return {

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from getnet_bids.columns import MEASURES
 from getnet_bids.core import metrics
 from getnet_bids.reports.measures import BINS, ENOUGH, SAMPLE, Sample, measure, remarks, sample
 
@@ -54,6 +55,10 @@ def test_a_series_gives_its_mean():
     series = np.stack([before, 3 * before], axis=-1)
     taken = sample(series, np.stack([after, 3 * after], axis=-1), field, foreground)
     np.testing.assert_allclose(taken.before, 2 * before[foreground], rtol=1e-6)
+
+
+def test_every_measure_is_described():
+    assert list(measure(Sample(*np.ones((3, 5))), 1.0)) == [column.name for column in MEASURES]
 
 
 def test_a_constant_image():
