@@ -32,7 +32,6 @@ ENV PATH=/opt/getnet/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MPLBACKEND=agg \
     MPLCONFIGDIR=/tmp/matplotlib \
-    NUMBA_CACHE_DIR=/tmp/numba \
     TEMPLATEFLOW_AUTOUPDATE=off \
     TEMPLATEFLOW_HOME=/opt/templateflow
 RUN python -W ignore -c "import templateflow.conf" && chmod -R go+rX /opt/templateflow /opt/getnet-*

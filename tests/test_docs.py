@@ -24,6 +24,7 @@ from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.cli.app import main as app
 from getnet_bids.cli.demo import MARK, demo_parser
+from getnet_bids.cli.doctor import doctor_parser
 from getnet_bids.cli.parser import app_parser, image_parser
 from getnet_bids.comparison.n4 import METHOD as N4
 from getnet_bids.comparison.outputs import Comparison
@@ -41,6 +42,7 @@ PAGES = sorted(DOCS.glob("*.rst"))
 PARSERS = {
     "getnet": image_parser,
     "getnet-bids": app_parser,
+    "getnet-bids doctor": doctor_parser,
     "getnet-demo": demo_parser,
     "getnet-photographs": gather_parser,
     "getnet-train": train_parser,
@@ -144,8 +146,8 @@ def test_commands_on_pages_can_be_parsed(page):
     for block in blocks(page, "console"):
         for command in block.commands:
             program, *arguments = words(command)
-            if program == "getnet-train" and arguments[:1] == ["export"]:
-                program, arguments = "getnet-train export", arguments[1:]
+            if arguments and f"{program} {arguments[0]}" in PARSERS:
+                program, arguments = f"{program} {arguments[0]}", arguments[1:]
             if program in PARSERS:
                 args = PARSERS[program]().parse_args(arguments)
                 if program == "getnet-train":

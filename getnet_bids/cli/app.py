@@ -9,6 +9,7 @@ from getnet_bids.run import console
 from getnet_bids.settings import Settings
 
 from .checks import check
+from .doctor import doctor, is_doctor
 from .parser import parse
 from .signals import Interrupted, interruptible
 
@@ -18,6 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         with interruptible():
+            if is_doctor(argv):
+                return doctor(argv[1:])
             settings = parse(argv)
             check(settings)
             return group(settings) if settings.analysis_level == "group" else participant(settings, argv)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from getnet_bids.machine import processors
 from getnet_bids.run import console
 from getnet_bids.settings import Settings
 
@@ -121,13 +121,6 @@ def plugin_of(settings: Settings) -> Plugin:
     if settings.mem_mb:
         defaults["memory_gb"] = settings.mem_mb / 1000
     return Plugin(name, {**defaults, **given})
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from .records import CORRECTED, Record, RunHistory, read_record, records_of, sub
 
 FETCH = "not fetched; run `datalad get` on the derivative dataset"
 AGAIN = "run the participant level again"
+ALIKE = "fields differ by about 2e-4; --precision float32 makes all alike"
 NAMED = 20
 """So many subjects are named in messages."""
 
@@ -32,11 +34,14 @@ class Completeness:
         Those without a result that is complete, and why.
     untouched : list of str
         Further images of the raw dataset, which were part of no run.
+    precisions : Counter
+        Results by the precision that the network ran in.
     """
 
     expected: set[str] = field(default_factory=set)
     missing: dict[str, str] = field(default_factory=dict)
     untouched: list[str] = field(default_factory=list)
+    precisions: Counter[str] = field(default_factory=Counter)
 
     @property
     def summary(self) -> str:
@@ -55,7 +60,7 @@ class Completeness:
 
     @property
     def lines(self) -> list[str]:
-        """A line for each subject and reason, and one for what was part of no run."""
+        """A line for each subject and reason, one for what was part of no run, one for mixed precisions."""
         groups: dict[tuple[str, str], list[str]] = {}
         for source, reason in sorted(self.missing.items()):
             groups.setdefault((source.partition("/")[0], reason), []).append(Path(source).name)
@@ -70,6 +75,9 @@ class Completeness:
             subjects = sorted({source.partition("/")[0] for source in self.untouched})
             some = ", ".join(subjects[:5]) + (", ..." if len(subjects) > 5 else "")
             said.append(f"in no run yet: {counted(len(self.untouched))} of {some}; {AGAIN} to add them")
+        if len(self.precisions) > 1:
+            counts = ", ".join(f"{counted(number)} in {name}" for name, number in sorted(self.precisions.items()))
+            said.append(f"the network ran in two precisions: {counts}; {ALIKE}")
         return said
 
 
@@ -101,6 +109,8 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
         for record in records_of(output_dir, subject):
             result.expected.add(record.source)
             suffixes.add(record.name.suffix)
+            if isinstance(precision := record.made.get("Precision"), str):
+                result.precisions[precision] += 1
             if reason := defect_of(output_dir, record):
                 result.missing[record.source] = reason
         for source, reason in broken_sidecars(output_dir, subject):

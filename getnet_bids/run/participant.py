@@ -270,13 +270,13 @@ def run(
 
         compare_images([(job.source, job.comparison) for job in todo], recipe, settings, log)
     elif todo:
-        correct_images(todo, recipe, settings, log)
+        correct_images(todo, [job for job in jobs if job.done], recipe, settings, log)
     write_missing_reports(settings.output_dir, [job.source for job in jobs])
     return log
 
 
-def correct_images(todo: list[Planned], recipe: Recipe, settings: Settings, log: RunLog) -> None:
-    """Load the network and do some images."""
+def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, settings: Settings, log: RunLog) -> None:
+    """Load the network and do some images; tell if those that are done ran in another precision."""
     # OpenMP's idle threads sleep rather than spin: the reader and the writer need the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     use_huge_pages()
@@ -295,6 +295,8 @@ def correct_images(todo: list[Planned], recipe: Recipe, settings: Settings, log:
         network = load_network(recipe.weights, settings.device)
     except GetNetError as error:
         raise console.CommandError(console.BAD_DATA, str(error)) from None
+    if line := precision_line(done, settings):
+        console.say(line)
     options = Options(**recipe.options, batch_size=settings.batch_size, uncertainty=settings.uncertainty)
     jobs = [Job(job.source, job.outputs) for job in todo]
     compute_workers, io_workers, threads = shares(len(jobs), settings)
@@ -313,6 +315,28 @@ def correct_images(todo: list[Planned], recipe: Recipe, settings: Settings, log:
     )
 
 
+def precision_line(done: list[Planned], settings: Settings) -> str:
+    """Return what a run says if results that are there were computed in another precision than it will take."""
+    from getnet_bids.bids.metadata import read_object
+    from getnet_bids.bids.outputs import sidecar
+    from getnet_bids.bids.provenance import KEY
+    from getnet_bids.core.correction import reduced_precision
+    from getnet_bids.core.device import resolve_device
+
+    if settings.precision != "auto":
+        return ""  # a result of another precision is done again
+    here = "bfloat16" if reduced_precision("auto", resolve_device(settings.device)) else "float32"
+    made = [read_object(sidecar(job.outputs.corrected)).get(KEY) for job in done]
+    there = [entry.get("Precision", here) for entry in made if isinstance(entry, dict)]
+    others = sum(precision != here for precision in there)
+    if not others:
+        return ""
+    return (
+        f"{others} of the images that are done ran in another precision than the {here} of this machine; "
+        "fields differ by about 2e-4; --precision float32 makes all alike"
+    )
+
+
 def shares(images: int, settings: Settings) -> tuple[int, int, int]:
     """Choose how many images are computed at a time, how many further ones are read or written, and threads for each.
 
@@ -321,8 +345,10 @@ def shares(images: int, settings: Settings) -> tuple[int, int, int]:
     import torch
 
     from getnet_bids.core.device import resolve_device
+    from getnet_bids.machine import processors as allowed
 
-    processors = settings.nprocs or torch.get_num_threads()
+    # torch does not know of a control group's share of time, as of ``docker run --cpus``.
+    processors = settings.nprocs or min(torch.get_num_threads(), allowed())
     if resolve_device(settings.device).type != "cpu":
         return 1, processors, processors
     threads = min(settings.omp_nthreads or threads_for(images, processors), processors)

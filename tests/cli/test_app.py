@@ -186,6 +186,26 @@ def test_changed_options_and_force_do_all_again(dataset):
     assert redone(raw, out, "--no-refine", "--force", "--participant-label", "sub-01") == {ONE}
 
 
+def other_precision(out):
+    """Let a sidecar tell of the precision that this machine does not take."""
+    path = out / ONE.replace("_T1w.nii.gz", "_desc-preproc_T1w.json")
+    content = json.loads(path.read_text())
+    here = content["GetNet"]["Precision"]
+    content["GetNet"]["Precision"] = {"float32": "bfloat16", "bfloat16": "float32"}[here]
+    path.write_text(json.dumps(content))
+    return here
+
+
+def test_to_go_on_in_another_precision_is_told(dataset, capsys):
+    raw, out = dataset
+    here = other_precision(out)
+    (out / TWO.replace("_FLAIR.nii.gz", "_desc-preproc_FLAIR.json")).unlink()
+    assert redone(raw, out) == {TWO}
+    assert f"1 of the images that are done ran in another precision than the {here}" in capsys.readouterr().err
+    assert redone(raw, out, "--precision", "float32") == {ONE, TWO}
+    assert "precision" not in capsys.readouterr().err
+
+
 def test_no_field(dataset, tmp_path):
     raw, out = dataset
     assert app(raw, tmp_path / "lean", "participant", "--no-field", "--device", "cpu") == 0

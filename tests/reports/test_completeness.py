@@ -42,6 +42,19 @@ def test_all_is_there(dataset, capsys):
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("precisions", [("float32", "bfloat16"), ("float32", "float32")])
+def test_two_precisions_are_told(dataset, capsys, precisions):
+    for i, precision in enumerate(precisions, 1):
+        path, _ = results(dataset[1], i)
+        content = json.loads(path.read_text())
+        content["GetNet"]["Precision"] = precision
+        path.write_text(json.dumps(content))
+    code, said = group(dataset, capsys)
+    assert code == 0
+    told = "the network ran in two precisions: 1 image in bfloat16, 1 image in float32; fields differ by about 2e-4"
+    assert (told in said) == (len(set(precisions)) == 2)
+
+
 def unfetched(path):
     path.unlink()
     path.symlink_to(f"../../.git/annex/objects/aa/bb/{path.name}/{path.name}")

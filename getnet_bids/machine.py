@@ -1,0 +1,104 @@
+"""What this process may have of the machine: processors and memory, as affinity and control groups limit them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
+MEMINFO = Path("/proc/meminfo")
+UNLIMITED = 1 << 60
+"""Version 1 of control groups has a number above this where there is no limit."""
+
+
+def processors(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int:
+    """Count the processors that this process may use: its affinity, and its control groups' share of time.
+
+    Parameters
+    ----------
+    root : Path
+        Where control groups are mounted.
+    own : Path
+        File that names those of this process.
+
+    Returns
+    -------
+    int
+        1 or more.
+    """
+    # Not on macOS and Windows.
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for folder in group_folders(root, own, "cpu"):
+        quota, period = (*read_words(folder / "cpu.max"), "", "")[:2]
+        if not quota:
+            quota = " ".join(read_words(folder / "cpu.cfs_quota_us"))
+            period = " ".join(read_words(folder / "cpu.cfs_period_us"))
+        if quota.isdecimal() and period.isdecimal() and int(period):
+            count = min(count, max(1, int(quota) // int(period)))
+    return count
+
+
+def memory_limit(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int | None:
+    """Return the least memory limit of this process's control groups.
+
+    Parameters
+    ----------
+    root, own : Path
+        As for `processors`.
+
+    Returns
+    -------
+    int or None
+        Bytes; None where no group has a limit.
+    """
+    limits = []
+    for folder in group_folders(root, own, "memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            limits += [int(word) for word in read_words(folder / name)[:1] if word.isdecimal()]
+    return min((limit for limit in limits if limit < UNLIMITED), default=None)
+
+
+def memory_of_machine(meminfo: Path = MEMINFO) -> tuple[int, int] | None:
+    """Return the machine's memory and what of it is available, bytes; None where the system does not tell."""
+    try:
+        lines = meminfo.read_text().splitlines()
+    except OSError:
+        return None
+    values = {line.partition(":")[0]: line.split()[1] for line in lines if len(line.split()) > 1}
+    found = [values.get(key, "") for key in ("MemTotal", "MemAvailable")]
+    if not all(value.isdecimal() for value in found):
+        return None
+    total, available = (int(value) * 1024 for value in found)
+    return total, available
+
+
+def group_folders(root: Path, own: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's control groups, of version 1 and 2, each with those above it.
+
+    In a container the names are the host's while the files are at the root, which therefore always comes too.
+    """
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        lines = []
+    tops = {root, root / controller}
+    yield from tops
+    for line in lines:
+        _, controllers, name = (*line.split(":", 2), "", "")[:3]
+        top = root / controller if controller in controllers.split(",") else root if not controllers else None
+        if top is None or not name.strip("/"):
+            continue
+        folder = top / name.strip("/")
+        while folder != top:
+            yield folder
+            folder = folder.parent
+
+
+def read_words(path: Path) -> list[str]:
+    """Return a small file's words; none where it cannot be read."""
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

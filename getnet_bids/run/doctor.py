@@ -1,0 +1,281 @@
+"""What a report of a bug needs to know of an installation and its machine, and what is wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from getnet_bids import __version__
+from getnet_bids.core.algorithm import ALGORITHM
+from getnet_bids.errors import GetNetError, one_line, reason_of
+from getnet_bids.locks import has_locks
+from getnet_bids.machine import memory_limit, memory_of_machine, processors
+from getnet_bids.weights import default_weights
+
+from .pipeline import MEMORY
+from .selftest import EXPECTED, self_test
+
+BESIDES = 500_000_000
+"""Bytes that program and network take besides the images."""
+IMPORTS = {
+    "torch": "nothing runs without it",
+    "nibabel": "nothing runs without it",
+    "scipy": "nothing runs without it",
+    "safetensors": "nothing runs without it",
+    "isal": "getnet-bids and getnet need it",
+    "jinja2": "the pages need it",
+    "PIL": "the pages need it",
+    "bids": "--bids-filter-file needs it",
+    "nipype": "--compare and the interfaces need it",
+    "nilearn": "--compare and getnet-demo need it",
+    "templateflow": "--compare needs it",
+    "matplotlib": "--compare needs it",
+    "ants": "--compare needs it",
+}
+"""Modules, and what for."""
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+SECONDS = 300
+"""After so long an import counts as hanging."""
+
+
+@dataclass
+class Diagnosis:
+    """What was found.
+
+    Parameters
+    ----------
+    facts : list of tuple of str
+        What it is about, and what is so.
+    wrong : list of str
+        What keeps something from running, each with what to do.
+    remarks : list of str
+        What may be meant as it is.
+    """
+
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Return all as lines to print, the home folder not by its name."""
+        width = max(len(about) for about, _ in self.facts)
+        told = [f"{about:<{width}}  {what}" for about, what in self.facts]
+        told += [f"{'remark':<{width}}  {remark}" for remark in self.remarks]
+        told += [f"{'WRONG':<{width}}  {what}" for what in self.wrong] or [f"{'wrong':<{width}}  nothing"]
+        return [line.replace(str(Path.home()), "~") if len(str(Path.home())) > 1 else line for line in told]
+
+
+def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
+    """Look at everything, and correct a tiny head.
+
+    Parameters
+    ----------
+    device : str
+        Where to correct it.
+    folder : Path, optional
+        Where derivatives are to go: may it be written to, and does it know locks?
+
+    Returns
+    -------
+    Diagnosis
+    """
+    found = Diagnosis()
+    look_at_versions(found)
+    look_at_weights(found)
+    look_at_machine(found)
+    look_at_folder(found, Path(tempfile.gettempdir()), "temporary")
+    if folder is not None:
+        look_at_folder(found, folder, "output")
+    broken = look_at_imports(found)
+    if "torch" not in broken:
+        look_at_device(found)
+    if not broken & {"torch", "nibabel", "scipy", "safetensors"}:
+        look_at_result(found, device)
+    return found
+
+
+def look_at_versions(found: Diagnosis) -> None:
+    """Tell versions, and of packages that are too old or not there."""
+    found.facts.append(("getnet_bids", f"{__version__}, algorithm {ALGORITHM}, in {Path(__file__).parents[1]}"))
+    found.facts.append(("Python", f"{platform.python_version()} in {sys.prefix}"))
+    found.facts.append(("system", f"{platform.platform()}{', in a container' if in_container() else ''}"))
+    try:
+        needed = map(Requirement, distribution("getnet_bids").requires or [])
+    except PackageNotFoundError:
+        found.wrong.append("getnet_bids is not installed, only found on the path; install it with pip")
+        return
+    told = []
+    for requirement in needed:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            there = version(requirement.name)
+        except PackageNotFoundError:
+            found.wrong.append(f"{requirement} is not installed; install getnet_bids again with pip")
+            continue
+        told.append(f"{requirement.name} {there}")
+        if not requirement.specifier.contains(there, prereleases=True):
+            found.wrong.append(f"{requirement.name} {there} is too old; pip install '{requirement}'")
+    found.facts.append(("packages", ", ".join(told)))
+
+
+def in_container() -> bool:
+    """Return whether this runs in a container, as far as that can be seen."""
+    return bool(os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")) or any(
+        Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv", "/opt/getnet-check.py")
+    )
+
+
+def look_at_weights(found: Diagnosis) -> None:
+    """Compare the weights' hash with that of their model card."""
+    try:
+        weights = default_weights()
+        promised = re.search(r"SHA-256 `([0-9a-f]{64})`", weights.with_suffix(".md").read_text(encoding="utf-8"))
+        there = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
+        found.wrong.append(reason_of(error))
+        return
+    whole = promised is not None and promised[1] == there
+    found.facts.append(("weights", f"sha256 {there[:16]}...{', as in the model card' if whole else ''}"))
+    if not whole:
+        found.wrong.append(f"{weights}: not the file of its model card; install getnet_bids again")
+
+
+def look_at_machine(found: Diagnosis) -> None:
+    """Tell processors, memory and what the environment says of them."""
+    count, of_machine = processors(), os.cpu_count() or 1
+    found.facts.append(("processors", f"{count} for this process, {of_machine} in the machine; {processor_name()}"))
+    given = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
+    if job := os.environ.get("SLURM_JOB_ID"):
+        given["SLURM_JOB_ID"] = job
+    if given:
+        found.facts.append(("variables", " ".join(f"{name}={value}" for name, value in given.items())))
+    threads = given.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and int(threads) > count:
+        found.remarks.append(f"OMP_NUM_THREADS={threads} is more than the {count} processors of this process")
+    limit, whole = memory_limit(), memory_of_machine()
+    told = ["no limit by a control group" if limit is None else f"limit {in_gb(limit)} (control group)"]
+    told += [] if whole is None else [f"{in_gb(whole[1])} of {in_gb(whole[0])} available in the machine"]
+    found.facts.append(("memory", ", ".join([*told, f"images in work take up to {in_gb(MEMORY)} (--mem-mb)"])))
+    least = min(value for value in (limit, None if whole is None else whole[1], 1 << 62) if value is not None)
+    if least < BESIDES + MEMORY:
+        fitting = max(least - BESIDES, 0) // 10**6
+        found.wrong.append(
+            f"{in_gb(least)} of memory are less than the {in_gb(BESIDES + MEMORY)} that getnet-bids may take; "
+            + (f"give the job more, or --mem-mb {fitting}" if fitting else "give the job more")
+        )
+
+
+def processor_name() -> str:
+    """Name the processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    named = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
+
+
+def in_gb(size: float) -> str:
+    """Return a number of bytes in words."""
+    return f"{size / 1e9:.1f} GB"
+
+
+def look_at_folder(found: Diagnosis, folder: Path, which: str) -> None:
+    """Tell whether a folder can be written to, how much room it has and whether it knows locks."""
+    try:
+        locks = has_locks(folder)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        found.wrong.append(f"{which} folder {folder}: cannot be written to: {reason_of(error)}")
+        return
+    found.facts.append(
+        (f"{which} folder", f"{folder}: {in_gb(free)} free, {'with' if locks else 'without'} file locks")
+    )
+    if not locks:
+        found.remarks.append(f"{folder}: no file locks; let no two runs have the same subject at the same time")
+    if free < 1e9:
+        found.wrong.append(f"{which} folder {folder}: only {in_gb(free)} are free; make room")
+
+
+def look_at_imports(found: Diagnosis) -> set[str]:
+    """Import everything in a process of its own, since a package may end it; return what cannot be imported."""
+    code = (
+        "import importlib, sys, warnings\nwarnings.simplefilter('ignore')\n"
+        "for name in sys.argv[1:]:\n"
+        "    print('begin', name, flush=True)\n"
+        "    try:\n        importlib.import_module(name)\n"
+        "    except Exception as error:\n"
+        "        print('failed', name, type(error).__name__, *str(error).split(), flush=True)\n"
+    )
+    broken: dict[str, str] = {}
+    left = list(IMPORTS)
+    while left:
+        command = [sys.executable, "-c", code, *left]
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=SECONDS
+            )
+            printed, code_of_end = done.stdout, done.returncode
+        except subprocess.TimeoutExpired as late:
+            output = late.stdout or b""
+            printed, code_of_end = output.decode() if isinstance(output, bytes) else output, -1
+        lines = [line.split(" ", 2) for line in printed.splitlines() if line.startswith(("begin ", "failed "))]
+        broken |= {words[1]: " ".join(words[2:]) for words in lines if words[0] == "failed"}
+        begun = [words[1] for words in lines if words[0] == "begin"]
+        if code_of_end == 0 or not begun:
+            break
+        broken[begun[-1]] = f"ends the process (exit {code_of_end})"
+        left = left[left.index(begun[-1]) + 1 :]
+    for name, why in broken.items():
+        found.wrong.append(f"{name} cannot be imported ({IMPORTS[name]}): {why}; install it again with pip")
+    return set(broken)
+
+
+def look_at_device(found: Diagnosis) -> None:
+    """Tell what torch sees, and of a GPU that it does not see."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = [torch.cuda.get_device_name(number) for number in range(count)]
+    cuda = torch.version.cuda or "none"
+    found.facts.append(("torch", f"CUDA {cuda}; GPUs: {', '.join(names) or 'none'}; {torch.get_num_threads()} threads"))
+    if not count and Path("/dev/nvidia0").exists():
+        why = "this torch is for the CPU: install one with CUDA" if torch.version.cuda is None else "see nvidia-smi"
+        found.remarks.append(f"the machine has an NVIDIA GPU that torch does not see; {why}")
+
+
+def look_at_result(found: Diagnosis, device: str) -> None:
+    """Correct the tiny head."""
+    try:
+        result = self_test(device)
+    except GetNetError as error:
+        found.wrong.append(one_line(error))
+        return
+    except Exception as error:
+        found.wrong.append(f"the self-test ended with {type(error).__name__}: {one_line(error)}; please report it")
+        return
+    found.facts.append(("device", f"{result.device}, precision {result.precision}"))
+    found.facts.append(
+        (
+            "self-test",
+            f"error of the field {result.error:.4f} (expected {EXPECTED:.4f}, uncorrected {result.before:.4f}); "
+            f"{result.loading:.1f} s to load, {result.computing:.1f} s to compute",
+        )
+    )
+    if not result.passed:
+        found.wrong.append(
+            f"the self-test leaves an error of {result.error:.4f}, not {EXPECTED:.4f}; results of this machine are "
+            "not to be trusted; please report it"
+        )

@@ -1,0 +1,124 @@
+"""getnet-bids doctor: right about a machine that is well, and about what is spoiled here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+import torch
+
+import getnet_bids
+from getnet_bids.cli.app import main
+from getnet_bids.run import doctor, selftest
+from getnet_bids.weights import default_weights
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Try few imports: all of them take ten seconds."""
+    monkeypatch.setattr(doctor, "IMPORTS", {"torch": "nothing runs without it", "isal": "getnet-bids needs it"})
+
+
+def told(look, *arguments):
+    found = doctor.Diagnosis()
+    look(found, *arguments)
+    return found
+
+
+def test_what_a_report_needs_is_there_and_nothing_is_wrong(capsys, tmp_path):
+    assert main(["doctor", "--device", "cpu", "--output-dir", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    for text in (
+        getnet_bids.__version__,
+        f"torch {torch.__version__}",
+        "precision ",
+        f"{tmp_path}",
+        "file locks",
+        " GB",
+    ):
+        assert text in printed
+    assert re.search(r"^wrong +nothing$", printed, re.MULTILINE)
+    error = float(re.search(r"error of the field ([\d.]+)", printed)[1])
+    assert error == pytest.approx(selftest.EXPECTED, abs=selftest.TOLERANCE)
+
+
+def test_the_head_is_shaded_much_more_than_is_tolerated():
+    image, gain, inside = selftest.known_head()
+    assert image.shape == gain.shape == selftest.SHAPE
+    assert gain[inside].min() > 0
+    assert gain[inside].std() > 10 * (selftest.EXPECTED + selftest.TOLERANCE)
+
+
+@pytest.mark.parametrize(("error", "right"), [(0.004, True), (0.0065, True), (0.02, False)])
+def test_a_result_that_is_not_right_is_wrong(monkeypatch, error, right):
+    result = selftest.SelfTest(0.14, error, "cpu", "float32", 1.0, 1.0)
+    monkeypatch.setattr(doctor, "self_test", lambda device: result)
+    assert [("not to be trusted" in line) for line in told(doctor.look_at_result, "cpu").wrong] == [True] * (not right)
+
+
+def test_a_device_that_is_not_there(capsys):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert main(["doctor", "--device", "cuda"]) == 1
+    assert "WRONG" in capsys.readouterr().out
+
+
+def test_spoiled_weights(monkeypatch, tmp_path):
+    path = tmp_path / default_weights().name
+    shutil.copy(default_weights().with_suffix(".md"), path.with_suffix(".md"))
+    path.write_bytes(default_weights().read_bytes()[:-1] + b"\0")
+    monkeypatch.setattr(doctor, "default_weights", lambda: path)
+    (wrong,) = told(doctor.look_at_weights).wrong
+    assert "model card" in wrong
+
+
+def test_packages_that_are_old_or_gone(monkeypatch):
+    def version(name):
+        if name == "isal":
+            raise doctor.PackageNotFoundError(name)
+        return "0.1" if name == "torch" else "99"
+
+    monkeypatch.setattr(doctor, "version", version)
+    gone, old = sorted(told(doctor.look_at_versions).wrong)
+    assert gone.startswith("isal>=")
+    assert "torch 0.1 is too old; pip install 'torch>=" in old
+
+
+def test_packages_that_fail_or_end_the_process(monkeypatch, tmp_path):
+    (tmp_path / "spoiled_one.py").write_text("raise OSError('libspoiled.so: cannot open')\n")
+    (tmp_path / "spoiled_two.py").write_text("import os; os._exit(132)\n")
+    (tmp_path / "spoiled_three.py").write_text("import no_such_module\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    names = ("json", "spoiled_one", "spoiled_two", "csv", "spoiled_three")
+    monkeypatch.setattr(doctor, "IMPORTS", dict.fromkeys(names, "a test needs it"))
+    found = doctor.Diagnosis()
+    assert doctor.look_at_imports(found) == {"spoiled_one", "spoiled_two", "spoiled_three"}
+    one, two, three = sorted(found.wrong, key=lambda line: names.index(line.split()[0]))
+    assert "OSError libspoiled.so: cannot open" in one
+    assert "(a test needs it): ends the process (exit 132)" in two
+    assert "no_such_module" in three
+
+
+def test_too_little_memory(monkeypatch):
+    monkeypatch.setattr(doctor, "memory_limit", lambda: 1_000_000_000)
+    (wrong,) = told(doctor.look_at_machine).wrong
+    assert "1.0 GB of memory are less than the 2.0 GB" in wrong
+    assert "--mem-mb 500" in wrong
+
+
+def test_more_threads_than_processors_is_a_remark(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4000")
+    found = told(doctor.look_at_machine)
+    assert "4000 is more than the" in found.remarks[0]
+
+
+def test_an_output_folder_that_is_not_there(tmp_path):
+    (wrong,) = told(doctor.look_at_folder, tmp_path / "none", "output").wrong
+    assert str(tmp_path / "none") in wrong
+
+
+def test_a_dataset_may_be_called_doctor(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "out", "participant"]) == 66
+    assert "doctor: no such folder" in capsys.readouterr().err
