@@ -22,6 +22,7 @@ RUN = "run"
 LEVELS = ("participant", "group")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
+HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
 BATCH = 32
 """Slices that the network takes at a time."""
 LARGEST_SEED = 2**63 - 1
@@ -191,6 +192,8 @@ class Settings(ModelSettings):
     use_plugin: Path | None = setting(Path)
     no_field: bool = flag()
     uncertainty: bool = flag()
+    hand_over: str | None = setting(one_of(*HAND_OVERS), None, str, ["for"])
+    hand_over_dir: Path | None = setting(Path)
     reports_only: bool = flag()
     dry_run: bool = flag()
     force: bool = flag()
@@ -208,6 +211,11 @@ class Settings(ModelSettings):
     def derivative_roots(self) -> dict[str, Path]:
         """Derivative datasets by name."""
         return {name: Path(path) for name, _, path in (pair.partition("=") for pair in self.derivatives or ())}
+
+    @property
+    def hand_over_root(self) -> Path:
+        """Where `hand_over` writes."""
+        return self.hand_over_dir or self.output_dir.with_name(f"{self.output_dir.absolute().name}-fmriprep")
 
     @property
     def simulated(self) -> dict[str, Any] | None:
@@ -238,10 +246,14 @@ NEEDS = (
     ("derivatives", "compare", "--compare n4"),
     ("use_plugin", "compare", "--compare n4"),
     ("write_graph", "compare", "--compare n4"),
+    ("hand_over_dir", "hand_over", "--for fmriprep"),
 )
 """Settings that do nothing without another: the name, the other's, how that is given."""
-CONTRADICTORY = (("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare"))
-NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty")
+CONTRADICTORY = (
+    *(("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare")),
+    *(("hand_over", "reports_only"), ("hand_over", "dry_run"), ("hand_over", "simulate_gain")),
+)
+NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty", "hand_over")
 """Settings that the group level would not heed."""
 
 

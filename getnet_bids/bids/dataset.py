@@ -63,6 +63,9 @@ in their contrast alone), `mod-<suffix>_desc-inu_metrics.tsv`, which tells how u
 each correction, and a figure of all in `sub-<label>/figures`. A `Note` in a sidecar tells of a segmentation into
 classes by intensity, where the image is not of a human brain.
 
+fMRIPrep's `--derivatives` takes a dataset that `--for fmriprep` makes beside this one, never this one: images of
+several contrasts and runs, and segmentations, would be taken for what they are not.
+
 `logs/<run>/status.tsv` has a line for each image of a run, `logs/<run>/getnet_bids.toml` the options that it ran
 with, and `logs/CITATION.md` what to cite.
 """
@@ -86,6 +89,8 @@ For a methods section:
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION = "dataset_description.json"
+HAND_OVER = "HandOver"
+"""Key of the description of a dataset that is made for another program."""
 REPORTS = ("desc-inu_metrics.tsv", "desc-inu_metrics.json", "group_metrics.html")
 """Files that the group level writes at the top of a derivative dataset."""
 
@@ -126,8 +131,10 @@ def check_output(raw: Path, out: Path) -> str | None:
                 f"{out} holds {filled} and no {DESCRIPTION} of getnet_bids, so that files of yours might be replaced; "
                 "choose another folder"
             )
-    elif not is_ours(read_object(target / DESCRIPTION).get("GeneratedBy")):
+    elif not is_ours((about := read_object(target / DESCRIPTION)).get("GeneratedBy")):
         return f"{out} holds another dataset; choose a folder that is empty or was written by getnet_bids"
+    elif HAND_OVER in about:
+        return f"{out} holds images handed over to another program, and must hold no others; choose another folder"
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from getnet_bids.bids.dataset import check_input, check_output, check_results
+from getnet_bids.bids.handover import check_hand_over
 from getnet_bids.comparison.dataset import check_kind
 from getnet_bids.run import console
 from getnet_bids.settings import Settings
@@ -26,6 +27,10 @@ def check(settings: Settings) -> None:
     if not settings.skip_bids_validation and (problem := check_input(settings.bids_dir)):
         raise console.CommandError(console.NOT_BIDS, problem)
     if problem := check_output(settings.bids_dir, settings.output_dir):
+        raise console.CommandError(console.CANNOT_CREATE, problem)
+    if settings.hand_over and (
+        problem := check_hand_over(settings.hand_over_root, settings.bids_dir, settings.output_dir)
+    ):
         raise console.CommandError(console.CANNOT_CREATE, problem)
     corrects = settings.analysis_level == "participant" and not settings.reports_only
     if corrects and (problem := check_kind(settings.output_dir, settings.simulated)):

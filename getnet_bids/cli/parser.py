@@ -13,7 +13,7 @@ from getnet_bids.bids.names import ON_REQUEST, WEIGHTED
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.errors import GetNetError
 from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
-from getnet_bids.settings import LEVELS, PRECISIONS, SEGMENTATIONS, Settings
+from getnet_bids.settings import HAND_OVERS, LEVELS, PRECISIONS, SEGMENTATIONS, Settings
 
 LABEL = "[0-9a-zA-Z+]+"
 COLUMNS = {
@@ -336,6 +336,20 @@ def add_output(group: argparse._ActionsContainer) -> None:
         "--uncertainty",
         action="store_true",
         help="write maps of the standard deviation of the log field too, ..._stat-std_biasfield.nii.gz",
+    )
+    group.add_argument(
+        "--for",
+        "--hand-over",
+        dest="hand_over",
+        choices=HAND_OVERS,
+        help="make a dataset to be given to fMRIPrep by --derivatives, too: one corrected T1w image for each subject "
+        "(fmriprep-sessionwise: session), and nothing else",
+    )
+    group.add_argument(
+        "--hand-over-dir",
+        type=Path,
+        metavar="DIR",
+        help="where that dataset goes (default: output_dir with -fmriprep behind its name)",
     )
     group.add_argument(
         "--reports-only",

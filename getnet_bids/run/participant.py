@@ -59,7 +59,11 @@ def participant_level(settings: Settings, argv: list[str]) -> int:
     console.say(f"{counts} in {time.monotonic() - started:.1f} s; see {log.status}")
     if line := verdict_line(log.verdicts):
         console.say(line)
-    return log.exit_code
+    if not settings.hand_over:
+        return log.exit_code
+    from .handover import hand_images_over
+
+    return hand_images_over([(job.source, job.outputs) for job in jobs], settings, log.folder) or log.exit_code
 
 
 def verdict_line(verdicts: dict[str, list[str]]) -> str:
