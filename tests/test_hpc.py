@@ -163,6 +163,7 @@ def test_an_array_is_not_larger_than_the_site_allows(make_dataset, tmp_path, sta
     assert refused.returncode == 64
     assert "give -n 2 or more" in refused.stderr
     assert not list((tmp_path / "jobs").glob("*/chunk-*"))
+    assert not (tmp_path / "out").exists()
     assert "5 subjects in 3 tasks" in submit(raw, tmp_path / "out", "-n", "2", environment=environment).stdout
 
 

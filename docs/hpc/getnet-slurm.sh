@@ -61,10 +61,6 @@ awk -F '\t' '
     $column["state"] != "done" { subject = $column["source"]; sub("/.*", "", subject); print subject }
 ' "$folder/jobs.tsv" | sort -u > "$folder/subjects.txt"
 count=$(wc -l < "$folder/subjects.txt")
-# The group level compares what there is with this, so that it names the images of tasks that never began.
-planned="$out/logs/$(basename "$folder")-submitted"
-mkdir -p "$planned"
-cut -f 1 "$folder/jobs.tsv" > "$planned/planned.tsv"
 
 quoted() { [ $# -eq 0 ] || printf ' %q' "$@"; }
 job_script() { # job_script LOG ARGUMENTS [BEFORE]: a script that can be given to sbatch again, as it stands
@@ -113,6 +109,10 @@ if [ "$count" -gt 0 ]; then
         fail "$count subjects, $size a task, are more than the $most tasks of an array that this SLURM allows" \
             "(MaxArraySize); give -n $(((count + most - 1) / most)) or more"
     fi
+    # The group level compares what there is with this, so that it names the images of tasks that never began.
+    planned="$out/logs/$(basename "$folder")-submitted"
+    mkdir -p "$planned"
+    cut -f 1 "$folder/jobs.tsv" > "$planned/planned.tsv"
     split -l "$size" -d -a 4 "$folder/subjects.txt" "$folder/chunk-"
     last=$(((count + size - 1) / size - 1))
     array=$(sbatch --parsable --array="0-$last" "${task_options[@]}" "$folder/task.sh")

@@ -43,6 +43,16 @@ if TYPE_CHECKING:
 
 LAST = "sink"
 """Name of the node after which an image is done."""
+SILENT = ("inputnode", "outputnode", LAST)
+"""Nodes that take no time."""
+STAGES = {
+    "getnet": "GetNet",
+    "n4": "N4",
+    "tissues": "segmentation",
+    "metrics": "measures",
+    "simulate": "simulated field",
+}
+"""What is said as nodes begin; of others their names."""
 
 
 class Watch:
@@ -86,6 +96,8 @@ class Watch:
         """Log an image whose last node has ended; nipype calls this as nodes start, end or fail."""
         image = node.fullname.split(".")[1]
         self.started.setdefault(image, time.monotonic())
+        if status == "start" and image in self.jobs and node.name not in SILENT and not node.name.startswith("_"):
+            self.progress.stage(self.jobs[image].source.relative, STAGES.get(node.name, node.name))
         if status == "end" and node.name == LAST and image in self.jobs:
             job = self.jobs[image]
             if is_compared(job.comparison, job.recipe):

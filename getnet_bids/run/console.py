@@ -75,6 +75,21 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
+    def stage(self, source: str, what: str) -> None:
+        """Show that a stage of an image began: images of a comparison take minutes.
+
+        Parameters
+        ----------
+        source : str
+            The image.
+        what : str
+            The stage.
+        """
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"{source.rpartition('/')[2]}: {what}")
+        else:
+            print_line(f"{source}: {what} ...")
+
     def ended(self, source: str, seconds: float, failure: str | None = None) -> None:
         """Show that an image ended; failures are named on a terminal too.
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import filecmp
+import io
 import json
 import os
 import shutil
@@ -84,12 +86,28 @@ def segmented(tmp_path_factory, head):
 
 
 @pytest.fixture(scope="module")
-def compared(raw, segmented, tmp_path_factory):
-    """Give the results of a run under the default plugin, and its folder of intermediate files."""
+def first_run(raw, segmented, tmp_path_factory):
+    """Give the results of a run under the default plugin, its folder of intermediate files, and what it said."""
     folder = tmp_path_factory.mktemp("results")
-    out, work = folder / "out", folder / "work"
-    assert app(raw, out, *COMMON, "--derivatives", f"fmriprep={segmented}", "-w", work) == 1
-    return out, work
+    out, work, said = folder / "out", folder / "work", io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert app(raw, out, *COMMON, "--derivatives", f"fmriprep={segmented}", "-w", work) == 1
+    return out, work, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def compared(first_run):
+    """Give the results and the folder of intermediate files."""
+    return first_run[:2]
+
+
+def test_stages_are_told_as_they_begin(first_run):
+    lines = first_run[2].splitlines()
+    of_one = [line.removeprefix(f"{ONE}: ") for line in lines if line.startswith(f"{ONE}: ")]
+    assert sorted(of_one) == ["GetNet ...", "N4 ...", "figure ...", "measures ...", "segmentation ..."]
+    assert max(of_one.index("GetNet ..."), of_one.index("N4 ...")) < of_one.index("measures ...")
+    (end,) = (i for i, line in enumerate(lines) if f"] {ONE}: done in" in line)
+    assert end > max(i for i, line in enumerate(lines) if line.startswith(f"{ONE}: "))
 
 
 def test_each_image_has_its_own_files(compared):
