@@ -50,7 +50,7 @@ PARSERS = {
     "getnet-evaluate": make_parser,
 }
 FOREIGN = {"--nv", "--cleanenv", "--target", "--gres", "--ntasks-per-node"}
-FOREIGN |= {"--subject-anatomical-reference", "--skull-strip-t1w"}
+FOREIGN |= {"--subject-anatomical-reference", "--skull-strip-t1w", "--dwi-biascorrect"}
 """Options of other programs that pages speak of."""
 OF_EXTRAS = {"getnet_bids.monai", "getnet_bids.torchio"}
 """Modules that import what only an extra brings."""

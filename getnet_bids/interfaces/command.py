@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Any, ClassVar
 
-from nipype.interfaces.base import SimpleInterface
+from nipype.interfaces.base import SimpleInterface, isdefined
 from nipype.interfaces.base.core import VALID_TERMINAL_OUTPUT
 
 from getnet_bids import __version__
+
+from .spec import output_path
 
 
 class CommandInterface(SimpleInterface):
@@ -21,7 +24,7 @@ class CommandInterface(SimpleInterface):
     terminal_output : str, optional
         As nipype's commands have it; nothing is printed, whatever it is.
     write_cmdline : bool
-        Ignored.
+        Kept, and ignored.
     **inputs
         As of any interface.
     """
@@ -39,6 +42,7 @@ class CommandInterface(SimpleInterface):
             self.inputs.num_threads = self._num_threads
         if terminal_output is not None:
             self.terminal_output = terminal_output
+        self.write_cmdline = write_cmdline
 
     @classmethod
     def set_default_num_threads(cls, num_threads: int) -> None:
@@ -69,6 +73,25 @@ class CommandInterface(SimpleInterface):
         """The command line that does the same; as of nipype's commands, an error where a mandatory input is missing."""
         self._check_mandatory_inputs()
         return shlex.join([self._cmd, *self._arguments()])
+
+    def _pre_run_hook(self, runtime: Any) -> Any:
+        self._results: dict[str, Any] = {}  # what an earlier run made, with other inputs, is no output of this one
+        return runtime
+
+    def _post_run_hook(self, runtime: Any) -> Any:
+        runtime.cmdline, runtime.returncode, runtime.success_codes = self.cmdline, 0, (0,)
+        runtime.stdout = runtime.stderr = runtime.merged = ""
+        return runtime
+
+    def _list_outputs(self) -> dict[str, Any]:
+        """Return what the run made; before one, as of a command, the files that it would make."""
+        if self._results:
+            return self._results
+        inputs, folder = self.inputs, os.getcwd()
+        made = {"output_image": str(output_path(inputs.output_image, inputs.input_image, "_corrected", folder))}
+        if inputs.save_bias or isdefined(inputs.bias_image):
+            made["bias_image"] = str(output_path(inputs.bias_image, inputs.input_image, "_bias", folder))
+        return made
 
     def _arguments(self) -> list[str]:
         raise NotImplementedError
