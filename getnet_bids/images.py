@@ -7,6 +7,8 @@ import logging
 import math
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -94,16 +96,13 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     GetNetError
         As `read` does.
     """
-    if not data:
-        raise GetNetError("the file is empty; copy or fetch it again", name)
-    if remedy := pointer_remedy(data) or foreign(data, name):
-        raise GetNetError(remedy, name)
+    check_start(data, name)
     stream: BinaryIO = io.BytesIO(data)
     most = len(data)
     if data.startswith(b"\x1f\x8b"):
         stream = cast(BinaryIO, igzip.IGzipFile(fileobj=stream))
         most *= DEFLATE_RATIO
-    try:
+    with reading(name):
         kind = image_class(stream.read(4), name)
         stream.seek(0)
         image = header_of(kind, stream)
@@ -114,6 +113,22 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
         voxels = magnitudes(image, name)
         while stream.read(1 << 20):
             pass  # to the gzip trailer, whose checksum is looked at only then
+    return kind(voxels, image.affine, image.header)
+
+
+def check_start(data: bytes, name: str | os.PathLike[str]) -> None:
+    """Refuse a file that is empty, only points to its data, or is of another format, by its first bytes."""
+    if not data:
+        raise GetNetError("the file is empty; copy or fetch it again", name)
+    if remedy := pointer_remedy(data) or foreign(data, name):
+        raise GetNetError(remedy, name)
+
+
+@contextmanager
+def reading(name: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what nibabel and the decompressor raise on files that are cut or damaged into `GetNetError`."""
+    try:
+        yield
     except GetNetError:
         raise
     except EOFError:
@@ -125,7 +140,6 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     except NONSENSE as error:
         text = f"not a valid header ({type(error).__name__}: {one_line(error)}); repair or convert it"
         raise GetNetError(text, name) from None
-    return kind(voxels, image.affine, image.header)
 
 
 def header_of(kind: Any, stream: BinaryIO) -> SpatialImage:
@@ -189,6 +203,14 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
         not finite; values that float32 cannot hold or tell apart.
     """
     name = name or image.get_filename() or "image"
+    slope, inter = check_header(image, name)
+    proxy = image.dataobj
+    stored = proxy.get_unscaled() if isinstance(proxy, ArrayProxy) else np.asanyarray(proxy)
+    return as_float32(stored, name, slope, inter)
+
+
+def check_header(image: SpatialImage, name: str | os.PathLike[str]) -> tuple[float, float]:
+    """Refuse an image whose header tells that its values cannot be used; return their scale and intercept."""
     dtype = image.get_data_dtype()
     if dtype.kind not in "biuf":
         kind = {"c": "complex", "V": "colour"}.get(dtype.kind, str(dtype))
@@ -202,12 +224,12 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
         )
     proxy = image.dataobj
     if not isinstance(proxy, ArrayProxy):
-        return as_float32(np.asanyarray(proxy), name)
+        return 1.0, 0.0
     slope, inter = float(proxy.slope), float(proxy.inter)
     if dtype.kind in "iu" and abs(inter) > EXACT * abs(slope):
         text = f"its scl_inter, {inter:g}, leaves nothing of the values in float32; take the offset out of the header"
         raise GetNetError(text, name)
-    return as_float32(proxy.get_unscaled(), name, slope, inter)
+    return slope, inter
 
 
 def as_float32(
@@ -343,15 +365,22 @@ def write(image: SpatialImage, path: str | os.PathLike[str]) -> None:
     path : str or path
         A name ending in one of `EXTENSIONS`; what it holds already is replaced.
     """
+    whole = as_format(image, nib.MGHImage if extension(path).startswith(".mg") else nib.Nifti1Image)
+    with packing(path) as pieces:
+        whole.to_stream(pieces)
+
+
+@contextmanager
+def packing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file that takes its name once it is complete, compressed if its extension says so."""
     ending = extension(path)
-    whole = as_format(image, nib.MGHImage if ending.startswith(".mg") else nib.Nifti1Image)
     with atomic(Path(path)) as file:
         if ending in (".nii.gz", ".mgz"):
             packed = cast(io.RawIOBase, igzip.IGzipFile("", "wb", LEVEL, file, mtime=0))
             with io.BufferedWriter(packed, PIECE) as pieces:
-                whole.to_stream(pieces)
+                yield cast(BinaryIO, pieces)
         else:
-            whole.to_stream(file)
+            yield file
 
 
 def as_format(image: SpatialImage, kind: Any) -> Any:

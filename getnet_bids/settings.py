@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .bids.names import ON_REQUEST, WEIGHTED
+from .bids.names import ALL, SERIES, SUFFIXES, WEIGHTED, expand
 from .comparison.methods import METHODS
 from .errors import GetNetError
 
@@ -21,6 +21,7 @@ RUN = "run"
 """Table of a kept file that tells of the run; it is ignored when the file is given back."""
 LEVELS = ("participant", "group")
 PRECISIONS = ("auto", "float32", "bfloat16")
+SERIES_REFERENCES = ("mean", "sbref")
 SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
 HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
 BATCH = 32
@@ -176,7 +177,7 @@ class Settings(ModelSettings):
     analysis_level: str = field(metadata={})
     participant_label: tuple[str, ...] | None = setting(str, None, tuple)
     session_label: tuple[str, ...] | None = setting(str, None, tuple)
-    modalities: tuple[str, ...] = setting(one_of(*WEIGHTED, *ON_REQUEST), WEIGHTED, tuple)
+    modalities: tuple[str, ...] = setting(one_of(*SUFFIXES, ALL), WEIGHTED, tuple)
     bids_filter_file: Path | None = setting(Path)
     bids_database_dir: Path | None = setting(Path)
     derivatives: tuple[str, ...] | None = setting(named_path, None, tuple)
@@ -190,6 +191,8 @@ class Settings(ModelSettings):
     omp_nthreads: int | None = setting(positive_int, None, int)
     mem_mb: int | None = setting(positive_int, None, int)
     use_plugin: Path | None = setting(Path)
+    series_reference: str = setting(one_of(*SERIES_REFERENCES), "mean")
+    reference_only: bool = flag()
     no_field: bool = flag()
     uncertainty: bool = flag()
     hand_over: str | None = setting(one_of(*HAND_OVERS), None, str, ["for"])
@@ -206,6 +209,11 @@ class Settings(ModelSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_combination(self)
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The suffixes of the images that are corrected."""
+        return expand(self.modalities)
 
     @property
     def derivative_roots(self) -> dict[str, Path]:
@@ -252,6 +260,7 @@ NEEDS = (
 CONTRADICTORY = (
     *(("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare")),
     *(("hand_over", "reports_only"), ("hand_over", "dry_run"), ("hand_over", "simulate_gain")),
+    ("reference_only", "compare"),
 )
 NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty", "hand_over")
 """Settings that the group level would not heed."""
@@ -268,6 +277,8 @@ def check_combination(settings: Settings) -> None:
     for one, other in CONTRADICTORY:
         if getattr(settings, one) and getattr(settings, other):
             raise GetNetError(f"{option(one)} and {option(other)} contradict each other; give one")
+    if settings.compare and (series := [suffix for suffix in settings.suffixes if suffix in SERIES]):
+        raise GetNetError(f"--compare is for anatomical images; leave out {' '.join(series)}")
     if settings.segmentation == "derivatives" and not settings.derivatives:
         raise GetNetError("--segmentation derivatives needs --derivatives NAME=PATH")
 

@@ -21,7 +21,7 @@ import pytest
 import getnet_bids
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
-from getnet_bids.bids.outputs import Outputs, sidecar
+from getnet_bids.bids.outputs import REFERENCES, Outputs, place_beside, sidecar
 from getnet_bids.cli.app import main as app
 from getnet_bids.cli.demo import MARK, demo_parser
 from getnet_bids.cli.doctor import doctor_parser
@@ -267,6 +267,11 @@ def test_outputs_are_those_that_the_code_names():
             expected |= {*images, *map(sidecar, images), one.dseg_table, one.metrics, one.figure}
             expected.add(one.metrics.with_suffix(".json"))
             expected |= {one.table1} if simulated else set()
+    for suffix in REFERENCES:
+        series = Source(Path("raw"), f"x/sub-01_{suffix}.nii", Name.parse(f"sub-01_{suffix}.nii"))
+        mean = Outputs.of(series, Path(), reference_only=True)
+        expected |= {mean.corrected, sidecar(mean.corrected)}
+    expected |= {place_beside(plain.corrected, ending) for ending in ("dwi.bval", "dwi.bvec", "aslcontext.tsv")}
     named = {as_pattern(path, "sub-01", "T1w") for path in expected}
     page = OUTPUTS.read_text()
     # An extension in brackets behind a name stands for the same name with that extension.

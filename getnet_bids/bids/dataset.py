@@ -14,7 +14,10 @@ from .discovery import entries
 from .metadata import read_object
 from .sidecars import write_json
 
-IGNORED = "*.html\nfigures\n*_biasfield.*\n*_metrics.*\n"
+IGNORED = (
+    "*.html\nfigures\n*_biasfield.*\n*_metrics.*\n"
+    "*_desc-preproc_dwi.bv*\n*_desc-preproc_aslcontext.tsv\n*_boldref.*\n*_dwiref.*\n*_aslref.*\n"
+)
 DESCRIPTIONS = (
     "desc_id\tdescription\n"
     "desc-preproc\tCorrected for intensity non-uniformity by GetNet; also the gain field that was divided out.\n"

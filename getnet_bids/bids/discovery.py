@@ -1,4 +1,4 @@
-"""Find the anatomical images of a dataset.
+"""Find the images of a dataset.
 
 Folders are walked with `os.scandir`; an index of ten thousand subjects takes pybids minutes, this seconds.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from getnet_bids.files import POINTER, pointer_remedy, read_bytes
 
-from .names import DERIVED_ONLY, ON_REQUEST, WEIGHTED, Name
+from .names import DERIVED_ONLY, ON_REQUEST, PLACES, WEIGHTED, Name, datatypes_of
 from .odd_names import misplaced, odd_extension, odd_suffix
 
 IGNORE_FILE = ".bidsignore"
@@ -121,7 +121,7 @@ def find_images(
     listing: Iterable[str] | None = None,
     chosen: Collection[str] | None = None,
 ) -> SearchResult:
-    """Find a dataset's anatomical magnitude images.
+    """Find a dataset's magnitude images.
 
     Parameters
     ----------
@@ -143,23 +143,30 @@ def find_images(
     suffixes = WEIGHTED if suffixes is None else suffixes
     ignored = read_ignored(root)
     found = SearchResult()
-    folders = walk(root, participants, sessions, found) if listing is None else listed(listing, participants, sessions)
+    kinds = datatypes_of(suffixes)
+    if listing is None:
+        folders = walk(root, participants, sessions, kinds, found)
+    else:
+        folders = listed(listing, participants, sessions, kinds)
     for folder, expected, files in folders:
+        kind = folder.rpartition("/")[2]
+        wanted = {suffix for suffix in suffixes if kind in PLACES[suffix]}
+        unrequested = {suffix for suffix in ON_REQUEST if kind in PLACES[suffix]} - wanted
         taken: set[str] = set()
         for file in files:
             relative = f"{folder}/{file}"
             if chosen is not None and relative not in chosen:
                 continue
             suffix = file.partition(".")[0].rpartition("_")[2]
-            if reason := odd_extension(file, files, suffixes) or odd_suffix(file, suffixes):
+            if reason := odd_extension(file, files, wanted) or (kind == "anat" and odd_suffix(file, wanted)):
                 found.skipped[relative] = reason
                 continue
-            if not file.endswith(IMAGES) or (suffix not in suffixes and suffix not in ON_REQUEST):
+            if not file.endswith(IMAGES) or (suffix not in wanted and suffix not in unrequested):
                 continue
             name, reason = validate(file, expected)
             if not reason and ignored(relative):
                 reason = f"listed in {IGNORE_FILE}"
-            if suffix not in suffixes:
+            if suffix in unrequested:
                 found.unrequested[suffix] = found.unrequested.get(suffix, 0) + (not reason)
                 continue
             stem = file.partition(".")[0]
@@ -197,9 +204,10 @@ def walk(
     root: Path,
     participants: Collection[str] | None,
     sessions: Collection[str] | None,
+    kinds: Collection[str],
     found: SearchResult,
 ) -> Iterator[Folder]:
-    """Yield each folder of anatomical images; tell of those that cannot be read, and of images in other places."""
+    """Yield each folder of images, such as ``anat``; tell of those that cannot be read, and of images elsewhere."""
 
     def look(folder: str) -> list[str]:
         try:
@@ -214,27 +222,32 @@ def walk(
         expected = {"sub": subject.removeprefix("sub-")}
         inside = look(subject)
         found.skipped.update(misplaced(subject, inside))
-        if sessions is None and "anat" in inside:
-            yield f"{subject}/anat", expected, look(f"{subject}/anat")
+        for kind in kinds if sessions is None else ():
+            if kind in inside:
+                yield f"{subject}/{kind}", expected, look(f"{subject}/{kind}")
         for session in labelled(inside, "ses-", sessions):
-            folder = f"{subject}/{session}/anat"
             in_session = look(f"{subject}/{session}")
             found.skipped.update(misplaced(f"{subject}/{session}", in_session))
-            if "anat" in in_session:
-                yield folder, {**expected, "ses": session.removeprefix("ses-")}, look(folder)
+            for kind in kinds:
+                if kind in in_session:
+                    folder = f"{subject}/{session}/{kind}"
+                    yield folder, {**expected, "ses": session.removeprefix("ses-")}, look(folder)
 
 
 def listed(
-    listing: Iterable[str], participants: Collection[str] | None, sessions: Collection[str] | None
+    listing: Iterable[str],
+    participants: Collection[str] | None,
+    sessions: Collection[str] | None,
+    kinds: Collection[str],
 ) -> Iterator[Folder]:
-    """Yield the folders of anatomical images in a list of files."""
+    """Yield the folders of images of some kinds, such as ``anat``, in a list of files."""
     folders: dict[str, list[str]] = {}
     for relative in listing:
         folder, _, file = relative.rpartition("/")
         folders.setdefault(folder, []).append(file)
-    for folder in sorted(folders, key=lambda folder: folder.split("/")[:-1]):
+    for folder in sorted(folders, key=lambda folder: (folder.split("/")[:-1], folder)):
         *above, kind = folder.split("/")
-        if kind != "anat" or len(above) not in (1, 2):
+        if kind not in kinds or len(above) not in (1, 2):
             continue
         subject, *session = above
         expected = {"sub": subject.removeprefix("sub-")}

@@ -1,4 +1,4 @@
-"""PyBIDS, where its language or its database is asked for: anatomical files alone, without their metadata."""
+"""PyBIDS, where its language or its database is asked for: the files of images alone, without their metadata."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from getnet_bids.errors import GetNetError
 
 from .discovery import IMAGES
-from .names import ON_REQUEST, WEIGHTED
+from .names import DATATYPES, PLACES, SUFFIXES
 
 if TYPE_CHECKING:
     from bids.layout import BIDSLayout
 
 DATABASE = "layout_index.sqlite"
-KNOWN = {suffix.lower(): suffix for suffix in (*WEIGHTED, *ON_REQUEST)}
+KNOWN = {suffix.lower(): suffix for suffix in SUFFIXES}
 """Suffixes by the names of their queries."""
 
 
@@ -62,7 +62,7 @@ def suffixes_of(queries: dict[str, dict[str, Any]], suffixes: Collection[str]) -
 
 
 def open_layout(root: Path, database: Path | None, participants: Collection[str] | None) -> BIDSLayout:
-    """Index a dataset's anatomical files, or take an index that is there.
+    """Index a dataset's images, or take an index that is there.
 
     Parameters
     ----------
@@ -116,17 +116,17 @@ def outside(participants: Collection[str] | None) -> re.Pattern[str]:
     Examples
     --------
     >>> pattern = outside(["01"])
-    >>> paths = ["/sub-01", "/sub-01/ses-a", "/sub-01/ses-a/anat/x.nii", "/sub-01/func", "/sub-010", "/T1w.json"]
+    >>> paths = ["/sub-01", "/sub-01/ses-a", "/sub-01/ses-a/anat/x.nii", "/sub-01/func", "/sub-01/eeg", "/T1w.json"]
     >>> [path for path in paths if not pattern.search(path)]
-    ['/sub-01', '/sub-01/ses-a', '/sub-01/ses-a/anat/x.nii']
+    ['/sub-01', '/sub-01/ses-a', '/sub-01/ses-a/anat/x.nii', '/sub-01/func']
     """
     label = "[0-9a-zA-Z+]+" if participants is None else "(?:" + "|".join(map(re.escape, participants)) + ")"
-    return re.compile(rf"^/(?!sub-{label}(?:/ses-[0-9a-zA-Z+]+)?(?:/anat(?:/.*)?)?$)")
+    return re.compile(rf"^/(?!sub-{label}(?:/ses-[0-9a-zA-Z+]+)?(?:/(?:{'|'.join(DATATYPES)})(?:/.*)?)?$)")
 
 
-def anatomical_files(layout: BIDSLayout) -> list[str]:
-    """List a layout's anatomical images: paths from its root."""
-    found = layout.get(datatype="anat", extension=list(IMAGES), return_type="filename")
+def image_files(layout: BIDSLayout) -> list[str]:
+    """List a layout's images: paths from its root."""
+    found = layout.get(datatype=list(DATATYPES), extension=list(IMAGES), return_type="filename")
     return relative_paths(layout, found)
 
 
@@ -153,7 +153,7 @@ def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Col
     """
     chosen: set[str] = set()
     for suffix in suffixes:
-        asked = {"datatype": "anat", "suffix": suffix, "extension": list(IMAGES)}
+        asked = {"datatype": list(PLACES[suffix]), "suffix": suffix, "extension": list(IMAGES)}
         try:
             query = {key: value_of(value) for key, value in queries.get(suffix, {}).items()}
             found = layout.get(**{**asked, **query, "return_type": "filename"})

@@ -1,4 +1,4 @@
-"""Metadata of raw images, by the inheritance principle."""
+"""Metadata of raw images, and the other files that belong to them, by the inheritance principle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .names import Name
 
 
 class Metadata:
-    """Looks up what the JSON files of one dataset say of its images.
+    """Looks up what the JSON files of one dataset say of its images, and which others belong to them.
 
     Parameters
     ----------
@@ -40,20 +40,51 @@ class Metadata:
         dict
         """
         merged: dict[str, Any] = {}
-        folder = self.root
+        for path in self._applicable(source, source.name.suffix, ".json"):
+            merged |= read_object(path)
+        return merged
+
+    def beside(self, source: Source) -> dict[str, Path]:
+        """Find what belongs to a series besides its JSON files: gradients and volume types.
+
+        Parameters
+        ----------
+        source : Source
+
+        Returns
+        -------
+        dict of Path
+            The files by what comes in the place of the suffix and extension: ``dwi.bval``, ``dwi.bvec``,
+            ``aslcontext.tsv``.
+        """
+        wanted = {"dwi": (("dwi", ".bval"), ("dwi", ".bvec")), "asl": (("aslcontext", ".tsv"),)}
+        found = {}
+        for suffix, extension in wanted.get(source.name.suffix, ()):
+            if paths := self._applicable(source, suffix, extension):
+                found[suffix + extension] = paths[-1]
+        return found
+
+    def bvals(self, source: Source) -> Path | None:
+        """Find the file of a diffusion series' b-values."""
+        return self.beside(source).get("dwi.bval")
+
+    def _applicable(self, source: Source, suffix: str, extension: str) -> list[Path]:
+        """List the files that apply to an image, those of the last word last."""
+        paths, folder = [], self.root
         for step in ("", *Path(source.relative).parent.parts):
             folder = folder / step
             for name, path in self._sidecars(folder):
-                if name.suffix == source.name.suffix and name.entities.items() <= source.name.entities.items():
-                    merged |= read_object(path)
-        return merged
+                applies = name.entities.items() <= source.name.entities.items()
+                if applies and (name.suffix, name.extension) == (suffix, extension):
+                    paths.append(path)
+        return paths
 
     def _sidecars(self, folder: Path) -> list[tuple[Name, Path]]:
-        """List a folder's JSON files that have a BIDS name, those with fewer entities first."""
+        """List a folder's files of metadata that have a BIDS name, those with fewer entities first."""
         if folder not in self._files:
             sidecars = []
             for entry in entries(folder):
-                if entry.endswith(".json"):
+                if entry.endswith((".json", ".bval", ".bvec", ".tsv")):
                     try:
                         sidecars.append((Name.parse(entry), folder / entry))
                     except ValueError:

@@ -1,8 +1,9 @@
-"""File names of raw anatomical images, and of what is derived from them."""
+"""File names of raw MR images, and of what is derived from them; the suffixes that can be corrected."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ORDER = (
@@ -49,6 +50,45 @@ ON_REQUEST = ("UNIT1", "MEGRE", "MESE", "VFA", "IRT1", "MPM", "MTS", "MTR")
 """Suffixes that are corrected when named: members of a series that a quantitative map is computed from, whose
 common gain cancels in it, as a field of its own for each would not; and UNIT1, the ratio of MP2RAGE's inversions, in
 which the receive field has cancelled (Marques et al., NeuroImage 2010)."""
+SERIES = ("dwi", "bold", "sbref", "asl", "m0scan", "epi")
+"""Suffixes of diffusion, functional, perfusion and field-map images, corrected when named. All volumes of a file have
+one field."""
+SUFFIXES = (*WEIGHTED, *ON_REQUEST, *SERIES)
+"""All that can be corrected."""
+ALL = "all"
+"""Stands for all of these but UNIT1, in which there is no field to correct."""
+PLACES = {
+    **dict.fromkeys((*WEIGHTED, *ON_REQUEST), ("anat",)),
+    **{"dwi": ("dwi",), "bold": ("func",), "sbref": ("func", "dwi"), "asl": ("perf",)},
+    **{"m0scan": ("perf", "fmap"), "epi": ("fmap",)},
+}
+"""The folders, in BIDS data types, that hold images of each suffix."""
+DATATYPES = ("anat", "dwi", "fmap", "func", "perf")
+"""The folders that may hold any of them."""
+
+
+def expand(suffixes: Iterable[str]) -> tuple[str, ...]:
+    """Replace ``all`` by what it stands for.
+
+    Examples
+    --------
+    >>> expand(["UNIT1", "all"])[:3], expand(["dwi"])
+    (('UNIT1', 'T1w', 'T2w'), ('dwi',))
+    """
+    every = [suffix for suffix in SUFFIXES if suffix != "UNIT1"]
+    return tuple(dict.fromkeys(one for suffix in suffixes for one in (every if suffix == ALL else [suffix])))
+
+
+def datatypes_of(suffixes: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders that may hold images of some suffixes.
+
+    Examples
+    --------
+    >>> datatypes_of(["T1w", "sbref"])
+    ('anat', 'dwi', 'func')
+    """
+    places = {place for suffix in suffixes for place in PLACES[suffix]}
+    return tuple(place for place in DATATYPES if place in places)
 
 
 @dataclass(frozen=True)
@@ -101,7 +141,7 @@ class Name:
         for pair in pairs:
             key, dash, value = pair.partition("-")
             if not dash or key not in ORDER:
-                raise ValueError(f"{pair!r} is no entity of an anatomical image")
+                raise ValueError(f"{pair!r} is no entity of an MR image")
             pattern = "[0-9]+" if key in INDEXED else "[0-9a-zA-Z+]+"
             if not re.fullmatch(pattern, value):
                 raise ValueError(f"{pair!r}: the value must match {pattern}")

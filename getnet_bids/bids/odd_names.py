@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from .names import ON_REQUEST, WEIGHTED
+from .names import ON_REQUEST, PLACES, SERIES, WEIGHTED
 
 EXTENSIONS = (".nii.gz", ".nii")
 FOREIGN = (
@@ -22,7 +22,7 @@ MEANT = {
     "t2star": "T2starw",
     "pd": "PDw",
     "t2flair": "FLAIR",
-    **{suffix.lower(): suffix for suffix in (*WEIGHTED, *ON_REQUEST)},
+    **{suffix.lower(): suffix for suffix in (*WEIGHTED, *ON_REQUEST, *SERIES)},
 }
 """Suffixes that were meant by others, in lower case."""
 VALID = {
@@ -126,7 +126,7 @@ def misplaced(folder: str, files: Collection[str]) -> dict[str, str]:
         path = f"{folder}/{file}".lstrip("/")
         suffix = file.partition(".")[0].rpartition("_")[2]
         if file.lower().endswith(EXTENSIONS) and suffix.lower() in MEANT:
-            found[path] = "not in a folder anat; move it there"
+            found[path] = f"not in a folder {PLACES[MEANT[suffix.lower()]][0]}; move it there"
         elif folder and re.fullmatch("anat(omy|omical|omicals|s)?", file.lower()) and file != "anat":
             found[path] = "the folder must be called anat"
         elif not folder and is_misnamed(file, "sub"):

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .discovery import Source
+from .names import Name
+
+REFERENCES = {"bold": "boldref", "dwi": "dwiref", "asl": "aslref"}
+"""Suffixes of a series' mean, as fMRIPrep, QSIPrep and ASLPrep call it; BIDS has none yet."""
 
 
 @dataclass(frozen=True)
@@ -20,20 +24,51 @@ class Outputs:
         Whether the field is wanted.
     with_uncertainty : bool
         Whether the map of its standard deviation is wanted.
+    reference_only : bool
+        Whether the corrected image is the mean of a series instead of the series.
     """
 
     corrected: Path
     field: Path
     with_field: bool = True
     with_uncertainty: bool = False
+    reference_only: bool = False
 
     @classmethod
-    def of(cls, source: Source, root: Path, with_field: bool = True, with_uncertainty: bool = False) -> Outputs:
-        """Name the outputs of an image in a derivative dataset."""
+    def of(
+        cls,
+        source: Source,
+        root: Path,
+        with_field: bool = True,
+        with_uncertainty: bool = False,
+        *,
+        field_name: Name | None = None,
+        reference_only: bool = False,
+    ) -> Outputs:
+        """Name the outputs of an image in a derivative dataset.
+
+        Parameters
+        ----------
+        source : Source
+        root : Path
+            The derivative dataset.
+        with_field, with_uncertainty : bool
+            What is wanted.
+        field_name : Name, optional
+            Of what the field belongs to, if that is not the image alone.
+        reference_only : bool
+            Whether a series' mean is wanted in its place; nothing to other images.
+
+        Returns
+        -------
+        Outputs
+        """
         folder = root / Path(source.relative).parent
-        corrected = source.name.derived(desc="preproc")
-        field = source.name.derived("biasfield", mod=source.name.suffix, desc="preproc")
-        return cls(folder / str(corrected), folder / str(field), with_field, with_uncertainty)
+        reference = REFERENCES.get(source.name.suffix) if reference_only else None
+        corrected = source.name.derived(reference, desc="preproc")
+        of = field_name or source.name
+        field = of.derived("biasfield", mod=of.suffix, desc="preproc")
+        return cls(folder / str(corrected), folder / str(field), with_field, with_uncertainty, reference is not None)
 
     @property
     def uncertainty(self) -> Path:
@@ -50,6 +85,24 @@ class Outputs:
     def sidecars(self) -> list[Path]:
         """Their sidecars, in the order in which they are written: that of the corrected image is the last."""
         return [sidecar(image) for image in reversed(self.images)]
+
+
+def place_beside(corrected: Path, ending: str) -> Path:
+    """Return where a file that belongs to a series goes.
+
+    Parameters
+    ----------
+    corrected : Path
+        The corrected series.
+    ending : str
+        Suffix and extension.
+
+    Examples
+    --------
+    >>> place_beside(Path("sub-01_desc-preproc_asl.nii.gz"), "aslcontext.tsv").name
+    'sub-01_desc-preproc_aslcontext.tsv'
+    """
+    return corrected.with_name(f"{corrected.name.rpartition('_')[0]}_{ending}")
 
 
 def sidecar(image: Path) -> Path:

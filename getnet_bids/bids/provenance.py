@@ -17,6 +17,8 @@ from .outputs import Outputs, sidecar
 
 KEY = "GetNet"
 """The sidecar's entry that holds all of this."""
+REFERENCE = "Reference"
+"""The entry within that tells what a field was estimated from, where that is not simply the image."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,30 @@ class InputFile:
         data = read_bytes(path)
         return cls(len(data), modified, hash_bytes(data)), data
 
+    @classmethod
+    def of(cls, path: Path) -> InputFile:
+        """Look at a file without keeping its bytes."""
+        found = path.stat()
+        return cls(found.st_size, found.st_mtime_ns // 1000, hash_file(path))
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """What a sidecar holds of it."""
+        return {"Size": self.size, "Modified": self.modified, "Hash": self.hash}
+
+    @classmethod
+    def from_json(cls, content: Any) -> InputFile:
+        """Read what a sidecar holds; what is missing fits no file."""
+        found = content if isinstance(content, dict) else {}
+        return cls(found.get("Size", -1), found.get("Modified", -1), str(found.get("Hash")))
+
+    def is_still(self, path: Path) -> bool:
+        """Return whether a file is as it was. If the time alone differs, as after a copy, the content is hashed."""
+        now = path.stat()
+        if now.st_size != self.size:
+            return False
+        return now.st_mtime_ns // 1000 == self.modified or hash_file(path) == self.hash
+
 
 def provenance(
     recipe: Recipe, source: InputFile, images: list[Path], run: dict[str, Any] | None = None
@@ -111,7 +137,7 @@ def provenance(
     }
 
 
-def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
+def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Path] | None = None) -> bool:
     """Return whether an image's results are complete and were made from the same by the same algorithm.
 
     The raw image's size and time of change stand for its content. If the time alone differs, as after a copy, the
@@ -123,6 +149,8 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
         The raw image.
     outputs : Outputs
     recipe : Recipe
+    others : dict of Path, optional
+        Further files that the field is estimated from, by their paths in the raw dataset.
 
     Returns
     -------
@@ -137,12 +165,22 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe) -> bool:
     sizes = made.get("Outputs")
     if not isinstance(sizes, dict):
         return False
-    if any((size := size_of(image)) is None or size != sizes.get(image.name) for image in outputs.images):
+    copies = [outputs.corrected.with_name(str(name)) for name in sizes if not str(name).endswith((".nii", ".nii.gz"))]
+    if any((size := size_of(file)) is None or size != sizes.get(file.name) for file in [*outputs.images, *copies]):
         return False
-    now = source.stat()
-    if now.st_size != made.get("InputSize"):
+    if not was_input(made).is_still(source):
         return False
-    return now.st_mtime_ns // 1000 == made.get("InputModified") or hash_file(source) == made.get("InputHash")
+    reference = made.get(REFERENCE)
+    files = reference.get("Files", {}) if isinstance(reference, dict) else {}
+    others = others or {}
+    if not isinstance(files, dict) or files.keys() != others.keys():
+        return False
+    return all(InputFile.from_json(about).is_still(others[relative]) for relative, about in files.items())
+
+
+def was_input(made: dict[str, Any]) -> InputFile:
+    """Return the raw image's state from a sidecar's entry."""
+    return InputFile.from_json({key: made.get(f"Input{key}") for key in ("Size", "Modified", "Hash")})
 
 
 def size_of(path: Path) -> int | None:

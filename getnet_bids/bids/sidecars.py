@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from getnet_bids.files import write_text
 
 from .discovery import Source
+from .names import SERIES
 from .outputs import Outputs, sidecar
 from .provenance import KEY
 
 CORRECTED = (
     "{suffix} image divided by its intensity gain field (bias field), estimated by GetNet. "
     "The field is 1 in geometric mean over the foreground; corrected image times field is the source image."
+)
+SERIES_OF = (
+    "{suffix} image divided, each volume by the same intensity gain field (bias field), estimated by GetNet. "
+    "The field is 1 in geometric mean over the foreground; each corrected volume times field is the source's."
+)
+AVERAGED = (
+    "Mean of volumes of the {suffix} series, divided by its intensity gain field (bias field), estimated by GetNet. "
+    "The field is 1 in geometric mean over the foreground."
 )
 FIELD = (
     "Intensity gain field (bias field) of the {suffix} image, estimated by GetNet: dimensionless, positive, "
@@ -31,7 +41,16 @@ NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\":]*\]")
 """A list of numbers as the json module indents it; inside a string there are no line breaks."""
 
 
-def write_sidecars(source: Source, outputs: Outputs, skull_stripped: tuple[bool, str], made: dict[str, Any]) -> None:
+def write_sidecars(
+    source: Source,
+    outputs: Outputs,
+    skull_stripped: tuple[bool, str],
+    made: dict[str, Any],
+    *,
+    references: Sequence[Source] = (),
+    metadata: dict[str, Any] | None = None,
+    with_field: bool = True,
+) -> None:
     """Write the sidecars of an image's results, that of the corrected image last: it says that all is complete.
 
     Parameters
@@ -44,20 +63,35 @@ def write_sidecars(source: Source, outputs: Outputs, skull_stripped: tuple[bool,
         Whether it is, and how that is known.
     made : dict
         Provenance of both.
+    references : sequence of Source
+        The images that the field was estimated from; default `source` alone.
+    metadata : dict, optional
+        Of the raw image, to be kept with the corrected one.
+    with_field : bool
+        Whether the field's sidecars are to be written, too: those of a shared field are written once.
     """
     stripped, how = skull_stripped
-    texts = {outputs.corrected: CORRECTED, outputs.field: FIELD, outputs.uncertainty: UNCERTAINTY}
+    corrected = AVERAGED if outputs.reference_only else SERIES_OF if source.name.suffix in SERIES else CORRECTED
+    texts = {outputs.corrected: corrected, outputs.field: FIELD, outputs.uncertainty: UNCERTAINTY}
     texts = {sidecar(path): text for path, text in texts.items()}
-    for path in outputs.sidecars:
-        text = texts[path]
+    used = list(references) or [source]
+    last = sidecar(outputs.corrected)
+    for path in outputs.sidecars if with_field else [last]:
+        of = [source, *(one for one in used if one != source)] if path == last else used
         content = {
-            "Description": text.format(suffix=source.name.suffix),
-            "Sources": [source.uri],
+            **(without_links(metadata) if path == last and metadata else {}),
+            "Description": texts[path].format(suffix=of[0].name.suffix),
+            "Sources": [one.uri for one in of],
             "SkullStripped": stripped,
             "SkullStrippedDetermination": how,
             KEY: made,
         }
         write_json(path, content)
+
+
+def without_links(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Leave out metadata that name other files of the raw dataset, which are not in the derivative one."""
+    return {key: value for key, value in metadata.items() if key not in ("IntendedFor", "AssociatedEmptyRoom")}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

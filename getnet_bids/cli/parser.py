@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from getnet_bids import __version__, settings
-from getnet_bids.bids.names import ON_REQUEST, WEIGHTED
+from getnet_bids.bids.names import ALL, ON_REQUEST, SERIES, SUFFIXES, WEIGHTED
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.errors import GetNetError
 from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
-from getnet_bids.settings import HAND_OVERS, LEVELS, PRECISIONS, SEGMENTATIONS, Settings
+from getnet_bids.settings import HAND_OVERS, LEVELS, PRECISIONS, SEGMENTATIONS, SERIES_REFERENCES, Settings
 
 LABEL = "[0-9a-zA-Z+]+"
 COLUMNS = {
@@ -240,9 +240,10 @@ def add_selection(group: argparse._ActionsContainer) -> None:
         "-m",
         "--modalities",
         nargs="+",
-        choices=[*WEIGHTED, *ON_REQUEST],
+        choices=[*SUFFIXES, ALL],
         metavar="SUFFIX",
-        help=f"images with these suffixes (default: {' '.join(WEIGHTED)}; only when named: {' '.join(ON_REQUEST)})",
+        help=f"images with these suffixes (default: {' '.join(WEIGHTED)}; only when named: "
+        f"{' '.join([*ON_REQUEST, *SERIES])}; {ALL}: all of these but UNIT1)",
     )
     group.add_argument(
         "--bids-filter-file",
@@ -331,6 +332,17 @@ def add_performance(group: argparse._ActionsContainer) -> None:
 
 def add_output(group: argparse._ActionsContainer) -> None:
     """Add the options of what is written."""
+    group.add_argument(
+        "--series-reference",
+        choices=SERIES_REFERENCES,
+        help="what the field of a bold or dwi series is estimated from: mean (default), its mean or that of its b = 0 "
+        "volumes; sbref, the single-band reference of the same run where there is one",
+    )
+    group.add_argument(
+        "--reference-only",
+        action="store_true",
+        help="of bold, dwi and asl series write the corrected mean alone (boldref, dwiref, aslref), not the series",
+    )
     group.add_argument("--no-field", action="store_true", help="do not write the bias fields")
     group.add_argument(
         "--uncertainty",

@@ -18,6 +18,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import InputFile, provenance, size_of
@@ -27,7 +28,7 @@ from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic
 from getnet_bids.images import decode, foreground_of, magnitudes, read, write
 from getnet_bids.locks import locked
-from getnet_bids.run.worker import Computed, Job, Loaded, device_text, draw, judged, make_folder, save, software
+from getnet_bids.run.worker import Computed, Loaded, device_text, draw, judged, make_folder, save, software
 
 from . import sidecars as texts
 from .jobs import CompareJob
@@ -203,7 +204,9 @@ def describe(
         shaded = replace(loaded, job=Job(job.source, comparison.getnet), image=read(made["simulated_file"]))
         run = {"Device": device_of(job), "Seconds": round(made["getnet_seconds"], 3), "Software": versions(job)}
         result = computed(job, shaded, made)
-        run |= judged(result.volume, draw(result, metadata, "simulatedGetNet"))
+        corrected, volume = comparison.getnet.corrected, result.volume
+        drawn = draw(job.source, corrected, shaded.image, volume.corrected, volume, metadata, "simulatedGetNet")
+        run |= judged(volume, drawn)
         about = provenance(job.recipe, loaded.file, comparison.getnet.images, run)
         described |= texts.correction_sidecars(comparison, True, skull, about)
     run = {

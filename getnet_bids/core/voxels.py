@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -35,12 +37,17 @@ def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if image.ndim < 4:
         return finite(image)[0]
-    total, count = np.zeros(image.shape[:3], np.float32, order="F"), np.zeros(image.shape[:3], np.float32, order="F")
-    for i in range(image.shape[3]):
-        volume, there = finite(image[..., i])
-        total += volume / np.float32(image.shape[3])
+    return mean_of((image[..., i] for i in range(image.shape[3])), image.shape[3], image.shape[:3])
+
+
+def mean_of(volumes: Iterable[NDArray[np.float32]], number: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Compute the mean of so many volumes, which are looked at one after the other, as `mean_volume` does."""
+    total, count = np.zeros(shape, np.float32, order="F"), np.zeros(shape, np.float32, order="F")
+    for values in volumes:
+        volume, there = finite(values)
+        total += volume / np.float32(number)
         count += there
-    return total * (image.shape[3] / np.maximum(count, 1))
+    return (total * (number / np.maximum(count, 1))).astype(np.float32, copy=False)
 
 
 def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | bool]:

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from getnet_bids.bids.discovery import entries, not_fetched
+from getnet_bids.bids.discovery import IMAGES, entries, not_fetched
 from getnet_bids.bids.provenance import size_of
 from getnet_bids.bids.status import PLANNED
 from getnet_bids.core.algorithm import ALGORITHM
 
-from .records import CORRECTED, Record, RunHistory, read_record, records_of, subjects_of
+from .records import CORRECTED, Record, RunHistory, image_folders, read_record, records_of, subjects_of
 
 FETCH = "not fetched; run `datalad get` on the derivative dataset"
 AGAIN = "run the participant level again"
@@ -153,9 +153,8 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
 
 def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]:
     """Find corrected images whose sidecar is not here or cannot be read; yield the raw image and the reason."""
-    sessions = [entry for entry in entries(output_dir / subject) if entry.startswith("ses-")]
-    for folder in (f"{subject}/anat", *(f"{subject}/{session}/anat" for session in sessions)):
-        files = entries(output_dir / folder)
+    for folder in image_folders(output_dir, subject):
+        files = [file for file in entries(output_dir / folder) if file.endswith((".json", *IMAGES))]
         stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in CORRECTED)}
         for stem in sorted(stem for stem in stems if not stem.endswith("_biasfield")):
             if read_record(output_dir, folder, f"{stem}.json") is not None:

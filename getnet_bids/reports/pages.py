@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from getnet_bids import images
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.metadata import Metadata, read_object
-from getnet_bids.bids.provenance import KEY
+from getnet_bids.bids.outputs import REFERENCES
+from getnet_bids.bids.provenance import KEY, REFERENCE
 from getnet_bids.bids.sidecars import write_json
 from getnet_bids.errors import one_line
 from getnet_bids.locks import locked
+from getnet_bids.series import mean_image
 
 from .pictures import Pictures, draw_pictures
 from .records import CORRECTED, Record, RunHistory, by_subject, read_record, subject_of
@@ -78,8 +80,9 @@ def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
     for source in sources:
         folder = str(Path(source.relative).parent.as_posix())
         for desc in CORRECTED:
-            file = str(source.name.derived(extension=".json", desc=desc))
-            record = read_record(output_dir, folder, file)
+            suffixes = (None, REFERENCES.get(source.name.suffix))
+            files = [str(source.name.derived(suffix, ".json", desc=desc)) for suffix in dict.fromkeys(suffixes)]
+            record = next(filter(None, (read_record(output_dir, folder, file) for file in files)), None)
             if record is None:
                 continue
             pictures = Pictures.of(record.name, output_dir, desc)
@@ -96,9 +99,15 @@ def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
 def regenerate(output_dir: Path, source: Source, record: Record, pictures: Pictures) -> None:
     """Make the pictures of an image, and the measures in its sidecar if it has none."""
     folder = output_dir / record.folder
-    shaded = folder / str(record.name.derived(desc="simulated"))
-    image = images.read(source.path if record.desc == "preproc" else shaded)
-    after = images.magnitudes(images.read(folder / str(record.corrected)))
+    shaded, corrected = folder / str(record.name.derived(desc="simulated")), folder / str(record.corrected)
+    if REFERENCE in record.made:
+        listed = record.made.get("Volumes")
+        volumes = listed if isinstance(listed, list) else None
+        image = mean_image(source.path, volumes, source.relative)
+        after = images.magnitudes(mean_image(corrected, None if record.averaged else volumes))
+    else:
+        image = images.read(source.path if record.desc == "preproc" else shaded)
+        after = images.magnitudes(images.read(corrected))
     after = after.reshape(after.shape[:4])
     field = field_of(image, after, folder / str(record.field))
     metadata = Metadata(source.root).of(source)

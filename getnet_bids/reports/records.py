@@ -12,12 +12,15 @@ from typing import Any, TypeGuard
 
 from getnet_bids.bids.discovery import Source, entries
 from getnet_bids.bids.metadata import read_object
-from getnet_bids.bids.names import Name
+from getnet_bids.bids.names import DATATYPES, Name
+from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.provenance import KEY
 
 CORRECTED = ("preproc", "simulatedGetNet")
 """The ``desc`` of images that GetNet corrected; the second if they had been shaded first."""
 RAW = "bids:raw:"
+SERIES_OF = {reference: series for series, reference in REFERENCES.items()}
+"""The suffix of a series by that of its mean."""
 VERDICTS = ("corrected", "nothing to correct", "doubtful")
 
 
@@ -37,6 +40,8 @@ class Record:
         Where the results lie in the derivative dataset.
     made : dict
         The sidecar's entry of provenance; may hold anything.
+    averaged : bool
+        Whether the corrected image is a series' mean in the series' place.
     """
 
     source: str
@@ -44,6 +49,7 @@ class Record:
     desc: str
     folder: str
     made: dict[str, Any]
+    averaged: bool = False
 
     @property
     def session(self) -> str | None:
@@ -53,11 +59,18 @@ class Record:
     @property
     def corrected(self) -> Name:
         """The corrected image's name."""
-        return self.name.derived(desc=self.desc)
+        return self.name.derived(REFERENCES[self.name.suffix] if self.averaged else None, desc=self.desc)
 
     @property
     def field(self) -> Name:
-        """The field's name."""
+        """The field's name: that of its set, where images share one."""
+        sizes = self.made.get("Outputs")
+        for file in sizes if isinstance(sizes, dict) else ():
+            if str(file).endswith(("_biasfield.nii", "_biasfield.nii.gz")) and "_stat-" not in str(file):
+                try:
+                    return Name.parse(Path(str(file)).name)
+                except ValueError:
+                    break
         return self.name.derived("biasfield", mod=self.name.suffix, desc=self.desc)
 
     @property
@@ -95,6 +108,12 @@ def subjects_of(output_dir: Path) -> list[str]:
     return [entry for entry in entries(output_dir) if entry.startswith("sub-") and not entry.endswith(".html")]
 
 
+def image_folders(output_dir: Path, subject: str) -> list[str]:
+    """List the folders that may hold a subject's images, paths from the root; those outside of sessions first."""
+    sessions = [entry for entry in entries(output_dir / subject) if entry.startswith("ses-")]
+    return [f"{folder}/{kind}" for folder in (subject, *(f"{subject}/{ses}" for ses in sessions)) for kind in DATATYPES]
+
+
 def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
     """Read a subject's records, by session and name.
 
@@ -109,12 +128,14 @@ def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
     ------
     Record
     """
-    sessions = [entry for entry in entries(output_dir / subject) if entry.startswith("ses-")]
-    for folder in (f"{subject}/anat", *(f"{subject}/{session}/anat" for session in sessions)):
-        for file in entries(output_dir / folder):
+    for folder in image_folders(output_dir, subject):
+        files = entries(output_dir / folder)
+        for file in files:
             if file.endswith(".json") and any(f"_desc-{desc}_" in file for desc in CORRECTED):
                 record = read_record(output_dir, folder, file)
-                if record is not None:
+                # Of a series that was corrected both whole and as its mean, once is enough.
+                whole = record is not None and str(record.name.derived(extension=".json", desc=record.desc))
+                if record is not None and not (record.averaged and whole in files):
                     yield record
 
 
@@ -131,10 +152,11 @@ def read_record(output_dir: Path, folder: str, file: str) -> Record | None:
     if not isinstance(made, dict):
         return None
     raw = {key: value for key, value in derived.entities.items() if key != "desc"}
-    name = Name(raw, derived.suffix, ".nii.gz")
+    averaged = SERIES_OF.get(derived.suffix)
+    name = Name(raw, averaged or derived.suffix, ".nii.gz")
     listed = [s for s in sources if isinstance(s, str) and s.startswith(RAW)] if isinstance(sources, list) else []
     source = listed[0].removeprefix(RAW) if listed else f"{folder}/{name}"
-    return Record(source, name, derived.entities["desc"], folder, made)
+    return Record(source, name, derived.entities["desc"], folder, made, averaged is not None)
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from getnet_bids.bids.names import WEIGHTED
+from getnet_bids.bids.names import ALL, WEIGHTED
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.settings import Settings
 
@@ -18,8 +18,8 @@ from . import console
 from .pipeline import MEMORY, threads_for, use_huge_pages
 
 if TYPE_CHECKING:
-    from getnet_bids.bids.discovery import SearchResult, Source
-    from getnet_bids.bids.outputs import Outputs
+    from getnet_bids.bids.discovery import SearchResult
+    from getnet_bids.bids.jobs import Job
     from getnet_bids.bids.provenance import Recipe
     from getnet_bids.bids.status import RunLog
     from getnet_bids.comparison.jobs import CompareJob
@@ -63,7 +63,8 @@ def participant_level(settings: Settings, argv: list[str]) -> int:
         return log.exit_code
     from .handover import hand_images_over
 
-    return hand_images_over([(job.source, job.outputs) for job in jobs], settings, log.folder) or log.exit_code
+    targets = [(target.source, target.outputs) for planned in jobs for target in planned.job.targets]
+    return hand_images_over(targets, settings, log.folder) or log.exit_code
 
 
 def verdict_line(verdicts: dict[str, list[str]]) -> str:
@@ -111,7 +112,7 @@ def find(settings: Settings) -> SearchResult:
     if not found.sources:
         raise console.CommandError(
             console.NOTHING_MATCHED,
-            f"{settings.bids_dir}: no image matches; looked for {' '.join(settings.modalities)}"
+            f"{settings.bids_dir}: no image matches; looked for {' '.join(settings.suffixes)}"
             + (f" and {', '.join(absent)}" if absent else ""),
         )
     return found
@@ -126,7 +127,7 @@ def without_images(found: SearchResult, settings: Settings) -> list[str]:
         taken = {name.entities.get(key) for name in names}
         wanted = [f"{key}-{label}" for label in asked or () if label not in taken]
         absent += [label for label in wanted if not re.search(rf"{re.escape(label)}(?![0-9a-zA-Z+])", unreadable)]
-    if settings.modalities != WEIGHTED:
+    if settings.modalities != WEIGHTED and ALL not in settings.modalities:
         absent += [suffix for suffix in settings.modalities if suffix not in {name.suffix for name in names}]
     return absent
 
@@ -136,22 +137,22 @@ def search(settings: Settings) -> SearchResult:
     from getnet_bids.bids.discovery import find_images
 
     if settings.bids_filter_file is None and settings.bids_database_dir is None:
-        return find_images(settings.bids_dir, settings.participant_label, settings.session_label, settings.modalities)
+        return find_images(settings.bids_dir, settings.participant_label, settings.session_label, settings.suffixes)
     from getnet_bids.bids import layout
 
-    suffixes, listing, chosen = set(settings.modalities), None, None
+    suffixes, listing, chosen = set(settings.suffixes), None, None
     queries: dict[str, dict[str, Any]] = {}
     try:
         if settings.bids_filter_file is not None:
             queries, others = layout.read_queries(settings.bids_filter_file)
-            if others:
-                console.say(f"{settings.bids_filter_file}: not for anatomical images, unused: {', '.join(others)}")
-            suffixes = layout.suffixes_of(queries, settings.modalities)
+            if unused := [*(name for name in queries if name not in settings.suffixes), *others]:
+                console.say(f"{settings.bids_filter_file}: unused, as no such images are taken: {', '.join(unused)}")
+            suffixes = layout.suffixes_of(queries, settings.suffixes)
         index = layout.open_layout(settings.bids_dir, settings.bids_database_dir, settings.participant_label)
         if settings.bids_database_dir is not None:
-            listing = layout.anatomical_files(index)
+            listing = layout.image_files(index)
         if settings.bids_filter_file is not None:
-            chosen = layout.choose(index, queries, settings.modalities)
+            chosen = layout.choose(index, queries, settings.suffixes)
     except GetNetError as error:
         raise console.CommandError(console.USAGE, str(error)) from None
     return find_images(settings.bids_dir, settings.participant_label, settings.session_label, suffixes, listing, chosen)
@@ -181,44 +182,48 @@ def recipe_of(settings: Settings) -> Recipe:
 
 @dataclass(frozen=True)
 class Planned:
-    """An image of a run, and whether its results are there.
+    """A job of a run, and whether its results are there.
 
     Parameters
     ----------
-    source : Source
-    outputs : Outputs
-        Of the correction.
+    job : Job
     done : bool
     comparison : CompareJob or None
         What a comparison needs; None without one, or where its files cannot be read, which it tells in its turn.
     """
 
-    source: Source
-    outputs: Outputs
+    job: Job
     done: bool
     comparison: CompareJob | None = None
 
 
 def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planned]:
-    """Name each image's outputs and find out whether they are done."""
-    from getnet_bids.bids.outputs import Outputs
-    from getnet_bids.bids.provenance import is_done
+    """Name each job's outputs and find out whether they are done."""
+    from getnet_bids.bids.groups import Group, group_images
+    from getnet_bids.bids.jobs import Job
+    from getnet_bids.bids.metadata import Metadata
     from getnet_bids.comparison.jobs import is_finished, make_job
 
+    metadata = Metadata(settings.bids_dir)
+    if settings.compare:
+        groups = [Group((source,), (source,)) for source in found.sources]
+    else:
+        groups = group_images(found.sources, settings.series_reference == "sbref")
     planned = []
-    for source in found.sources:
-        outputs = Outputs.of(source, settings.output_dir, not settings.no_field, settings.uncertainty)
+    for group in groups:
+        job = Job.of(group, settings.output_dir, not settings.no_field, settings.uncertainty, settings.reference_only)
         comparison, done = None, False
         try:
             if settings.compare:
-                comparison = make_job(source, recipe, settings)
-                outputs = comparison.comparison.getnet if settings.simulate_gain is not None else outputs
+                comparison = make_job(job.source, recipe, settings)
+                if settings.simulate_gain is not None:
+                    job = replace(job, outputs=comparison.comparison.getnet)
                 done = not settings.force and is_finished(comparison)
             else:
-                done = not settings.force and is_done(source.path, outputs, recipe)
+                done = not settings.force and job.is_done(recipe, metadata)
         except OSError:
             pass  # the image is not there or cannot be read, which is told when its turn comes
-        planned.append(Planned(source, outputs, done, comparison))
+        planned.append(Planned(job, done, comparison))
     return planned
 
 
@@ -227,10 +232,11 @@ def print_jobs(jobs: list[Planned]) -> None:
     from getnet_bids.bids.discovery import not_fetched
 
     print("source\tcorrected\tfield\tstate")
-    for job in jobs:
-        field = job.outputs.field if job.outputs.with_field else "n/a"
-        state = "done" if job.done else "not fetched" if not_fetched(job.source.path) else "to do"
-        print(job.source.relative, job.outputs.corrected, field, state, sep="\t")
+    for planned in jobs:
+        for target in planned.job.targets:
+            field = target.outputs.field if target.outputs.with_field else "n/a"
+            state = "done" if planned.done else "not fetched" if not_fetched(target.source.path) else "to do"
+            print(target.source.relative, target.outputs.corrected, field, state, sep="\t")
     sys.stdout.flush()
 
 
@@ -248,34 +254,36 @@ def run(
     from getnet_bids.reports import write_missing_reports
 
     settings = replace(settings, weights=recipe.weights)
+    sources = [target.source for planned in jobs for target in planned.job.targets]
     try:
         prepare_output(settings.bids_dir, settings.output_dir)
         # Not the whole output: a task of an array has one subject of many thousands.
-        sweep(settings.output_dir, {job.source.relative.partition("/")[0] for job in jobs})
+        sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")
         log.write_options(settings.to_toml(argv))
-        log.plan(job.source.relative for job in jobs)
+        log.plan(source.relative for source in sources)
     except OSError as error:
         text = f"{settings.output_dir}: cannot be written to: {reason_of(error)}"
         raise console.CommandError(console.CANNOT_CREATE, text) from None
-    for job in jobs:
-        if job.done:
-            log.add(job.source.relative, "skipped", reason="done before, from the same image, weights and options")
+    for planned in jobs:
+        for target in planned.job.targets if planned.done else ():
+            reason = "done before, from the same image, weights and options"
+            log.add(target.source.relative, "skipped", reason=reason)
     for folder, reason in unreadable.items():
         log.add(folder, "failed", reason=reason)
-    todo = [job for job in jobs if not job.done]
+    todo = [planned for planned in jobs if not planned.done]
     if unreadable and settings.stop_on_first_crash:
         todo = []
     if todo and settings.compare:
         from getnet_bids.comparison.engine import compare_images
 
-        compare_images([(job.source, job.comparison) for job in todo], recipe, settings, log)
+        compare_images([(planned.job.source, planned.comparison) for planned in todo], recipe, settings, log)
     elif todo:
-        correct_images(todo, [job for job in jobs if job.done], recipe, settings, log)
-    write_missing_reports(settings.output_dir, [job.source for job in jobs])
+        correct_images(todo, [planned for planned in jobs if planned.done], recipe, settings, log)
+    write_missing_reports(settings.output_dir, sources)
     return log
 
 
@@ -289,7 +297,7 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
     from getnet_bids.core.device import resolve_device
     from getnet_bids.weights import load_network
 
-    from .worker import Job, run_jobs
+    from .worker import run_jobs
 
     try:
         resolve_device(settings.device)
@@ -302,7 +310,7 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
     if line := precision_line(done, settings):
         console.say(line)
     options = Options(**recipe.options, batch_size=settings.batch_size, uncertainty=settings.uncertainty)
-    jobs = [Job(job.source, job.outputs) for job in todo]
+    jobs = [planned.job for planned in todo]
     compute_workers, io_workers, threads = shares(len(jobs), settings)
     memory = settings.mem_mb * 10**6 if settings.mem_mb else MEMORY
     run_jobs(
@@ -330,7 +338,7 @@ def precision_line(done: list[Planned], settings: Settings) -> str:
     if settings.precision != "auto":
         return ""  # a result of another precision is done again
     here = "bfloat16" if reduced_precision("auto", resolve_device(settings.device)) else "float32"
-    made = [read_object(sidecar(job.outputs.corrected)).get(KEY) for job in done]
+    made = [read_object(sidecar(planned.job.outputs.corrected)).get(KEY) for planned in done]
     there = [entry.get("Precision", here) for entry in made if isinstance(entry, dict)]
     others = sum(precision != here for precision in there)
     if not others:

@@ -192,19 +192,21 @@ class MemoryBudget:
             self.changed.notify_all()
 
 
-def memory_of(path: Path) -> int:
+def memory_of(path: Path, series: bool = False) -> int:
     """Estimate what an image takes at the peak, from its header.
 
     Parameters
     ----------
     path : Path
+    series : bool
+        Whether it is read one volume at a time.
 
     Returns
     -------
     int
         Bytes; 0 for what cannot be read, since that ends at once.
     """
-    return BYTES_PER_VOXEL * voxels_of(path)
+    return BYTES_PER_VOXEL * voxels_of(path, 3 if series else None)
 
 
 def use_huge_pages() -> None:
@@ -212,15 +214,15 @@ def use_huge_pages() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
-def voxels_of(path: Path) -> int:
-    """Count an image's voxels by its header; 0 for what cannot be read."""
+def voxels_of(path: Path, axes: int | None = None) -> int:
+    """Count an image's voxels, along so many axes, by its header; 0 for what cannot be read."""
     import nibabel as nib
 
     # A pipe would be waited for; a file that may not be read ends the process where nibabel uses indexed_gzip.
     if not path.is_file() or not os.access(path, os.R_OK):
         return 0
     try:
-        return math.prod(nib.load(path).shape)  # type: ignore[attr-defined]
+        return math.prod(nib.load(path).shape[:axes])  # type: ignore[attr-defined]
     except Exception:
         # nibabel raises errors of many types for a broken file; reading it properly tells what is wrong.
         return 0

@@ -1,4 +1,4 @@
-"""The correction of one image of a dataset: read, correct, write; and of all, some side by side."""
+"""The correction of one image of a dataset, or several with one field: read, correct, write; some side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 import math
 import platform
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,42 +20,34 @@ import torch
 from getnet_bids import __version__
 from getnet_bids.bids.dataset import DESCRIPTION
 from getnet_bids.bids.discovery import Source, not_fetched
+from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
-from getnet_bids.bids.outputs import Outputs, sidecar
-from getnet_bids.bids.provenance import KEY, InputFile, Recipe, provenance
+from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
+from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance
 from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume, reduced_precision
 from getnet_bids.core.device import torch_threads
 from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line, reason_of
+from getnet_bids.files import read_bytes, write_bytes
 from getnet_bids.images import decode, like, magnitudes, silence_nibabel, voxel_size, write
 from getnet_bids.lengths import with_lengths
 from getnet_bids.locks import locked
 from getnet_bids.reports.pages import Pages
 from getnet_bids.reports.pictures import Pictures, draw_pictures
+from getnet_bids.series import divide, mean_image, on_grid_of, read_bvals, volumes_for_field, volumes_in
 
 from .console import Progress
 from .pipeline import MEMORY, MemoryBudget, Outcome, memory_of, stream
 
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
+    from numpy.typing import NDArray
 
     from getnet_bids.core.network import GetNet
 
-
-@dataclass(frozen=True)
-class Job:
-    """An image to do.
-
-    Parameters
-    ----------
-    source : Source
-    outputs : Outputs
-    """
-
-    source: Source
-    outputs: Outputs
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,12 +60,15 @@ class Loaded:
     file : InputFile
         What was read.
     image : SpatialImage
-        Float32, in memory.
+        Float32, in memory: the image, or the mean of those volumes of a series that the field is estimated from.
+    reference : dict
+        What the sidecar tells of that; empty of an image by itself.
     """
 
     job: Job
     file: InputFile
     image: SpatialImage
+    reference: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,13 +91,50 @@ class Computed:
     device: str = ""
 
 
-def load(job: Job) -> Loaded:
-    """Read a job's image."""
+@dataclass(frozen=True)
+class Average:
+    """The mean of some volumes of a file.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        3-D, float32, in memory.
+    volumes : list of int or None
+        Which, from 0; None: all.
+    text : str
+        The same in words.
+    """
+
+    image: SpatialImage
+    volumes: list[int] | None
+    text: str
+
+    @classmethod
+    def of(cls, source: Source, metadata: Metadata) -> Average:
+        """Average what a field is estimated from: all volumes, or those of a diffusion series without weighting."""
+        bvals = metadata.bvals(source)
+        count = volumes_in(source.path)
+        volumes, text = volumes_for_field(count, read_bvals(bvals) if bvals else None, source.relative)
+        if source.name.suffix == "dwi" and count > 1 and bvals is None:
+            text += ", as there is no .bval file"
+        return cls(mean_image(source.path, volumes, source.relative), volumes, text)
+
+
+def load(job: Job, metadata: Metadata) -> Loaded:
+    """Read what a job's field is estimated from."""
+    for one in [*(target.source for target in job.targets), *job.references]:
+        if not_fetched(one.path):
+            raise GetNetError("not fetched; run `datalad get` on it", one.relative)
     source = job.source
-    if not_fetched(source.path):
-        raise GetNetError("not fetched; run `datalad get` on it", source.relative)
-    file, data = InputFile.read(source.path)
-    return Loaded(job, file, decode(data, source.relative))
+    if job.is_plain:
+        file, data = InputFile.read(source.path)
+        return Loaded(job, file, decode(data, source.relative))
+    reference = job.references[0] if job.references else source
+    average = Average.of(reference, metadata)
+    if "lowest shell" in average.text or "no .bval" in average.text:
+        LOG.warning("%s: field from the %s", reference.relative, average.text)
+    about = {"Sources": [reference.uri], "Method": average.text}
+    return Loaded(job, InputFile.of(source.path), average.image, about)
 
 
 def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
@@ -116,32 +149,89 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
-    """Write an image's results; the sidecars, which say that they are complete, go first and come last."""
+    """Write a job's results; the sidecars, which say that they are complete, go first and come last."""
     loaded, volume = computed.loaded, computed.volume
-    image, outputs = loaded.image, loaded.job.outputs
-    for path in (outputs.corrected, outputs.field, outputs.uncertainty):
-        sidecar(path).unlink(missing_ok=True)
-    write(like(image, volume.corrected.reshape(image.shape)), outputs.corrected)
+    job, outputs = loaded.job, loaded.job.outputs
+    for target in job.targets:
+        for path in (target.outputs.corrected, target.outputs.field, target.outputs.uncertainty):
+            sidecar(path).unlink(missing_ok=True)
+    gain = like(loaded.image, volume.field)
     if outputs.with_field:
-        write(like(image, volume.field), outputs.field)
+        write(gain, outputs.field)
     else:
         outputs.field.unlink(missing_ok=True)
     if outputs.with_uncertainty and volume.uncertainty is not None:
-        write(like(image, volume.uncertainty), outputs.uncertainty)
+        write(like(loaded.image, volume.uncertainty), outputs.uncertainty)
     else:
         outputs.uncertainty.unlink(missing_ok=True)  # of another estimate
-    source = loaded.job.source
-    about = metadata.of(source)
     run = {
         "ForegroundVoxels": int(np.count_nonzero(volume.foreground)),
         "Device": device,
         "Precision": precision_of(recipe, volume.device),
         "Seconds": round(computed.seconds, 3),
         "Software": software(),
-        **judged(volume, draw(computed, about)),
     }
-    made = provenance(recipe, loaded.file, outputs.images, run)
-    write_sidecars(source, outputs, skull_stripped(magnitudes(image), about), made)
+    written = [(target, *save_target(computed, target, gain, metadata)) for target in job.targets]
+    for i, (target, copies, stripped, found) in enumerate(written):
+        file = loaded.file if i == 0 else InputFile.of(target.source.path)
+        made = provenance(recipe, file, [*target.outputs.images, *copies], {**run, **found})
+        about = {} if job.is_plain else metadata.of(target.source)
+        write_sidecars(
+            target.source,
+            target.outputs,
+            stripped,
+            made,
+            references=job.references,
+            metadata=about,
+            with_field=i == 0,
+        )
+
+
+def save_target(
+    computed: Computed, target: Target, gain: SpatialImage, metadata: Metadata
+) -> tuple[list[Path], tuple[bool, str], dict[str, Any]]:
+    """Write a corrected image, what belongs to it and its pictures.
+
+    Parameters
+    ----------
+    computed : Computed
+    target : Target
+        One of its job's.
+    gain : SpatialImage
+        The field.
+    metadata : Metadata
+
+    Returns
+    -------
+    copies : list of Path
+        Files that belong to a series, copied beside it.
+    skull_stripped : tuple of bool and str
+        Whether it is, and how that is known.
+    found : dict
+        For the sidecar: the verdict, measures, and what the field was estimated from.
+    """
+    loaded, volume = computed.loaded, computed.volume
+    job, source, path = loaded.job, target.source, target.outputs.corrected
+    about, image, after = metadata.of(source), loaded.image, volume.corrected
+    found: dict[str, Any] = {}
+    if not job.is_plain:
+        inputs = job.inputs(target, metadata)
+        files = {relative: InputFile.of(used).as_json for relative, used in inputs.items()}
+        average = Average.of(source, metadata)
+        if source not in (job.references or (job.source,)):
+            image = average.image
+            after = magnitudes(image) / on_grid_of(image, gain, source.relative)
+        found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": average.volumes}
+    copies = []
+    if job.is_plain or target.outputs.reference_only:
+        write(like(image, after.reshape(image.shape)), path)
+    else:
+        divide(source.path, gain, path, source.relative)
+        for ending, origin in metadata.beside(source).items():
+            copies.append(place_beside(path, ending))
+            write_bytes(copies[-1], read_bytes(origin))
+    found |= judged(volume, draw(source, path, image, after, volume, about))
+    return copies, skull_stripped(magnitudes(image), about), found
 
 
 def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
@@ -161,19 +251,44 @@ def finite(value: float) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
-def draw(computed: Computed, metadata: dict[str, Any], desc: str = "preproc") -> dict[str, Any]:
-    """Draw an image's pictures and return what the sidecar holds for the pages. What goes wrong is only warned of."""
-    source, outputs = computed.loaded.job.source, computed.loaded.job.outputs
-    volume = computed.volume
-    root = outputs.corrected.parents[len(Path(source.relative).parts) - 1]
+def draw(
+    source: Source,
+    corrected: Path,
+    image: SpatialImage,
+    after: NDArray[np.floating],
+    volume: CorrectedVolume,
+    metadata: dict[str, Any],
+    desc: str = "preproc",
+) -> dict[str, Any]:
+    """Draw an image's pictures and return what the sidecar holds for the pages. What goes wrong is only warned of.
+
+    Parameters
+    ----------
+    source : Source
+    corrected : Path
+        Where its result lies, which tells the derivative dataset.
+    image : SpatialImage
+        Before correction; of a series the mean.
+    after : ndarray
+        The same corrected.
+    volume : CorrectedVolume
+        For the field and the foreground.
+    metadata : dict
+        Of the raw image.
+    desc : str
+        Of the corrected image.
+
+    Returns
+    -------
+    dict
+    """
+    root = corrected.parents[len(Path(source.relative).parts) - 1]
     try:
         pictures = Pictures.of(source.name, root, desc)
         pictures.before.parent.mkdir(exist_ok=True)  # not its parents: a dataset that was deleted stays so
-        return draw_pictures(
-            computed.loaded.image, volume.corrected, volume.field, volume.foreground, pictures, metadata
-        )
+        return draw_pictures(image, after, volume.field, volume.foreground, pictures, metadata)
     except Exception as error:
-        logging.getLogger(__name__).warning("%s: no pictures: %s", source.relative, one_line(error))
+        LOG.warning("%s: no pictures: %s", source.relative, one_line(error))
         return {}
 
 
@@ -186,9 +301,10 @@ def make_folder(folder: Path, depth: int) -> None:
 
 def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata) -> None:
     """Write an image's results while no other run writes them: they might be of other options, and get mixed."""
-    outputs = computed.loaded.job.outputs
-    make_folder(outputs.corrected.parent, len(Path(computed.loaded.job.source.relative).parts) - 1)
-    with locked(outputs.corrected):
+    with ExitStack() as held:
+        for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
+            make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
+            held.enter_context(locked(target.outputs.corrected))
         save(computed, recipe, metadata, computed.device)
 
 
@@ -230,37 +346,49 @@ def run_jobs(
     """
     silence_nibabel()
     metadata = Metadata(jobs[0].source.root)
-    pages = Pages(log.folder.parents[1], [job.source for job in jobs])
+    targets = [target for job in jobs for target in job.targets]
+    pages = Pages(log.folder.parents[1], [target.source for target in targets])
     # Set once: a number that is set in one thread holds for a part of torch in all.
-    with torch_threads(threads), Progress(len(jobs)) as progress:
+    with torch_threads(threads), Progress(len(targets)) as progress:
 
         def report(outcome: Outcome[Job]) -> bool:
-            source = outcome.job.source.relative
-            if outcome.error is None:
-                log.add_done(source, outcome.seconds, *verdict_of(outcome.job.outputs))
-                pages.ended(outcome.job.source)
-                progress.ended(source, outcome.seconds)
-                return True
-            reason = reason_of(outcome.error)
-            if not is_expected(outcome.error):
-                stem = Path(source).name.partition(".")[0]
-                reason = f"{type(outcome.error).__name__}: {reason}; see {log.crash(stem, outcome.error)}"
-            log.add(source, "failed", outcome.seconds, reason)
-            pages.ended(outcome.job.source)
-            progress.ended(source, outcome.seconds, reason)
-            return not stop_on_failure
+            reason = None
+            if outcome.error is not None:
+                reason = reason_of(outcome.error)
+                if not is_expected(outcome.error):
+                    stem = Path(outcome.job.source.relative).name.partition(".")[0]
+                    reason = f"{type(outcome.error).__name__}: {reason}; see {log.crash(stem, outcome.error)}"
+                elif outcome.job.others and isinstance(outcome.error, GetNetError):
+                    reason = f"{outcome.error.subject}: {reason}"  # that one of them cannot be used fails all
+            of_each = list(outcome.job.targets)
+            for target in of_each:
+                relative, seconds = target.source.relative, outcome.seconds / len(of_each)
+                if reason is None:
+                    log.add_done(relative, seconds, *verdict_of(target.outputs))
+                else:
+                    log.add(relative, "failed", seconds, reason)
+                pages.ended(target.source)
+                progress.ended(relative, seconds, reason)
+            return reason is None or not stop_on_failure
 
         stream(
             jobs,
-            load,
+            partial(load, metadata=metadata),
             partial(compute, network=network, options=options),
             partial(save_alone, recipe=recipe, metadata=metadata),
             report,
-            lambda job: memory_of(job.source.path),
+            cost_of,
             MemoryBudget(memory),
             compute_workers,
             io_workers,
         )
+
+
+def cost_of(job: Job) -> int:
+    """Estimate the bytes that a job takes at the peak: series are never whole in memory."""
+    if job.is_plain:
+        return memory_of(job.source.path)
+    return 2 * max(memory_of(target.source.path, series=True) for target in job.targets)
 
 
 def verdict_of(outputs: Outputs) -> tuple[str, list[str]]:

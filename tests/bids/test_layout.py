@@ -7,8 +7,8 @@ import pytest
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.layout import (
     DATABASE,
-    anatomical_files,
     choose,
+    image_files,
     open_layout,
     read_queries,
     suffixes_of,
@@ -52,7 +52,7 @@ def taken(root, content, tmp_path, database=None, participants=None):
     (tmp_path / "filter.json").write_text(json.dumps(content))
     queries, _ = read_queries(tmp_path / "filter.json")
     layout = open_layout(root, database, participants)
-    listing = None if database is None else anatomical_files(layout)
+    listing = None if database is None else image_files(layout)
     found = find_images(
         root, participants, None, suffixes_of(queries, WEIGHTED), listing, choose(layout, queries, WEIGHTED)
     )
@@ -75,7 +75,8 @@ def taken(root, content, tmp_path, database=None, participants=None):
         ({"suffix": "UNIT1"}, {TREE[3]}),
         ({"suffix": ["T1w", "UNIT1"], "session": "a"}, {*TREE[:4]}),
         ({"suffix": "T1map"}, set()),
-        ({"datatype": "func", "suffix": "bold"}, set()),
+        ({"datatype": "func", "suffix": "bold"}, {TREE[6]}),
+        ({"datatype": "func"}, set()),
         ({"extension": ".nii"}, {TREE[2]}),
     ],
 )
@@ -84,9 +85,15 @@ def test_queries(tree, tmp_path, query, expected):
 
 
 def test_each_suffix_has_a_query_of_its_own(tree, tmp_path):
-    filters = {"t1w": {"subject": "02"}, "T2w": {"session": "x"}, "flair": {"subject": "02"}, "bold": {"task": "rest"}}
+    filters = {
+        "t1w": {"subject": "02"},
+        "T2w": {"session": "x"},
+        "flair": {"subject": "02"},
+        "bold": {"task": "rest"},
+        "xfm": {},
+    }
     assert taken(tree, filters, tmp_path) == {TREE[9], TREE[10]}
-    assert read_queries(tmp_path / "filter.json")[1] == ["bold"]
+    assert read_queries(tmp_path / "filter.json")[1] == ["xfm"]
 
 
 def test_no_query_is_as_no_file(tree, tmp_path):
@@ -95,8 +102,8 @@ def test_no_query_is_as_no_file(tree, tmp_path):
 
 def test_some_subjects_alone_are_indexed(tree, tmp_path):
     assert taken(tree, {}, tmp_path, participants=["02"]) == {TREE[9], TREE[10]}
-    files = anatomical_files(open_layout(tree, None, ["01"]))
-    assert sorted(files) == sorted(path for path in TREE[:9] if "/anat/" in path)
+    files = image_files(open_layout(tree, None, ["01"]))
+    assert sorted(files) == sorted(TREE[:9])
 
 
 def test_a_database_is_made_and_used_again(tree, tmp_path):

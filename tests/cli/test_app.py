@@ -123,7 +123,7 @@ def test_filter_file_and_database(dataset, tmp_path, capsys):
         assert app(raw, out, "participant", "--dry-run", "--bids-filter-file", tmp_path / "filter.json", *more) == 0
         printed = capsys.readouterr()
         assert [line.split("\t")[0] for line in printed.out.splitlines()[1:]] == [TWO]
-        assert "unused: bold" in printed.err
+        assert "unused, as no such images are taken: bold" in printed.err
     assert app(raw, out, "participant", "--dry-run", *with_database) == 0
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]] == [ONE, TWO]
 

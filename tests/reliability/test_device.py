@@ -12,6 +12,7 @@ import torch
 
 import getnet_bids
 from getnet_bids.bids.discovery import find_images
+from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import Recipe
@@ -19,7 +20,7 @@ from getnet_bids.bids.status import RunLog
 from getnet_bids.cli import app, one
 from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.core.network import load_weights
-from getnet_bids.run.worker import Job, run_jobs
+from getnet_bids.run.worker import run_jobs
 from getnet_bids.weights import default_weights
 
 from .images import nifti, scan

@@ -1,0 +1,116 @@
+"""Which images share one field, and which of them it is estimated from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from .discovery import IMAGES, Source
+from .names import ON_REQUEST, Name
+
+SET_ENTITIES = ("echo", "flip", "inv", "mt", "part")
+"""Entities by which the members of a set differ that a map is computed from."""
+SETS = (*(suffix for suffix in ON_REQUEST if suffix != "UNIT1"), "MP2RAGE")
+"""Suffixes of such sets. Images of other suffixes form a set by their ``echo`` alone."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that are divided by one field.
+
+    Parameters
+    ----------
+    members : tuple of Source
+        At least one.
+    references : tuple of Source
+        The images that the field is estimated from. They need not be members.
+    """
+
+    members: tuple[Source, ...]
+    references: tuple[Source, ...]
+
+    @property
+    def field_name(self) -> Name:
+        """The name of the source that the field's name is made of: with the entities that all members share.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> sources = [Source(Path(), f, Name.parse(f)) for f in ("sub-1_echo-1_MEGRE.nii", "sub-1_echo-2_MEGRE.nii")]
+        >>> str(Group(tuple(sources), (sources[0],)).field_name)
+        'sub-1_MEGRE.nii'
+        """
+        first = self.members[0].name
+        shared = {
+            key: value
+            for key, value in first.entities.items()
+            if all(member.name.entities.get(key) == value for member in self.members)
+        }
+        return Name(shared, self.references[0].name.suffix, first.extension)
+
+
+def group_images(sources: Iterable[Source], sbref: bool = False) -> list[Group]:
+    """Sort images into groups that share one field.
+
+    Sets that a map is computed from are groups: by the entities `SET_ENTITIES`, echoes of one run, and a perfusion
+    series with its ``m0scan``, by which it is divided. All others are alone.
+
+    Parameters
+    ----------
+    sources : iterable of Source
+    sbref : bool
+        Take the single-band reference of the same run, where there is one, for what the field of a ``bold`` or
+        ``dwi`` series is estimated from.
+
+    Returns
+    -------
+    list of Group
+        In the order of their first members.
+    """
+    groups: dict[tuple[object, ...], list[Source]] = {}
+    for source in sources:
+        groups.setdefault(group_key(source, sbref), []).append(source)
+    return [Group(tuple(members), (reference_of(members, sbref),)) for members in groups.values()]
+
+
+def group_key(source: Source, sbref: bool) -> tuple[object, ...]:
+    """Return what the members of a group have in common."""
+    suffix = source.name.suffix
+    varying = SET_ENTITIES if suffix in SETS else ("echo",)
+    entities = tuple((key, value) for key, value in source.name.entities.items() if key not in varying)
+    together = {"m0scan": "asl"} | ({"sbref": kind_of(source)} if sbref else {})
+    return PurePosixPath(source.relative).parent, together.get(suffix, suffix), entities
+
+
+def kind_of(source: Source) -> str:
+    """Return the suffix of the series that a single-band reference belongs to."""
+    return "dwi" if PurePosixPath(source.relative).parent.name == "dwi" else "bold"
+
+
+def reference_of(members: list[Source], sbref: bool) -> Source:
+    """Return the image that a group's field is estimated from.
+
+    The ``m0scan`` of a perfusion series; else, of a set, the image with the most signal: without magnetisation
+    transfer, at the last inversion, with the smallest flip angle, at the first echo.
+    """
+
+    def order(source: Source) -> tuple[bool, bool, int, int, int]:
+        given = source.name.entities
+        numbers = (-int(given.get("inv", 0)), int(given.get("flip", 0)), int(given.get("echo", 0)))
+        return source.name.suffix not in ("m0scan", "sbref"), given.get("mt") == "on", *numbers
+
+    first = min(members, key=order)
+    return (sbref_of(first) or first) if sbref else first
+
+
+def sbref_of(source: Source) -> Source | None:
+    """Return the single-band reference of a run, or None where there is none."""
+    if source.name.suffix not in ("bold", "dwi"):
+        return None
+    for extension in IMAGES:
+        name = Name(source.name.entities, "sbref", extension)
+        found = Source(source.root, str(PurePosixPath(source.relative).with_name(str(name))), name)
+        if found.path.exists() or found.path.is_symlink():
+            return found
+    return None

@@ -1,0 +1,117 @@
+"""What is done at a time: images that one field is for, where their results go, and what is estimated from what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .discovery import Source
+from .groups import Group
+from .metadata import Metadata
+from .names import SERIES
+from .outputs import Outputs
+from .provenance import Recipe, is_done
+
+
+@dataclass(frozen=True)
+class Target:
+    """An image that is divided by a field.
+
+    Parameters
+    ----------
+    source : Source
+    outputs : Outputs
+    """
+
+    source: Source
+    outputs: Outputs
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image, or several with one field.
+
+    Parameters
+    ----------
+    source : Source
+        The first image that is divided; it names the job.
+    outputs : Outputs
+        Of it, with the field's.
+    others : tuple of Target
+        Further images that are divided by the same field.
+    references : tuple of Source
+        The images that the field is estimated from; default `source`.
+    """
+
+    source: Source
+    outputs: Outputs
+    others: tuple[Target, ...] = ()
+    references: tuple[Source, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        group: Group,
+        root: Path,
+        with_field: bool = True,
+        with_uncertainty: bool = False,
+        reference_only: bool = False,
+    ) -> Job:
+        """Name the outputs of a group of images.
+
+        Parameters
+        ----------
+        group : Group
+        root : Path
+            The derivative dataset.
+        with_field, with_uncertainty, reference_only : bool
+            As for `Outputs.of`.
+
+        Returns
+        -------
+        Job
+        """
+        first, *others = (
+            Target(
+                member,
+                Outputs.of(
+                    member,
+                    root,
+                    with_field,
+                    with_uncertainty,
+                    field_name=group.field_name,
+                    reference_only=reference_only,
+                ),
+            )
+            for member in group.members
+        )
+        return cls(first.source, first.outputs, tuple(others), group.references)
+
+    @property
+    def targets(self) -> Iterator[Target]:
+        """All images that are divided."""
+        yield Target(self.source, self.outputs)
+        yield from self.others
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one image by itself and no series, read whole."""
+        return not self.others and self.references in ((), (self.source,)) and self.source.name.suffix not in SERIES
+
+    def inputs(self, target: Target, metadata: Metadata) -> dict[str, Path]:
+        """Find the files, beside its own, that a target's field and copies come from: by their paths in the dataset."""
+        found = {one.relative: one.path for one in self.references if one != target.source}
+        found |= {
+            path.relative_to(metadata.root).as_posix(): path
+            for one in (target.source, *self.references)
+            for path in metadata.beside(one).values()
+        }
+        return found
+
+    def is_done(self, recipe: Recipe, metadata: Metadata) -> bool:
+        """Return whether all results are complete and were made from the same by the same algorithm."""
+        return all(
+            is_done(target.source.path, target.outputs, recipe, self.inputs(target, metadata))
+            for target in self.targets
+        )

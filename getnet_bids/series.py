@@ -1,0 +1,316 @@
+"""Series of volumes in one file: averaged and divided one volume at a time, never whole in memory."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
+
+from .core.voxels import mean_of
+from .errors import GetNetError, errors_about
+from .files import POINTER
+from .images import (
+    as_float32,
+    check_header,
+    check_start,
+    header_of,
+    image_class,
+    like,
+    nifti_header,
+    packing,
+    place_of_voxels,
+    reading,
+)
+
+B0 = 50.0
+"""A volume counts as one without diffusion weighting up to this b, s/mm2, as scanners write b = 0 as 5, say."""
+SHELL = 100.0
+"""Volumes belong to the lowest shell up to so much above its lowest b, s/mm2."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A NIfTI or MGH file, open.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        Its header; the voxels stay in the file.
+    stream : BinaryIO
+        The file, unpacked, at some place before its voxels.
+    name : str or path
+        For messages.
+    """
+
+    image: SpatialImage
+    stream: BinaryIO
+    name: str | os.PathLike[str]
+
+    @property
+    def count(self) -> int:
+        """The number of volumes."""
+        return math.prod(self.image.shape[3:])
+
+    def volumes(self) -> Iterator[NDArray[np.float32]]:
+        """Read one volume after the other, scaled; once.
+
+        Yields
+        ------
+        ndarray, spatial shape of the image, float32
+
+        Raises
+        ------
+        GetNetError
+            The file ends early or is damaged.
+        """
+        slope, inter = check_header(self.image, self.name)
+        dtype, space = self.image.get_data_dtype(), self.image.shape[:3]
+        size = math.prod(space) * dtype.itemsize
+        with reading(self.name):
+            self.stream.seek(place_of_voxels(self.image, self.name))
+        for _ in range(self.count):
+            with reading(self.name):
+                data = self.stream.read(size)
+            if len(data) < size:
+                raise GetNetError("truncated: it ends before its last volume; copy or fetch it again", self.name)
+            stored = np.frombuffer(data, dtype).reshape(space, order="F")
+            yield as_float32(stored, self.name, slope, inter)
+        with reading(self.name):
+            while self.stream.read(1 << 20):
+                pass  # to the gzip trailer, whose checksum is looked at only then
+
+
+@contextmanager
+def open_series(path: str | os.PathLike[str], name: str | os.PathLike[str] | None = None) -> Iterator[Series]:
+    """Open an image whose volumes are read one by one.
+
+    Parameters
+    ----------
+    path : str or path
+        A ``.nii``, ``.nii.gz``, ``.mgh`` or ``.mgz`` file.
+    name : str or path, optional
+        For messages; default the path.
+
+    Yields
+    ------
+    Series
+
+    Raises
+    ------
+    GetNetError
+        It is no image of real numbers in two to four dimensions.
+    OSError
+        There is no such file, or it cannot be read.
+    """
+    name = name or path
+    with open(path, "rb") as file:
+        start = file.read(POINTER + 1)
+        check_start(start, name)
+        file.seek(0)
+        stream = cast(BinaryIO, igzip.IGzipFile(fileobj=file)) if start.startswith(b"\x1f\x8b") else file
+        with reading(name):
+            kind = image_class(stream.read(4), name)
+            stream.seek(0)
+            image = header_of(kind, stream)
+            check_header(image, name)
+        yield Series(image, stream, name)
+
+
+def volumes_in(path: str | os.PathLike[str]) -> int:
+    """Count a file's volumes by its header."""
+    with open_series(path) as series:
+        return series.count
+
+
+def mean_image(
+    path: str | os.PathLike[str],
+    indices: Collection[int] | None = None,
+    name: str | os.PathLike[str] | None = None,
+) -> SpatialImage:
+    """Average volumes of a file.
+
+    Parameters
+    ----------
+    path : str or path
+    indices : collection of int, optional
+        The volumes, from 0; default all.
+    name : str or path, optional
+        For messages; default the path.
+
+    Returns
+    -------
+    SpatialImage
+        On the spatial axes, float32, with the file's header. What is not finite is left out of the mean.
+    """
+    with open_series(path, name) as series, errors_about(name or path):
+        taken = range(series.count) if indices is None else sorted(indices)
+        wanted = set(taken)
+        volumes = (volume for i, volume in enumerate(series.volumes()) if i in wanted)
+        return like(series.image, mean_of(volumes, len(taken), series.image.shape[:3]))
+
+
+def divide(
+    path: str | os.PathLike[str],
+    field: SpatialImage,
+    output: str | os.PathLike[str],
+    name: str | os.PathLike[str] | None = None,
+) -> None:
+    """Divide each volume of a file by one field.
+
+    Parameters
+    ----------
+    path : str or path
+        NIfTI.
+    field : SpatialImage
+        On the same grid.
+    output : str or path
+        Float32 with the file's header; it has its name only once it is complete.
+    name : str or path, optional
+        Of the file, for messages; default the path.
+
+    Raises
+    ------
+    GetNetError
+        The grids differ.
+    """
+    with open_series(path, name) as series:
+        divisor = on_grid_of(series.image, field, name or path)
+        write_volumes(series.image, (volume / divisor for volume in series.volumes()), output)
+
+
+def on_grid_of(image: SpatialImage, field: SpatialImage, name: str | os.PathLike[str]) -> NDArray[np.float32]:
+    """Return a field's values on an image's grid; refuses another grid."""
+    values = np.asanyarray(field.dataobj, np.float32)
+    if values.shape != image.shape[:3] or not np.allclose(image.affine, field.affine, atol=1e-3):
+        text = "its grid is not that of the image that the shared field was estimated from; correct it by itself"
+        raise GetNetError(text, name)
+    return values
+
+
+def write_volumes(image: SpatialImage, volumes: Iterable[NDArray[np.float32]], path: str | os.PathLike[str]) -> None:
+    """Write volumes one after the other, to the same bytes as `images.write` of all of them.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        The model of the header: NIfTI, with as many volumes.
+    volumes : iterable of ndarray
+        On its spatial axes.
+    path : str or path
+        ``.nii`` or ``.nii.gz``.
+    """
+    model: Any = like(image, np.broadcast_to(np.float32(0), image.shape))
+    if not isinstance(model, nib.Nifti1Image):
+        model = nib.Nifti1Image(model.dataobj, model.affine, nifti_header(model))
+    model.update_header()
+    model.header.set_slope_inter(1, 0)
+    start = io.BytesIO()
+    model.header.write_to(start)
+    dtype = model.header.get_data_dtype()
+    with packing(path) as file:
+        file.write(start.getvalue().ljust(model.header.get_data_offset(), b"\0"))
+        for volume in volumes:
+            file.write(np.asarray(volume, dtype).tobytes("F"))
+
+
+def read_bvals(path: str | os.PathLike[str]) -> list[float]:
+    """Read a file of b-values, s/mm2: numbers apart by blanks or lines, as FSL and BIDS have them.
+
+    Raises
+    ------
+    GetNetError
+        It holds something else, or nothing.
+    """
+    words = Path(path).read_text(encoding="utf-8-sig", errors="replace").replace(",", " ").split()
+    try:
+        values = [float(word) for word in words]
+    except ValueError as error:
+        raise GetNetError(f"not a file of b-values ({error}); give FSL's bvals", path) from None
+    if not values or not all(0 <= value < math.inf for value in values):
+        raise GetNetError("not a file of b-values: none, or one that is below 0 or not finite", path)
+    return values
+
+
+def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:
+    """Choose the volumes that a diffusion series' field is estimated from.
+
+    Parameters
+    ----------
+    bvals : iterable of float
+        Of each volume, s/mm2.
+
+    Returns
+    -------
+    indices : list of int
+        Those with b up to `B0`; where there are none, those of the lowest shell.
+    text : str
+        What they are, in words.
+
+    Examples
+    --------
+    >>> b0_volumes([0, 1000, 5, 2000])
+    ([0, 2], 'mean of the 2 volumes with b up to 50 s/mm2')
+    >>> b0_volumes([700, 1000, 705])
+    ([0, 2], 'mean of the 2 volumes of the lowest shell, b = 700 to 705 s/mm2: none has b up to 50')
+    """
+    values = list(bvals)
+    indices = [i for i, value in enumerate(values) if value <= B0]
+    if indices:
+        return indices, f"mean of the {counted(len(indices))} with b up to {B0:g} s/mm2"
+    lowest = min(values)
+    indices = [i for i, value in enumerate(values) if value <= lowest + SHELL]
+    highest = max(values[i] for i in indices)
+    shell = f"{lowest:g}" + (f" to {highest:g}" if highest > lowest else "")
+    text = f"mean of the {counted(len(indices))} of the lowest shell, b = {shell} s/mm2: none has b up to {B0:g}"
+    return indices, text
+
+
+def counted(number: int) -> str:
+    """Return a number of volumes in words."""
+    return "one volume" if number == 1 else f"{number} volumes"
+
+
+def volumes_for_field(
+    count: int, bvals: Iterable[float] | None, name: str | os.PathLike[str]
+) -> tuple[list[int] | None, str]:
+    """Choose the volumes of a series that its field is estimated from.
+
+    Parameters
+    ----------
+    count : int
+        Of its volumes.
+    bvals : iterable of float, optional
+        Of a diffusion series.
+    name : str or path
+        For messages.
+
+    Returns
+    -------
+    indices : list of int or None
+        None: all.
+    text : str
+        What they are, in words.
+
+    Raises
+    ------
+    GetNetError
+        There are more or fewer b-values than volumes.
+    """
+    if bvals is None:
+        return None, "the image" if count == 1 else f"mean of all {count} volumes"
+    values = list(bvals)
+    if len(values) != count:
+        raise GetNetError(f"it has {count} volumes and {len(values)} b-values; give the .bval that belongs to it", name)
+    indices, text = b0_volumes(values)
+    return (None, "the image") if count == 1 else (indices, text)

@@ -1,0 +1,233 @@
+"""Series and sets through the whole program: one field for all of their volumes and members."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from getnet_bids.cli.app import main
+from tests.conftest import AFFINE
+
+DWI, BOLD, ASL = "sub-1/dwi/sub-1_dwi", "sub-1/func/sub-1_task-x_bold", "sub-1/perf/sub-1_asl"
+WEIGHTS = {
+    DWI: [1, 0.3, 0.98, 0.1],
+    BOLD: [1, 1.01, 0.99],
+    "sub-1/func/sub-1_task-x_sbref": None,
+    ASL: [0.4, 0.41],
+    "sub-1/perf/sub-1_m0scan": None,
+    "sub-1/fmap/sub-1_dir-AP_epi": None,
+    "sub-1/anat/sub-1_T1w": None,
+    "sub-1/anat/sub-1_echo-1_MEGRE": None,
+    "sub-1/anat/sub-1_echo-2_MEGRE": None,
+    "sub-1/anat/sub-1_inv-1_MP2RAGE": None,
+    "sub-1/anat/sub-1_inv-2_MP2RAGE": None,
+}
+"""The volumes' brightness of each series."""
+SAME = 1e-5
+"""Largest relative change of a ratio: that of float32, a few times over."""
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory, head):
+    """Make a dataset with series and sets of all kinds; no two images or volumes are in proportion."""
+    root = tmp_path_factory.mktemp("series") / "raw"
+    rng = np.random.default_rng(5)
+    for stem, weights in WEIGHTS.items():
+        volumes = [head * w * rng.uniform(0.8, 1.2, head.shape) for w in (weights or [rng.uniform(0.5, 1)])]
+        voxels = np.stack(volumes, 3) if weights else volumes[0]
+        image = nib.Nifti1Image(voxels.astype(np.float32), AFFINE)
+        image.header.set_xyzt_units("mm", "sec")
+        if weights:
+            image.header["pixdim"][4] = 2
+        path = root / f"{stem}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.to_filename(path)
+    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw", "Authors": ["A", "B"]}
+    (root / "dataset_description.json").write_text(json.dumps(about))
+    (root / "README").write_text("A dataset for a test.\n")
+    (root / "dwi.bval").write_text("0 1000 5 2000\n")
+    (root / f"{DWI}.bvec").write_text("0 1 0 0\n0 0 0 1\n0 0 1 0\n")
+    (root / "sub-1/perf/sub-1_aslcontext.tsv").write_text("volume_type\ncontrol\nlabel\n")
+    (root / "task-x_bold.json").write_text('{"RepetitionTime": 2, "TaskName": "x"}')
+    fmap = {"TotalReadoutTime": 0.05, "PhaseEncodingDirection": "j", "IntendedFor": "bids::sub-1/func/x.nii.gz"}
+    (root / "sub-1/fmap/sub-1_dir-AP_epi.json").write_text(json.dumps(fmap))
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(raw):
+    """Correct all of it."""
+    out = raw.parent / "out"
+    assert app(raw, out, "-m", "all") == 0
+    return out
+
+
+def app(raw, out, *options):
+    return main([str(part) for part in (raw, out, "participant", "--device", "cpu", *options)])
+
+
+def statuses(out):
+    newest = max((out / "logs").glob("*/status.tsv"), key=os.path.getmtime)
+    with open(newest, newline="") as file:
+        return {row["source"]: row["status"] for row in csv.DictReader(file, delimiter="\t")}
+
+
+def data(path):
+    return nib.load(path).get_fdata()
+
+
+def output(out, stem, suffix=None, ending=".nii.gz"):
+    head, _, own = stem.rpartition("_")
+    return out / f"{head}_desc-preproc_{suffix or own}{ending}"
+
+
+def field(out, stem):
+    head, _, own = stem.rpartition("_")
+    return out / f"{head}_mod-{own}_desc-preproc_biasfield.nii.gz"
+
+
+def test_all_images_are_done(finished):
+    assert statuses(finished) == {f"{stem}.nii.gz": "done" for stem in WEIGHTS}
+
+
+@pytest.mark.parametrize("stem", [DWI, BOLD])
+def test_all_volumes_are_divided_by_one_field(raw, finished, stem):
+    before, after, gain = data(raw / f"{stem}.nii.gz"), data(output(finished, stem)), data(field(finished, stem))
+    assert gain.shape == before.shape[:3]
+    np.testing.assert_allclose(after * gain[..., None], before, rtol=SAME)
+    np.testing.assert_allclose(after[..., 1:] / after[..., :1], before[..., 1:] / before[..., :1], rtol=SAME)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("sub-1/anat/sub-1_echo-1_MEGRE", "sub-1/anat/sub-1_echo-2_MEGRE"),
+        ("sub-1/anat/sub-1_inv-1_MP2RAGE", "sub-1/anat/sub-1_inv-2_MP2RAGE"),
+        (ASL, "sub-1/perf/sub-1_m0scan"),
+    ],
+)
+def test_ratios_within_a_set_are_kept(raw, finished, one, other):
+    def ratio(first, second):
+        first, second = data(first), data(second)
+        return first / (second[..., None] if first.ndim > second.ndim else second)
+
+    before = ratio(raw / f"{one}.nii.gz", raw / f"{other}.nii.gz")
+    after = ratio(output(finished, one), output(finished, other))
+    np.testing.assert_allclose(after, before, rtol=SAME)
+    assert not np.allclose(data(output(finished, other)), data(raw / f"{other}.nii.gz"), rtol=0.01)
+
+
+def test_the_field_of_a_diffusion_series_is_that_of_its_b0_volumes(raw, finished, tmp_path):
+    from getnet_bids import correct
+
+    voxels = data(raw / f"{DWI}.nii.gz").astype(np.float32)
+    alone = correct(nib.Nifti1Image(voxels[..., [0, 2]], AFFINE), device="cpu")
+    np.testing.assert_allclose(data(field(finished, DWI)), alone.field.get_fdata(), rtol=SAME)
+    made = json.loads(output(finished, DWI, ending=".json").read_text())["GetNet"]
+    assert made["Reference"]["Method"] == "mean of the 2 volumes with b up to 50 s/mm2"
+    assert made["Volumes"] == [0, 2]
+    assert made["Reference"]["Files"].keys() == {"dwi.bval", f"{DWI}.bvec"}
+
+
+def test_what_belongs_to_a_series_is_copied_beside_it(raw, finished):
+    assert output(finished, DWI, ending=".bval").read_bytes() == (raw / "dwi.bval").read_bytes()
+    assert output(finished, DWI, ending=".bvec").read_bytes() == (raw / f"{DWI}.bvec").read_bytes()
+    context = "sub-1/perf/sub-1_aslcontext.tsv"
+    assert output(finished, ASL, "aslcontext", ".tsv").read_bytes() == (raw / context).read_bytes()
+    assert json.loads(output(finished, BOLD, ending=".json").read_text())["RepetitionTime"] == 2
+    epi = json.loads(output(finished, "sub-1/fmap/sub-1_dir-AP_epi", ending=".json").read_text())
+    assert epi["TotalReadoutTime"] == 0.05
+    assert "IntendedFor" not in epi
+
+
+def test_sidecars_name_what_the_field_is_from(finished):
+    content = json.loads(output(finished, "sub-1/anat/sub-1_inv-1_MP2RAGE", ending=".json").read_text())
+    sources = [f"bids:raw:sub-1/anat/sub-1_inv-{i}_MP2RAGE.nii.gz" for i in (1, 2)]
+    assert content["Sources"] == sources
+    about_field = json.loads((finished / "sub-1/anat/sub-1_mod-MP2RAGE_desc-preproc_biasfield.json").read_text())
+    assert about_field["Sources"] == sources[1:]
+
+
+def test_the_validator_has_nothing_to_say(finished):
+    validator = shutil.which(
+        "bids-validator-deno", path=os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+    )
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    done = subprocess.run([validator, "--format", "json", finished], capture_output=True, text=True)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] in ("error", "warning")] == []
+
+
+def test_the_page_shows_each_image(finished):
+    page = (finished / "sub-1.html").read_text()
+    for stem in WEIGHTS:
+        assert f'id="{stem.rpartition("/")[2]}"' in page
+    assert len(list((finished / "sub-1" / "figures").glob("*_after.jpg"))) == len(WEIGHTS)
+
+
+def test_lost_pictures_are_drawn_again_alike(raw, finished, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "out")
+    picture = "sub-1/figures/sub-1_mod-dwi_desc-preproc_before.jpg"
+    before = (out / picture).read_bytes()
+    (out / picture).unlink()
+    assert main([str(raw), str(out), "participant", "--reports-only", "-m", "all"]) == 0
+    assert (out / picture).read_bytes() == before
+
+
+def test_a_second_run_does_nothing_and_what_changed_is_done_again(raw, finished, tmp_path):
+    copy, out = shutil.copytree(raw, tmp_path / "raw"), shutil.copytree(finished, tmp_path / "out")
+    assert app(copy, out, "-m", "all") == 0
+    assert set(statuses(out).values()) == {"skipped"}
+    (copy / "dwi.bval").write_text("0 1000 1000 2000\n")
+    second = copy / "sub-1/anat/sub-1_inv-2_MP2RAGE.nii.gz"
+    nib.Nifti1Image(data(second).astype(np.float32)[:, ::-1], AFFINE).to_filename(second)
+    output(out, ASL, "aslcontext", ".tsv").unlink()
+    assert app(copy, out, "-m", "all") == 0
+    again = {source for source, status in statuses(out).items() if status == "done"}
+    expected = {DWI, ASL, "sub-1/perf/sub-1_m0scan"} | {f"sub-1/anat/sub-1_inv-{i}_MP2RAGE" for i in (1, 2)}
+    assert again == {f"{stem}.nii.gz" for stem in expected}
+
+
+def test_the_reference_alone(raw, finished, tmp_path):
+    out = tmp_path / "out"
+    assert app(raw, out, "-m", "dwi", "bold", "asl", "--reference-only") == 0
+    for stem, reference in ((DWI, "dwiref"), (BOLD, "boldref"), (ASL, "aslref")):
+        assert not output(out, stem).exists()
+        volumes = [0, 2] if stem == DWI else slice(None)
+        mean = data(raw / f"{stem}.nii.gz")[..., volumes].mean(3)
+        np.testing.assert_allclose(data(output(out, stem, reference)) * data(field(out, stem)), mean, rtol=SAME)
+    assert not list(out.rglob("*.bval"))
+    assert (out / "sub-1.html").read_text().count('class="flip"') == (finished / "sub-1.html").read_text().count(
+        'class="flip"'
+    ) * 3 // len(WEIGHTS)
+    test_the_validator_has_nothing_to_say(out)
+    assert app(raw, out, "-m", "dwi", "bold", "asl", "--reference-only") == 0
+    assert set(statuses(out).values()) == {"skipped"}
+
+
+def test_the_single_band_reference_gives_the_field(raw, tmp_path):
+    out = tmp_path / "out"
+    assert app(raw, out, "-m", "bold", "sbref", "--series-reference", "sbref") == 0
+    made = json.loads(output(out, BOLD, ending=".json").read_text())
+    assert made["Sources"] == [f"bids:raw:{stem}.nii.gz" for stem in (BOLD, "sub-1/func/sub-1_task-x_sbref")]
+    gain = data(field(out, "sub-1/func/sub-1_task-x_sbref"))
+    np.testing.assert_allclose(data(output(out, BOLD)) * gain[..., None], data(raw / f"{BOLD}.nii.gz"), rtol=SAME)
+
+
+def test_a_set_of_which_one_cannot_be_read_fails_as_a_whole(raw, tmp_path):
+    copy, out = shutil.copytree(raw, tmp_path / "raw"), tmp_path / "out"
+    (copy / "sub-1/anat/sub-1_inv-1_MP2RAGE.nii.gz").write_bytes(b"nothing of use")
+    assert app(copy, out, "-m", "MP2RAGE", "T1w") == 1
+    assert [statuses(out)[f"sub-1/anat/sub-1_{stem}.nii.gz"] for stem in ("inv-1_MP2RAGE", "inv-2_MP2RAGE", "T1w")] == [
+        *("failed", "failed", "done")
+    ]
+    assert not list(out.rglob("*MP2RAGE.json"))
