@@ -99,20 +99,27 @@ in_image /nonexistent getnet-bids /data /out participant || fail "exit $?"
 newest=$(ls -t "$work"/out/logs/*/status.tsv | head -1)
 ! grep -qP '\tdone\t' "$newest" || fail "done again what was done"
 
+say "bids-validator"
 validator=$(PATH=$PATH:.venv/bin command -v bids-validator-deno || true)
-if [ -n "$validator" ]; then
-    say "bids-validator"
-    "$validator" --format json "$work/out" > "$work/issues.json" || true
-    python3 - "$work/issues.json" <<'P' || fail "the outputs are not valid"
+if [ -z "$validator" ]; then
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet "$(grep '^bids-validator-deno==' constraints.txt)"
+    validator=$work/venv/bin/bids-validator-deno
+fi
+"$validator" --format json "$work/out" > "$work/issues.json" || true
+python3 - "$work/issues.json" <<'P' || fail "the outputs are not valid"
 import json, sys
 issues = json.load(open(sys.argv[1]))["issues"]["issues"]
 counts = {level: sum(issue["severity"] == level for issue in issues) for level in ("error", "warning")}
 print(counts)
 sys.exit(any(counts.values()))
 P
-else
-    say "bids-validator-deno is not here: the outputs were not validated"
-fi
+
+say "getnet-bids doctor, and on a processor with no more than AVX2"
+in_image /nonexistent getnet-bids doctor || fail "something is wrong in the image"
+in_image /nonexistent env ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
+    getnet-bids doctor > "$work/doctor" || { cat "$work/doctor"; fail "something is wrong without AVX-512"; }
+grep self-test "$work/doctor"
 
 say "size, MB"
 in_image /nonexistent sh -c 'du -xsm / 2>/dev/null | sed "s,/$,all," ; du -sm /opt/getnet /opt/templateflow

@@ -23,8 +23,11 @@ package)
     # Tells when the lock lacks what the package came to need.
     "$home/bin/pip" check
     "$home/bin/pip" uninstall --yes pip
-    # For compiling extensions against torch; nothing here does.
-    rm -rf "$home"/lib/python3*/site-packages/torch/include
+    # What nothing here runs: headers for extensions of torch, its compiled tests and protoc, other packages' tests.
+    packages=$(echo "$home"/lib/python3*/site-packages)
+    rm -rf "$packages/torch/include" "$packages/torch/test"
+    find "$packages/torch/bin" -mindepth 1 ! -name torch_shm_manager -delete
+    find "$packages" -type d -name tests -prune -exec rm -rf {} +
     chmod -R go+rX "$home"
     ;;
 *)
