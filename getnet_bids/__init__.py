@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .core.correction import Options
 
-__version__ = "0.1.0.dev0"
+__version__ = "1.0.0rc1"
 __all__ = ["Correction", "GetNetError", "Options", "correct"]
 
 # Or each nipype interface that is made would ask a server for nipype's newest version.

@@ -32,6 +32,62 @@ def test_the_benchmarks_readme_has_the_tables_as_they_are_made(name: str, as_rst
         assert table in text, f"python -m benchmarks ... --table benchmarks/{name} prints another table:\n{table}"
 
 
+METHODS = {
+    "uncorrected": "input",
+    "N4 (antspyx, defaults)": "n4",
+    "N4, told the true brain": "n4-brain",
+    "GetNet alone (``--no-refine``)": "getnet-alone",
+    "getnet_bids": "getnet",
+}
+"""The README's names of methods."""
+PAPER = {"N4 (antspyx, defaults)": "N4, defaults", "GetNet alone (``--no-refine``)": "GetNet alone"}
+"""Those of the paper that differ."""
+
+
+def figures(name: str, wanted: dict[str, str], columns: list[str]) -> dict[str, list[str]]:
+    """Return the figures of each method in a table of means, as they are printed."""
+    rows = accuracy_tables.read(BENCHMARKS / name)
+    some = [row for row in rows if all(row[column] == value for column, value in wanted.items())]
+    return {
+        row["method"]: [
+            f"{float(row[column]):.{2 if column in ('kept', 'cjv') else 3}f}".lstrip("0") for column in columns
+        ]
+        for row in some
+    }
+
+
+def shown() -> list[tuple[str, dict[str, list[str]], dict[str, list[str]]]]:
+    """List the tables of README and paper: what of, the README's figures by method, and the paper's."""
+    places = ["field_brain", "field_head"]
+    heads = [
+        figures("accuracy_heads_means.tsv", {"field": "ordinary", "part": "all", "contrast": c}, places)
+        for c in ("T1w", "T2w", "PDw")
+    ]
+    both = {method: [figure for one in heads for figure in one[method]] for method in heads[0]}
+    scans = figures("accuracy_labels_means.tsv", {"scans": "manual labels"}, ["labels", "kept", "cjv"])
+    flat = figures("accuracy.tsv", {"contrast": "T1w", "field": "ordinary", "noise": "0.03"}, places)
+    return [
+        ("heads", both, {method: row[::2] for method, row in both.items()}),
+        ("scans", scans, {method: [row[0], row[2]] for method, row in scans.items()}),
+        ("flat heads", flat, flat),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "readme", "paper"), shown(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_readme_and_paper_have_these_figures(name: str, readme: dict, paper: dict) -> None:
+    lines = [" ".join(line.split()) for line in (ROOT / "README.rst").read_text().splitlines()]
+    cells = (ROOT / "paper" / "paper.md").read_text().splitlines()
+    tried = 0
+    for label, method in METHODS.items():
+        if method in readme:
+            tried += 1
+            assert " ".join([label, *readme[method]]) in lines, name
+            assert f"| {' | '.join([PAPER.get(label, label), *paper[method]])} |" in cells, name
+    assert tried >= 3
+
+
 @pytest.mark.parametrize("name", ["accuracy_heads", "accuracy_labels"])
 def test_means_are_those_of_the_rows(name: str) -> None:
     rows = accuracy_tables.read(BENCHMARKS / f"{name}.tsv")
