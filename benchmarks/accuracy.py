@@ -30,8 +30,18 @@ from tqdm import tqdm
 
 from getnet_bids.core import metrics
 from getnet_bids.core.correction import SMOOTHNESS
-from getnet_bids.training.evaluation.brainweb import CONTRASTS, TISSUES
-from getnet_bids.training.evaluation.heads import FIELDS, VOXEL, Head, Volume, gain_field, hashed, read_heads, shaded
+from getnet_bids.training.evaluation.brainweb import (
+    CONTRASTS,
+    FIELDS,
+    TISSUES,
+    VOXEL,
+    Head,
+    Volume,
+    gain_field,
+    hashed,
+    read_heads,
+    shaded,
+)
 
 ROWS = "accuracy_rows.tsv"
 KEY = ("subject", "contrast", "field", "noise", "seed", "method", "fingerprint")

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from getnet_bids import images
 from getnet_bids.core import metrics
 from getnet_bids.core.gain import coil_log_gain, smooth_log_gain, with_spread
-from getnet_bids.training.evaluation.heads import hashed
+from getnet_bids.training.evaluation.brainweb import hashed
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from reliability_heads import NOISE, correct, image_of, synthetic
 
 from getnet_bids.core.metrics import cv, field_error
 from getnet_bids.images import magnitudes
-from getnet_bids.training.evaluation.heads import VOXEL, Volume
+from getnet_bids.training.evaluation.brainweb import VOXEL, Volume
 
 Figure = tuple[str, str, float, float | None]
 """What it is, of which image, the value, and the most that it should be: shares of 1."""

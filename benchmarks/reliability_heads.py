@@ -17,8 +17,7 @@ from speed_work import head
 
 import getnet_bids
 from getnet_bids.images import magnitudes
-from getnet_bids.training.evaluation.brainweb import read_labels, signals
-from getnet_bids.training.evaluation.heads import UNIT
+from getnet_bids.training.evaluation.brainweb import UNIT, read_labels, signals
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from getnet_bids import correct
 from getnet_bids.core.gain import smooth_log_gain, with_spread
 from getnet_bids.interfaces import TissueSegmentation
-from getnet_bids.training.evaluation.heads import read_heads
+from getnet_bids.training.evaluation.brainweb import read_heads
 
 NOISE, SPREAD = 0.03, 0.1
 COLUMNS = ["model", "brain", "CSF", "GM", "WM"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from .datasets import add, describe
+from .phantoms import ellipsoid
 
 AFFINE = np.array([[-6.0, 0, 0, 90], [0, 0, 6.0, -80], [0, -6.0, 0, 70], [0, 0, 0, 1]])
 """6 mm voxels, neither axis order nor signs the usual."""
@@ -27,14 +29,8 @@ def threads_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def head() -> NDArray[np.float32]:
-    """Give a textured ellipsoid of 168 mm under a known smooth gain, in weak noise, 6 mm voxels."""
-    rng = np.random.default_rng(7)
-    x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in (30, 34, 32)], indexing="ij")
-    radius = np.sqrt(x**2 + y**2 + z**2)
-    tissue = np.where(radius < 0.5, 900, 600) * (1 + 0.1 * np.sign(np.sin(9 * x) * np.sin(8 * y) * np.sin(7 * z)))
-    gain = np.exp(0.3 * x - 0.25 * y * z + 0.2 * z)
-    signal = np.where(radius < 0.85, tissue * gain, 0)
-    return np.hypot(signal + rng.normal(0, 8, x.shape), rng.normal(0, 8, x.shape)).astype(np.float32)
+    """Give a textured ellipsoid of 168 mm under a known field, 6 mm voxels."""
+    return ellipsoid.textured()
 
 
 @pytest.fixture
@@ -55,15 +51,9 @@ def make_dataset(tmp_path: Path, image: nib.Nifti1Image) -> Callable[..., Path]:
     """Give a function that makes a dataset with the head under each of the names given."""
 
     def make(*relatives: str, root: str = "raw") -> Path:
-        bids = tmp_path / root
-        bids.mkdir(exist_ok=True)
-        about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw", "Authors": ["A", "B"]}
-        (bids / "dataset_description.json").write_text(json.dumps(about))
+        bids = describe(tmp_path / root, Authors=["A", "B"])
         (bids / "README").write_text("A dataset for a test.\n")
-        for relative in relatives:
-            path = bids / relative
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.to_filename(path)
+        add(bids, *relatives, image=image)
         return bids
 
     return make

@@ -14,6 +14,7 @@ import numpy as np
 
 from getnet_bids import columns
 from getnet_bids.comparison.methods import names as method_names
+from tests.datasets import add, describe
 
 ROOT = Path(__file__).parents[1]
 README, DOCS = ROOT / "README.rst", ROOT / "docs"
@@ -56,11 +57,8 @@ def words(command: str) -> list[str]:
 def lay_out(folder: Path, head: np.ndarray) -> None:
     """Put a head where the snippets expect one: ``T1w.nii.gz``, and in a dataset, ``bids``."""
     image = nib.Nifti1Image(head.astype(np.int16), AFFINE)
-    (folder / "bids" / "sub-01" / "anat").mkdir(parents=True)
-    for path in ("T1w.nii.gz", "bids/sub-01/anat/sub-01_T1w.nii.gz"):
-        image.to_filename(folder / path)
-    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-    (folder / "bids" / "dataset_description.json").write_text(json.dumps(about))
+    add(folder, "T1w.nii.gz", "bids/sub-01/anat/sub-01_T1w.nii.gz", image=image)
+    describe(folder / "bids")
 
 
 def undescribed(folder: Path, source: str, suffix: str) -> list[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
-import json
 from pathlib import Path
 
 import accuracy
@@ -15,7 +13,8 @@ import pytest
 
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
 from getnet_bids.training.evaluation import brainweb
-from getnet_bids.training.evaluation.heads import gain_field, read_heads
+from getnet_bids.training.evaluation.brainweb import gain_field, read_heads
+from tests.datasets import add, describe, read_table
 
 SHAPE = (72, 88, 80)
 
@@ -41,18 +40,13 @@ def base(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[
     return ["--brainweb", str(models), "--subjects", "07", "--weights", str(weights), "--out", str(tmp_path / "out")]
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 @pytest.mark.slow
 def test_one_image(base: list[str], models: Path, tmp_path: Path, capsys) -> None:
     methods = ["input", "n4-mask", "n4-brain", "getnet-alone", "getnet"]
     once = [*base, "--contrasts", "T2w", "--fields", "smooth40", "--methods", *methods]
     assert accuracy.main(once) == 0
     out = tmp_path / "out"
-    rows = {row["method"]: row for row in table(out / "accuracy_rows.tsv")}
+    rows = {row["method"]: row for row in read_table(out / "accuracy_rows.tsv")}
     assert list(rows) == methods
     # The input's scores are those of the true field alone.
     heads = read_heads(models / "subject07_crisp_v.mnc.gz", ["T1w", "T2w"])
@@ -93,7 +87,7 @@ def test_what_has_been_measured_is_not_measured_again(
     save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), tmp_path / "w.safetensors")
     assert accuracy.main(run) == 0
     assert len(path.read_text().splitlines()) == len(lines) + 2
-    assert len(table(tmp_path / "out" / "accuracy_images.tsv")) == 4
+    assert len(read_table(tmp_path / "out" / "accuracy_images.tsv")) == 4
     # What is to be reused is not run.
     assert accuracy.main([*run[:-1], "n4", "--reuse", "n4"]) == 0
     assert len(path.read_text().splitlines()) == len(lines) + 2
@@ -160,18 +154,16 @@ def test_the_readmes_tables_are_restructured_text(tmp_path: Path, capsys) -> Non
 
 @pytest.mark.slow
 def test_real_images(tmp_path: Path) -> None:
-    from .core.phantom import head
+    from .phantoms.flat import head
 
     data = tmp_path / "data"
-    (data / "sub-01" / "anat").mkdir(parents=True)
-    (data / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.9.0"}))
     # Of 1 mm it is no human head: it is split into classes.
     image = nib.Nifti1Image((1000 * head(strength=0.3)).astype(np.int16), np.eye(4))
-    image.to_filename(data / "sub-01" / "anat" / "sub-01_T1w.nii.gz")
+    add(describe(data), "sub-01/anat/sub-01_T1w.nii.gz", image=image)
     out = tmp_path / "out"
     run = ["--bids", str(data), "--out", str(out), "--methods", "input", "n4", "getnet"]
     assert accuracy.main(run) == 0
-    rows = table(out / "accuracy_real.tsv")
+    rows = read_table(out / "accuracy_real.tsv")
     assert {r["segmentation"] for r in rows} == {"classes"}
     entire = {r["method"]: r for r in rows if r["region"] == "entire image"}
     assert list(entire) == ["input", "n4", "getnet"]

@@ -26,7 +26,7 @@ from getnet_bids.cli.app import main as app
 from getnet_bids.cli.demo import MARK, demo_parser
 from getnet_bids.cli.doctor import doctor_parser
 from getnet_bids.cli.parser import app_parser, image_parser
-from getnet_bids.comparison.n4 import METHOD as N4
+from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import Comparison
 from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.reports.pictures import Pictures
@@ -37,6 +37,8 @@ from getnet_bids.training.recipe import load_recipe
 from getnet_bids.weights import load_network
 
 from .snippets import DOCS, OUTPUTS, README, ROOT, as_pattern, blocks, lay_out, undescribed, words
+
+N4 = METHODS["n4"]
 
 PAGES = sorted(DOCS.glob("*.rst"))
 PARSERS = {
@@ -49,7 +51,7 @@ PARSERS = {
     "getnet-train export": export_parser,
     "getnet-evaluate": make_parser,
 }
-FOREIGN = {"--nv", "--cleanenv", "--target", "--gres", "--ntasks-per-node", "--time"}
+FOREIGN = {"--nv", "--cleanenv", "--target", "--gres", "--ntasks-per-node"}
 FOREIGN |= {"--subject-anatomical-reference", "--skull-strip-t1w", "--dwi-biascorrect"}
 """Options of other programs that pages speak of."""
 OF_EXTRAS = {"getnet_bids.monai", "getnet_bids.torchio"}

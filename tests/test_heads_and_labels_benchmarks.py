@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from label_field import fit_label_field
 
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from tests.datasets import read_table
 
 SHAPE = (40, 44, 36)
 ROOT = Path(__file__).parents[1]
@@ -34,11 +34,6 @@ def ramp() -> np.ndarray:
 def save(path: Path, values: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(values.astype(np.float32), np.eye(4)), path)
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
 
 
 @pytest.fixture
@@ -69,7 +64,7 @@ def test_heads(heads: Path, weights: Path, tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "out"
     command = [str(heads), "--out", str(out), "--weights", str(weights), "--methods", "input", "getnet"]
     assert accuracy_heads.main(command) == 0
-    rows = {(r["part"], r["field"], r["method"]): r for r in table(out / "accuracy_heads.tsv")}
+    rows = {(r["part"], r["field"], r["method"]): r for r in read_table(out / "accuracy_heads.tsv")}
     assert len(rows) == 8
     log_field, white, gray = np.log(ramp()), ball(0.5), ball(0.8) & ~ball(0.5)
     plain = rows["whole", "smooth20", "input"]
@@ -80,7 +75,9 @@ def test_heads(heads: Path, weights: Path, tmp_path: Path, capsys: pytest.Captur
     assert float(rows["stripped", "none", "input"]["field_brain"]) == pytest.approx(0, abs=1e-6)
     assert rows["whole", "none", "input"]["slope"] == "n/a"
     assert float(rows["whole", "smooth20", "getnet"]["z_sd"]) > 0
-    means = {(r["field"], r["contrast"], r["part"], r["method"]): r for r in table(out / "accuracy_heads_means.tsv")}
+    means = {
+        (r["field"], r["contrast"], r["part"], r["method"]): r for r in read_table(out / "accuracy_heads_means.tsv")
+    }
     assert means["ordinary", "all", "all", "input"]["images"] == "2"
     assert means["none", "T1w", "whole", "getnet"]["worst_image"] == "01 T1w none"
     assert (out / "accuracy_heads.png").stat().st_size > 10_000
@@ -143,7 +140,7 @@ def test_real_scans(labels: np.ndarray, weights: Path, tmp_path: Path) -> None:
     save(root / "derivatives" / "truth" / "sub-01" / "anat" / "sub-01_biasfield.nii.gz", ramp())
     command = [str(root), "--out", str(out), "--weights", str(weights)]
     assert accuracy_labels.main(command) == 0
-    rows = {r["method"]: r for r in table(out / "accuracy_labels.tsv")}
+    rows = {r["method"]: r for r in read_table(out / "accuracy_labels.tsv")}
     plain = {k: float(v) for k, v in rows["input"].items() if k in accuracy_labels.SCORES}
     assert plain["inject"] == pytest.approx(1, rel=1e-4)
     assert plain["again"] == 0
@@ -151,7 +148,11 @@ def test_real_scans(labels: np.ndarray, weights: Path, tmp_path: Path) -> None:
     assert plain["measured"] == pytest.approx(np.log(ramp())[foreground].std(), rel=0.02)
     assert plain["labels"] == pytest.approx(np.log(ramp())[labels >= 2].std(), rel=0.05)
     assert float(rows["getnet"]["inject"]) > 0
-    assert {r["scans"] for r in table(out / "accuracy_labels_means.tsv")} == {"all", "manual labels", "measured field"}
+    assert {r["scans"] for r in read_table(out / "accuracy_labels_means.tsv")} == {
+        "all",
+        "manual labels",
+        "measured field",
+    }
 
 
 def test_a_known_field_has_its_spread_and_bends_no_faster_along_thick_slices() -> None:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from .smooth import blur, chance, per_slice, uniform
+from .transforms import blur, chance, per_slice, uniform
 
 
 def partial_volume(slices: Tensor, width: float, thick: float, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .recipe import Recipe
-from .smooth import blur, chance, per_slice, resize, smooth_noise, standardise, uniform
+from .transforms import blur, chance, per_slice, resize, smooth_noise, standardise, uniform
 
 CONTENT = 0
 """Label of what is filled by the photograph itself."""

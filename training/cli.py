@@ -151,9 +151,9 @@ def run_training(args: argparse.Namespace) -> int:
     import torch
     from lightning.fabric import Fabric
 
-    from .cache import photographs
     from .loop import Outcome, Schedule, steps_per_second, train
-    from .progress import REQUEUE
+    from .photographs import photographs
+    from .record import REQUEUE
 
     if args.cache_only:
         photographs(args.data, args.cache, recipe.photographs, recipe.seed)

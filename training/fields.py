@@ -11,7 +11,7 @@ from torch import Tensor
 from getnet_bids.core.gain import coil_log_gain, smooth_log_gain, with_spread
 
 from .recipe import Recipe
-from .smooth import uniform
+from .transforms import uniform
 
 GRID = 64
 """Fields are drawn on a grid of so many points a side: far finer than they vary."""

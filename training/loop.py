@@ -18,15 +18,14 @@ from torch import Tensor
 
 from getnet_bids.core.network import GetNet, GetNetConfig
 
-from . import checkpoint, curves, record
+from . import checkpoint, record
 from .batches import batches
 from .checkpoint import TrainingState
 from .neednet import neednet_loss
 from .pairs import Pairs
 from .photographs import Photographs
-from .progress import Progress, stop_on_signal
 from .recipe import Recipe
-from .record import Journal, describe_hardware
+from .record import Journal, Progress, describe_hardware, stop_on_signal
 from .validation import collapsed, validate
 
 ASK_EVERY = 10
@@ -184,7 +183,7 @@ def train(
                 if error < state.best:
                     state.best = error
                     checkpoint.save_best(run, average, state, recipe)
-                curves.draw(run)
+                record.draw_curves(run)
             if save:
                 checkpoint.save(run, network, average, optimiser, state, recipe)
                 saved = now

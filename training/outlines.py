@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .smooth import blur, chance, per_slice, resize, smooth_noise, standardise, uniform
+from .transforms import blur, chance, per_slice, resize, smooth_noise, standardise, uniform
 
 GRID = 128
 """Outlines are drawn on a grid of so many points a side."""

@@ -15,7 +15,7 @@ from .anatomy import fill, uneven
 from .fields import GRID, random_log_gain
 from .outlines import depth_below_outline
 from .recipe import Recipe
-from .smooth import chance, resize
+from .transforms import chance, resize
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,31 @@
-"""Gray photographs, memory-mapped: crops of them, and the split into training and validation."""
+"""Gray photographs: read once into a cache, then memory-mapped; crops of them, and those held out for validation.
+
+The cache is a folder of three files: ``pixels.bin`` (all photographs' gray values, one after the other), ``index.npy``
+(where each lies, its size and a hash of its content) and ``cache.json`` (what it was made from, with checksums). It
+is built beside its place and renamed when it is whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .sources import UNREADABLE, Item, MedicalImageError, decode, find
 
 SIDE = 256
 """Side of a crop, pixels; no photograph has a shorter side."""
@@ -98,3 +116,227 @@ class Photographs:
                 )
         training, held_out = (Photographs(self.pixels, side, self.facts) for side in sides)
         return training, held_out
+
+
+try:  # several times as fast, with the same result
+    from isal.isal_zlib import crc32
+except ImportError:
+    from zlib import crc32
+
+FILES = ("pixels.bin", "index.npy", "cache.json")
+READ = 1 << 26
+"""Pixels are checked in pieces of so many bytes."""
+MANY = 2000
+"""From so many photographs on, they are decoded by processes."""
+TOGETHER = 16
+"""A process is given so many at a time."""
+
+
+def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int = 0) -> Photographs:
+    """Open the cache of some sources, and make it first if there is none or it is damaged.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Folders, tar files and photographs; only read.
+    caches : Path
+        The folder where caches lie.
+    limit : int
+        At most so many of the photographs are taken, chosen at random; 0 for all.
+    seed : int
+        Of that choice.
+
+    Raises
+    ------
+    MedicalImageError
+        There is a medical image among them.
+    OSError, ValueError
+        A source or the cache cannot be read, or there is no photograph.
+    """
+    items, key = find(sources)
+    if 0 < limit < len(items):
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(items))[:limit])
+        items, key = [items[i] for i in chosen], f"{key}-{limit}-{seed}"
+    cache = caches / key
+    if cache.exists():
+        try:
+            return open_cache(cache)
+        except ValueError as error:
+            remove(cache)
+            tqdm.write(f"{error}: making it again", file=sys.stderr)
+    build_cache(items, cache, [str(s) for s in sources])
+    return open_cache(cache, check=False)
+
+
+def remove(cache: Path) -> None:
+    """Remove a damaged cache; raises ValueError, and removes nothing, if there is anything else in its folder."""
+    others = sorted(path.name for path in cache.iterdir() if path.name not in FILES) if cache.is_dir() else [cache.name]
+    if others:
+        raise ValueError(f"{cache}: not a cache of photographs, it holds {others[0]}; name another --cache")
+    shutil.rmtree(cache)
+
+
+def open_cache(cache: Path, check: bool = True) -> Photographs:
+    """Open a cache.
+
+    Parameters
+    ----------
+    cache : Path
+    check : bool
+        Whether to compare all pixels with their checksum, some gigabytes a second; the index always is.
+
+    Raises
+    ------
+    ValueError
+        It is not a cache, or damaged.
+    """
+    try:
+        facts = json.loads((cache / "cache.json").read_text())
+        index = np.load(cache / "index.npy")
+        pixels = np.memmap(cache / "pixels.bin", np.uint8, mode="r")
+        whole = len(pixels) == facts["bytes"] and crc32(index.tobytes()) == facts["crc32_index"]
+        if whole and check:
+            found = 0
+            for start in range(0, len(pixels), READ):
+                found = crc32(pixels[start : start + READ], found)
+            whole = found == facts["crc32_pixels"]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ValueError(f"{cache}: not a cache of photographs ({error})") from error
+    if not whole:
+        raise ValueError(f"{cache}: the cache is damaged")
+    return Photographs(pixels, index, facts)
+
+
+def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], threads: int | None = None) -> None:
+    """Decode photographs into a cache; duplicates are kept once, unreadable files skipped with a line each.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    cache : Path
+        The folder to make. If another process has made it meanwhile, that one stays.
+    sources : sequence of str
+        Where the items are from, for the record.
+    threads : int, optional
+        For decoding; default all that the process may use.
+
+    Raises
+    ------
+    MedicalImageError
+        There is a medical image.
+    ValueError
+        No photograph could be read.
+    """
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    # Not by mkdtemp, which would shut out others of the group.
+    work = cache.with_name(f".{cache.name}-{secrets.token_hex(4)}")
+    work.mkdir()
+    rows: list[tuple[int, int, int, bytes]] = []
+    seen: set[bytes] = set()
+    skipped = repeated = offset = check = 0
+    try:
+        with open(work / "pixels.bin", "wb") as out:
+            results = decoded(items, threads or available_cores())
+            bar = tqdm(results, "decoding photographs", len(items), unit=" photographs", mininterval=1, disable=None)
+            for item, photo in bar:
+                if isinstance(photo, Exception):
+                    skipped += 1
+                    tqdm.write(f"skipped {item.name}: {photo}", file=sys.stderr)
+                    continue
+                data = photo.tobytes()
+                digest = hashlib.sha256(data).hexdigest()[:16].encode()
+                if digest in seen:
+                    repeated += 1
+                    continue
+                seen.add(digest)
+                rows.append((offset, *photo.shape, digest))
+                out.write(data)
+                check = crc32(data, check)
+                offset += len(data)
+        if not rows:
+            raise ValueError(f"none of the {len(items)} photographs could be read")
+        index = np.array(rows, ROW)
+        np.save(work / "index.npy", index)
+        facts = {
+            "photographs": len(rows),
+            "skipped": skipped,
+            "duplicates": repeated,
+            "bytes": offset,
+            "crc32_pixels": check,
+            "crc32_index": crc32(index.tobytes()),
+            "sources": list(sources),
+        }
+        (work / "cache.json").write_text(json.dumps(facts, indent=2))
+        try:
+            work.rename(cache)
+        except OSError:
+            if not cache.exists():
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    text = f"{len(rows)} photographs cached; {skipped} unreadable skipped, {repeated} duplicates left out"
+    tqdm.write(text, file=sys.stderr)
+
+
+def available_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Count the processors that this process may use: its affinity, and its control group's share of time.
+
+    Parameters
+    ----------
+    limit : Path
+        The control group's quota and period, or "max" and a period.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = limit.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such group, or no limit
+        return cores
+
+
+def workers(count: int, threads: int) -> Executor:
+    """Make threads for a few photographs, and processes for many: Pillow decodes WebP on one thread at a time."""
+    if count < MANY or threads == 1:
+        return ThreadPoolExecutor(threads)
+    return ProcessPoolExecutor(threads, mp_context=get_context("spawn"))
+
+
+def decode_all(items: Sequence[Item]) -> list[NDArray[np.uint8] | Exception]:
+    """Decode photographs one after the other; a failure takes its photograph's place.
+
+    Raises
+    ------
+    MedicalImageError
+        There is a medical image among them.
+    """
+    results: list[NDArray[np.uint8] | Exception] = []
+    for item in items:
+        try:
+            results.append(decode(item))
+        except MedicalImageError:
+            raise
+        except UNREADABLE as error:
+            results.append(ValueError(str(error)))
+    return results
+
+
+def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
+    """Decode photographs on several processors, in order; a failure takes its photograph's place."""
+    waiting: deque[tuple[Sequence[Item], Future[list[NDArray[np.uint8] | Exception]]]] = deque()
+    size = TOGETHER if len(items) >= MANY else 1
+
+    def collect() -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
+        part, future = waiting.popleft()
+        yield from zip(part, future.result(), strict=True)
+
+    with workers(len(items), threads) as pool:
+        try:
+            for start in range(0, len(items), size):
+                part = items[start : start + size]
+                waiting.append((part, pool.submit(decode_all, part)))
+                if len(waiting) > 4 * threads:
+                    yield from collect()
+            while waiting:
+                yield from collect()
+        finally:
+            pool.shutdown(cancel_futures=True)

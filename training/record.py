@@ -1,21 +1,27 @@
-"""What a run leaves to be looked at: its recipe, the sessions that it was trained in and on what, and its figures."""
+"""What a run shows and leaves: progress, its recipe, the sessions that it was trained in, figures, learning curves."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import platform
+import signal
 import sys
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning
 import torch
 from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
 
 from .recipe import Recipe, load_recipe, to_toml
 
@@ -172,3 +178,133 @@ class Journal:
 def not_after(text: str, step: int) -> bool:
     """Whether a row's step, as it stands in the file, is whole and not after a step."""
     return text.isdigit() and int(text) <= step
+
+
+REQUEUE = 75
+"""Exit code of a training that was told to stop and can go on (EX_TEMPFAIL of sysexits.h)."""
+
+
+class Progress:
+    """Shows pairs done, pairs a second and the time left, on standard error.
+
+    Parameters
+    ----------
+    done, total : int
+        Pairs.
+    shown : bool
+        False shows nothing, for all processes but one.
+    every : float
+        Seconds between lines, where there is no terminal.
+    """
+
+    def __init__(self, done: int, total: int, shown: bool = True, every: float = 30.0) -> None:
+        self.first, self.done, self.total, self.every = done, done, total, every
+        self.began = self.last = time.monotonic()
+        self.shown, self.figures = shown, ""
+        terminal = shown and sys.stderr.isatty()
+        self.bar = tqdm(total=total, initial=done, unit=" pairs", mininterval=1.0) if terminal else None
+
+    @property
+    def rate(self) -> float:
+        """Pairs a second since the beginning of this session."""
+        return (self.done - self.first) / max(time.monotonic() - self.began, 1e-9)
+
+    def update(self, pairs: int) -> None:
+        """Count pairs."""
+        self.done += pairs
+        now = time.monotonic()
+        if self.bar is not None:
+            self.bar.update(pairs)
+        elif self.shown and now - self.last >= self.every:
+            self.last = now
+            left = tqdm.format_interval((self.total - self.done) / max(self.rate, 1e-9))
+            share = self.done / self.total
+            self.say(
+                f"{self.done}/{self.total} pairs ({share:.1%}), {self.rate:.1f} pairs/s, {left} left{self.figures}"
+            )
+
+    def show(self, figures: dict[str, float]) -> None:
+        """Set the figures that are shown from now on."""
+        text = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        self.figures = f"; {text}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(text)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        if self.shown:
+            tqdm.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Turn SIGTERM and SIGUSR1, which schedulers send before a job ends, into an event; in the main thread only.
+
+    Windows has no SIGUSR1.
+    """
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    numbers = [signal.SIGTERM, getattr(signal, "SIGUSR1", signal.SIGTERM)]
+    before = {number: signal.signal(number, ask) for number in dict.fromkeys(numbers)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+CURVES = "curves.png"
+PANELS = {
+    "Error of the field and of its ratio (log)": ("ratio_mae", "field_mae", "field_size", "false_field"),
+    "Slopes, 0 is right": ("image_leakage", "rim_leakage", "core_leakage", "variation_leakage"),
+}
+
+
+def draw_curves(run: Path) -> None:
+    """Draw a run's held-out figures by step, and the training loss, to ``curves.png`` in its folder.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder, with ``figures.csv``.
+    """
+    from matplotlib.figure import Figure
+
+    with open(run / FIGURES, newline="") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, len(PANELS))
+    for axis, (title, names) in zip(axes, PANELS.items(), strict=True):
+        for name in names:
+            steps, values = series(rows, "validation", name)
+            axis.plot(steps, values, marker=".", label=name)
+        axis.set(title=title, xlabel="step")
+    axes[0].plot(*series(rows, "training", "loss"), color="0.7", zorder=0, label="training loss")
+    axes[0].set_ylim(bottom=0)
+    axes[1].axhline(0, color="0.7", zorder=0)
+    for axis in axes:
+        axis.legend(frameon=False, fontsize="small")
+    part = run / (CURVES + ".part")
+    figure.savefig(part, format="png", dpi=100)
+    part.replace(run / CURVES)
+
+
+def series(rows: list[dict[str, str]], kind: str, name: str) -> tuple[list[int], list[float]]:
+    """Return the steps at which a figure was written, and its values.
+
+    Examples
+    --------
+    >>> rows = [{"step": "5", "kind": "validation", "loss": ""}, {"step": "5", "kind": "training", "loss": "0.5"}]
+    >>> series(rows, "training", "loss")
+    ([5], [0.5])
+    """
+    some = [(int(row["step"]), float(row[name])) for row in rows if row["kind"] == kind and row.get(name)]
+    return [step for step, _ in some], [value for _, value in some]

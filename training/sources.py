@@ -1,17 +1,28 @@
-"""Where photographs are: folders, ImageNet's layout, tar shards, tars within tars, Parquet; no medical images."""
+"""Where photographs are, and one photograph's gray values: folders, tar shards, Parquet; no medical images."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import struct
 import sys
 import tarfile
+import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import pyarrow
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 MEDICAL = (".nii", ".nii.gz", ".dcm", ".dicom", ".ima", ".mgh", ".mgz", ".mnc", ".mnc.gz", ".nrrd", ".mha", ".mhd")
@@ -120,7 +131,7 @@ def items_of(path: str) -> list[Item]:
     if path.lower().endswith(".tar"):
         return items_of_tar(path)
     if path.lower().endswith(".parquet"):
-        from .parquet import rows  # It needs this module.
+        from .sources import rows  # It needs this module.
 
         return rows(path)
     return items_of_file(path)
@@ -177,3 +188,182 @@ def refuse_medical(name: str, data: bytes) -> None:
         raise MedicalImageError(f"{name} is a DICOM image: {WHY}")
     if data[344:348] in (b"n+1\0", b"ni1\0") or data[4:8] == b"n+2\0":
         raise MedicalImageError(f"{name} is a NIfTI image: {WHY}")
+
+
+SHORT, LONG = 256, 320
+"""A photograph is kept with its short side at 256 pixels and its long side cut to at most 320."""
+MIN_SIDE = 64
+"""Photographs with a shorter side than this are left out, pixels."""
+MAX_PIXELS = 100_000_000
+"""Photographs of more pixels than this are left out: they would need gigabytes."""
+MAX_ELONGATION = 8
+"""Photographs with a long side of more than so many short ones are left out."""
+UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
+"""What Pillow raises for damaged files, and `decode` for those it leaves out."""
+
+
+def decode(item: Item) -> NDArray[np.uint8]:
+    """Read and decode one photograph.
+
+    Colour becomes luminance (CMYK included); what is transparent becomes black.
+
+    Parameters
+    ----------
+    item : Item
+
+    Returns
+    -------
+    ndarray, shape (height, width), uint8
+        The short side is 256, the long one at most 320.
+
+    Raises
+    ------
+    MedicalImageError
+        It has one channel of more than 8 bits, or is a DICOM or NIfTI image by content.
+    ValueError
+        It is too small, too large or a strip.
+    OSError
+        It cannot be read; see `UNREADABLE` for what else damaged files raise.
+    """
+    return gray_of(item.read(), item.name)
+
+
+def gray_of(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode a photograph that is in memory; see `decode`.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    ndarray, shape (height, width), uint8
+        The short side is 256, the long one at most 320.
+    """
+    refuse_medical(name, data[:352])
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode.startswith(("I", "F")):
+            raise MedicalImageError(
+                f"{name} has more than 8 bits a pixel (mode {image.mode}), as medical images have: {WHY}"
+            )
+        width, height = image.size
+        if (
+            min(width, height) < MIN_SIDE
+            or width * height > MAX_PIXELS
+            or max(width, height) > MAX_ELONGATION * min(width, height)
+        ):
+            raise ValueError(f"{width}x{height} pixels")
+        image.draft("L", (SHORT, SHORT))
+        gray = luminance(image)
+    scale = SHORT / min(gray.size)
+    size = [max(SHORT, round(s * scale)) for s in gray.size]
+    if tuple(size) != gray.size:
+        gray = gray.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    left, top = (max(0, s - LONG) // 2 for s in size)
+    return np.asarray(gray)[top : top + LONG, left : left + LONG]
+
+
+def luminance(image: Image.Image) -> Image.Image:
+    """Turn an image of any mode to gray, upon black where it is transparent."""
+    if image.mode == "CMYK":
+        return image.convert("RGB").convert("L")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    return image.convert("L")
+
+
+IMAGE_COLUMNS = ("image", "img", "photo", "picture", "jpg", "jpeg", "png", "webp")
+"""Columns of plain bytes that are taken for photographs; Hugging Face's own type of image is found by its form."""
+LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Row(Item):
+    """A photograph in a Parquet file.
+
+    Parameters
+    ----------
+    column : str
+        That of the photographs.
+    group, row : int
+        The row group, and the row within it.
+    """
+
+    column: str = ""
+    group: int = 0
+    row: int = 0
+
+    def read(self) -> bytes:
+        """Give the photograph's bytes; whole row groups are read, and the last few kept."""
+        with LOCK:
+            value = row_group(self.path, self.group, self.column)[self.row].as_py()
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(data, bytes):
+            raise ValueError("no bytes of a photograph in this row")
+        return data
+
+
+@lru_cache(maxsize=4)
+def row_group(path: str, group: int, column: str) -> Any:
+    """Read one column of a row group, a pyarrow.ChunkedArray."""
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        return file.read_row_group(group, [column]).column(column)
+
+
+def rows(path: str) -> list[Item]:
+    """List the photographs in a Parquet file.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    list of Row
+
+    Raises
+    ------
+    ValueError
+        pyarrow is not installed, it is not a Parquet file, or none of its columns has photographs.
+    """
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise ValueError(f"{path}: Parquet files need pyarrow: pip install 'getnet_bids[parquet]'") from None
+    try:
+        with ParquetFile(path) as file:
+            column = image_column(file.schema_arrow)
+            sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    except ArrowException as error:
+        raise ValueError(f"{path}: not a whole Parquet file ({error})") from None
+    if column is None:
+        raise ValueError(
+            f"{path}: none of its columns has photographs, {{bytes, path}} as Hugging Face's or bytes alone"
+        )
+    return [
+        Row(f"{path}:{group}:{row}", path, column=column, group=group, row=row)
+        for group, size in enumerate(sizes)
+        for row in range(size)
+    ]
+
+
+def image_column(schema: pyarrow.Schema) -> str | None:
+    """Find the column of photographs: Hugging Face's image type, else bytes under a name that says so."""
+    import pyarrow.types as types
+
+    def binary(kind: Any) -> bool:
+        return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+    for field in schema:
+        if types.is_struct(field.type) and any(part.name == "bytes" and binary(part.type) for part in field.type):
+            return str(field.name)
+    return next(
+        (str(field.name) for field in schema if field.name.lower() in IMAGE_COLUMNS and binary(field.type)), None
+    )

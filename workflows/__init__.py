@@ -1,8 +1,7 @@
 """Nipype workflows: GetNet, N4, and the two side by side; and a MultiProc that notices when a worker is killed."""
 
 from .comparison import init_comparison_wf
-from .getnet import init_getnet_wf
-from .n4 import init_n4_wf
+from .corrections import init_getnet_wf, init_n4_wf
 from .plugin import LinearPlugin, WatchedMultiProcPlugin
 from .tissue import init_tissue_wf
 

@@ -10,8 +10,7 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 
 from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics, SimulateGain
 
-from .getnet import init_getnet_wf
-from .n4 import init_n4_wf
+from .corrections import init_getnet_wf, init_n4_wf
 from .tissue import GIVEN, OUTPUTS, init_tissue_wf
 
 MADE = ["file", "bias", "seconds"]

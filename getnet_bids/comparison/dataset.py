@@ -1,4 +1,4 @@
-"""What comparisons add to the files at the top of a derivative dataset."""
+"""What the text files of a comparison say: sidecars, and what it adds at the top of a derivative dataset."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 
 from getnet_bids.bids.dataset import DESCRIPTION, add_to_description
 from getnet_bids.bids.metadata import read_object
+from getnet_bids.bids.outputs import sidecar
+from getnet_bids.bids.provenance import KEY
+from getnet_bids.bids.sidecars import write_json
 from getnet_bids.files import write_text
 from getnet_bids.locks import locked
 
-from .method import GETNET, Method
+from .methods import GETNET, Method
 from .outputs import Comparison
 
-GAIN = "SimulatedGain"
+GAIN_KEY = "SimulatedGain"
 """The entry of ``dataset_description.json`` that tells that all images were shaded first."""
 TABLE = "descriptions.tsv"
 DESCS = {
@@ -57,7 +60,7 @@ def check_kind(out: Path, gain: dict[str, Any] | None) -> str | None:
     """
     if not (out / DESCRIPTION).exists():
         return None
-    there = read_object(out / DESCRIPTION).get(GAIN)
+    there = read_object(out / DESCRIPTION).get(GAIN_KEY)
     if there == gain:
         return None
     if there is not None:
@@ -92,7 +95,7 @@ def prepare_comparison(
     gain : dict or None
         As `Settings.simulated` gives it.
     """
-    add_to_description(out, {"DatasetLinks": uris(links)} | ({} if gain is None else {GAIN: gain}))
+    add_to_description(out, {"DatasetLinks": uris(links)} | ({} if gain is None else {GAIN_KEY: gain}))
     describe(out / TABLE, descs_of(method, comparisons, gain is not None))
     if gain is not None:
         text = (out / README).read_text(encoding="utf-8")
@@ -127,3 +130,127 @@ def describe(table: Path, descs: Mapping[str, str]) -> None:
         lines = [f"desc-{desc}\t{what}\n" for desc, what in descs.items() if f"desc-{desc}" not in there]
         if lines:
             write_text(table, text.removesuffix("\n") + "\n" + "".join(lines))
+
+
+NOT_AS_SCANNED = " It was shaded by a simulated gain field first: this is no correction of the image that was scanned."
+CORRECTED = (
+    "{image} divided by its intensity gain field (bias field), estimated by {method}. Corrected image times field is "
+    "the {what} image."
+)
+FIELD = "Intensity gain field (bias field) of the {image}, estimated by {method}: dimensionless, positive.{scale}"
+SCALE = "It is 1 in geometric mean over the foreground."
+SIMULATED = "{suffix} image times a simulated gain field, which spans {low:g} to {high:g} over what has signal."
+SIMULATED_FIELD = "The simulated gain field that the image was multiplied by: {low:g} to {high:g} over what has signal."
+FROM = {
+    "derivatives": "taken from the derivatives that its sources name",
+    "atropos": "of the image divided by the geometric mean of GetNet's and {method}'s fields, by a template and "
+    "Atropos",
+    "classes": "of the image divided by the geometric mean of GetNet's and {method}'s fields, by Atropos without "
+    "priors: ranges of intensity, no tissues",
+}
+SEGMENTED = {
+    "dseg": "Labels, {how}. The table beside it names them.",
+    "probseg": "Probability of {tissue}, {how}.",
+    "mask": "Brain mask: where the tissues' probabilities add up to more than 0.5; {how}.",
+}
+
+
+def correction_sidecars(
+    comparison: Comparison, own: bool, skull: dict[str, Any], made: dict[str, Any]
+) -> dict[Path, dict[str, Any]]:
+    """Describe a method's corrected image and field.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    own : bool
+        Whether the correction is GetNet's, not the other method's.
+    skull : dict
+        Whether the image is skull-stripped, as the sidecar has it.
+    made : dict
+        Provenance.
+
+    Returns
+    -------
+    dict of dict
+        Content by file; the corrected image's is the last.
+    """
+    image = f"{comparison.source.name.suffix} image"
+    outputs = comparison.getnet if own else comparison.other
+    method, scale = (GETNET, SCALE) if own else (comparison.method.name, comparison.method.scale)
+    what = "shaded" if comparison.simulated else "source"
+    note = NOT_AS_SCANNED if comparison.simulated else ""
+    texts = {
+        outputs.field: FIELD.format(image=image, method=method, scale=f" {scale}") + note,
+        outputs.corrected: CORRECTED.format(image=image, method=method, what=what) + note,
+    }
+    return {
+        sidecar(path): {"Description": texts[path], "Sources": [comparison.source.uri], **skull, KEY: made}
+        for path in reversed(outputs.images)
+    }
+
+
+def shaded_sidecars(
+    comparison: Comparison, percent: float, seed: int, skull: dict[str, Any]
+) -> dict[Path, dict[str, Any]]:
+    """Describe the shaded image and the simulated field; arguments and result as for `correction_sidecars`."""
+    span = {"low": 1 - percent / 100, "high": 1 + percent / 100, "suffix": comparison.source.name.suffix}
+    about = {"Sources": [comparison.source.uri], **skull, "SimulatedGain": {"Percent": percent, "Seed": seed}}
+    shaded = comparison.shaded
+    return {
+        sidecar(shaded.field): {"Description": SIMULATED_FIELD.format(**span), **about},
+        sidecar(shaded.corrected): {"Description": SIMULATED.format(**span), **about},
+    }
+
+
+def segmentation_sidecars(
+    comparison: Comparison,
+    method: str,
+    tissues: list[str],
+    given: list[str],
+    note: str | None,
+    skull: dict[str, Any],
+) -> dict[Path, dict[str, Any]]:
+    """Describe labels, probabilities and the brain mask.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    method : {"derivatives", "atropos", "classes"}
+    tissues : list of str
+    given : list of str
+        URIs of what the user had and was used.
+    note : str or None
+        What a reader should know.
+    skull : dict
+        As for `correction_sidecars`.
+
+    Returns
+    -------
+    dict of dict
+        Content by file.
+    """
+    source = comparison.source
+    sources = given if method == "derivatives" else [source.uri, *given]
+    about = {"Sources": sources, "SpatialReference": source.uri, **skull}
+    if note:
+        about["Note"] = note
+    how = FROM[method].format(method=comparison.method.name) + (
+        "; of the shaded image" if comparison.simulated and method != "derivatives" else ""
+    )
+    described = {
+        sidecar(comparison.dseg): {"Description": SEGMENTED["dseg"].format(how=how), "Manual": False, **about},
+        sidecar(comparison.mask): {"Description": SEGMENTED["mask"].format(how=how), "Type": "Brain", **about},
+    }
+    for tissue in tissues:
+        text = SEGMENTED["probseg"].format(tissue=tissue, how=how)
+        described[sidecar(comparison.probseg(tissue))] = {"Description": text, "Manual": False, **about}
+    if method == "classes":
+        del described[sidecar(comparison.mask)]
+    return described
+
+
+def write_all(described: dict[Path, dict[str, Any]]) -> None:
+    """Write sidecars in their order."""
+    for path, content in described.items():
+        write_json(path, content)

@@ -1,16 +1,63 @@
-"""The methods that GetNet can be compared with: to add one, write a file like ``n4.py`` and a line here."""
+"""The methods that GetNet can be compared with: an entry in the table at the end adds one."""
 
 from __future__ import annotations
 
-from . import n4
-from .method import GETNET, Method
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+GETNET = "GetNet"
+"""Name of our own method."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of bias field correction.
+
+    Parameters
+    ----------
+    name : str
+        Letters and digits; stands in tables and figures, and in file names as ``desc-<name>``.
+    long_name : str
+        For descriptions.
+    workflow : str
+        ``module:function`` of a builder with the arguments, inputs and outputs of
+        `getnet_bids.workflows.init_n4_wf`; imported when a comparison runs.
+    scale : str
+        A sentence on the scale of its field, for the field's sidecar.
+    packages : tuple of str
+        Distributions whose versions its results depend on.
+    """
+
+    name: str
+    long_name: str
+    workflow: str
+    scale: str
+    packages: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name in lower case, for the ports of nipype nodes."""
+        return self.name.lower()
+
+    @property
+    def builder(self) -> Callable[..., Any]:
+        """The function that builds its workflow."""
+        module, _, function = self.workflow.partition(":")
+        return getattr(import_module(module), function)
+
 
 METHODS: dict[str, Method] = {
-    "n4": n4.METHOD,
+    "n4": Method(
+        name="N4",
+        long_name="N4 (ANTs)",
+        workflow="getnet_bids.workflows:init_n4_wf",
+        scale="Its scale is N4's own.",
+        packages=("antspyx",),
+    ),  # Tustison et al., IEEE TMI 2010
 }
 """By the word that ``--compare`` takes."""
-
-__all__ = ["GETNET", "METHODS", "Method", "names"]
 
 
 def names() -> list[str]:

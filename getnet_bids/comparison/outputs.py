@@ -15,7 +15,7 @@ from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import KEY, Recipe, is_done
 
 from .existing import Derivatives
-from .method import GETNET, Method
+from .methods import GETNET, Method
 
 FILES = "Files"
 """The entry of the other method's sidecar that lists all files of the comparison, and their sizes."""

@@ -30,7 +30,7 @@ from getnet_bids.images import decode, foreground_of, magnitudes, read, write
 from getnet_bids.locks import locked
 from getnet_bids.run.worker import Computed, Loaded, device_text, draw, judged, make_folder, save, software
 
-from . import sidecars as texts
+from . import dataset as texts
 from .jobs import CompareJob
 from .outputs import FILES, Comparison, files_before
 

@@ -12,7 +12,7 @@ from getnet_bids.run import console
 from getnet_bids.run.pipeline import voxels_of
 from getnet_bids.settings import Settings
 from getnet_bids.workflows import comparison, init_getnet_wf, tissue
-from getnet_bids.workflows.getnet import JUDGED
+from getnet_bids.workflows.corrections import JUDGED
 
 from .jobs import CompareJob
 from .methods import GETNET

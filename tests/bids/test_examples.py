@@ -6,7 +6,6 @@ compared, in a minute or two; without it only the sample below, of trees like so
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.names import ON_REQUEST, WEIGHTED
 from getnet_bids.cli.app import main
 from getnet_bids.run import console as exits
+from tests.datasets import add, describe
 
 CHECKOUT = os.environ.get("GETNET_BIDS_EXAMPLES")
 SUFFIXES = [*WEIGHTED, *ON_REQUEST]
@@ -91,13 +91,10 @@ def filled(path):
 def sample(tmp_path, request):
     """Build one of the trees of the sample."""
     root = tmp_path / "dataset"
-    for path in (path for pattern in SAMPLE[request.param] for path in spread(pattern)):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    kind = "derivative" if request.param == "derived" else "raw"
-    about = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": kind, "GeneratedBy": [{"Name": "pipe"}]}
+    add(root, *(path for pattern in SAMPLE[request.param] for path in spread(pattern)))
     if request.param != "no description":
-        (root / "dataset_description.json").write_text(json.dumps(about))
+        kind = "derivative" if request.param == "derived" else "raw"
+        describe(root, DatasetType=kind, GeneratedBy=[{"Name": "pipe"}])
     if request.param == "ignored":
         (root / ".bidsignore").write_text("*_FLASH.*\n")
     return root

@@ -14,6 +14,7 @@ from getnet_bids.bids.layout import (
     suffixes_of,
 )
 from getnet_bids.bids.names import WEIGHTED
+from tests.datasets import add, describe
 
 bids_layout = pytest.importorskip("bids.layout")
 
@@ -39,10 +40,7 @@ OTHERS = {TREE[8], TREE[10]}
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     root = tmp_path_factory.mktemp("tree")
-    for relative in TREE:
-        (root / relative).parent.mkdir(parents=True, exist_ok=True)
-        (root / relative).touch()
-    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    add(describe(root), *TREE)
     (root / "sub-01" / "ses-a" / "anat" / "sub-01_ses-a_T1w.json").write_text('{"RepetitionTime": 2}')
     return root
 

@@ -13,35 +13,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids.cli.app import main
+from tests.datasets import add, app, as_scan, describe, status
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
 TWO = "sub-02/ses-a/anat/sub-02_ses-a_acq-x_run-1_FLAIR.nii.gz"
-
-
-def app(*arguments):
-    try:
-        return main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code
-
-
-def status(out):
-    """Give the rows of the last run."""
-    folder = max((path for path in (out / "logs").iterdir() if path.is_dir()), key=os.path.getmtime)
-    with open(folder / "status.tsv", newline="") as file:
-        return {row["source"]: row for row in csv.DictReader(file, delimiter="\t")}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, head):
     """Give a dataset and its derivatives."""
     raw, out = tmp_path_factory.mktemp("finished") / "raw", tmp_path_factory.mktemp("finished") / "out"
-    for relative in (ONE, TWO):
-        (raw / relative).parent.mkdir(parents=True)
-        nib.Nifti1Image(head.astype(np.int16), np.diag([-6.0, 6, 6, 1])).to_filename(raw / relative)
-    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-    (raw / "dataset_description.json").write_text(json.dumps(about))
+    add(describe(raw), ONE, TWO, image=as_scan(head))
     (raw / "T1w.json").write_text('{"SkullStripped": true}')
     assert app(raw, out, "participant", "--device", "cpu") == 0
     return raw, out

@@ -10,6 +10,7 @@ import pytest
 from bids.layout import BIDSLayout, BIDSLayoutIndexer, Config
 
 from getnet_bids.cli.app import main
+from tests.datasets import add, as_scan, describe
 
 ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz"
 COMPARED = ("--compare", "n4", "--use-plugin", "linear.yml", "--device", "cpu", "-m", "T1w")
@@ -24,17 +25,11 @@ KINDS = {
 def made(tmp_path_factory, head):
     """Make a folder of a raw dataset, and of the results of each kind of run with those of the group level."""
     folder = tmp_path_factory.mktemp("readers")
-    affine = np.diag([-6.0, 6.0, 6.0, 1.0])
-    for root in ("raw", "labels"):
-        (folder / root).mkdir()
-        about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw" if root == "raw" else "derivative"}
-        (folder / root / "dataset_description.json").write_text(json.dumps(about))
-    for relative in (ONE, TWO):
-        (folder / "raw" / relative).parent.mkdir(parents=True)
-        nib.Nifti1Image(head.astype(np.int16), affine).to_filename(folder / "raw" / relative)
-        labels = folder / "labels" / relative.replace("T1w", "dseg")
-        labels.parent.mkdir(parents=True)
-        nib.Nifti1Image(np.digitize(head, (300, 700)).astype(np.uint8), affine).to_filename(labels)
+    image = as_scan(head)
+    labels = nib.Nifti1Image(np.digitize(head, (300, 700)).astype(np.uint8), image.affine)
+    add(describe(folder / "raw"), ONE, TWO, image=image)
+    names = (relative.replace("T1w", "dseg") for relative in (ONE, TWO))
+    add(describe(folder / "labels", DatasetType="derivative"), *names, image=labels)
     (folder / "linear.yml").write_text("plugin: Linear\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

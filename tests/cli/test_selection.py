@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import json
 
 import pytest
 
 from getnet_bids.cli.app import main
 from getnet_bids.cli.parser import labels
+from tests.datasets import add, describe
 
 IMAGES = (
     "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz",
@@ -20,11 +20,8 @@ IMAGES = (
 @pytest.fixture
 def dry_run(tmp_path, capsys):
     """Return a function that lists the images that options select, and what is said."""
-    for relative in IMAGES:
-        (tmp_path / "raw" / relative).parent.mkdir(parents=True)
-        (tmp_path / "raw" / relative).touch()
+    add(describe(tmp_path / "raw"), *IMAGES)
     (tmp_path / "raw" / "sub-03" / "anat").mkdir(parents=True)
-    (tmp_path / "raw" / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.10.0"}))
 
     def run(*options):
         code = main([str(tmp_path / "raw"), str(tmp_path / "out"), "participant", "--dry-run", *options])

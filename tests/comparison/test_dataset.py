@@ -9,8 +9,10 @@ from getnet_bids.bids.dataset import prepare_output
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
 from getnet_bids.comparison.dataset import check_kind, prepare_comparison
-from getnet_bids.comparison.n4 import METHOD as N4
+from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import Comparison
+
+N4 = METHODS["n4"]
 
 GAIN = {"Percent": 30.0, "Seed": 0}
 

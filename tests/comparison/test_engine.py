@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import filecmp
 import io
 import json
@@ -17,29 +16,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids.cli.app import main
+from tests.datasets import add, app, as_scan, describe, read_table, status
 
 ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T2w.nii"
 CUT, ABSENT = "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii.gz", "sub-03/anat/sub-03_T1w.nii.gz"
 AFFINE = np.diag([-6.0, 6.0, 6.0, 1.0])
 COMMON = ("participant", "--compare", "n4", "--device", "cpu", "--nprocs", "1")
-
-
-def app(*arguments):
-    try:
-        return main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code
-
-
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def status(out):
-    """Give the rows of the last run."""
-    return {row["source"]: row for row in rows(max((out / "logs").glob("*/status.tsv"), key=os.path.getmtime))}
 
 
 def files(folder):
@@ -61,28 +43,23 @@ def issues(folder):
 def raw(tmp_path_factory, head):
     """Give a dataset of two contrasts of one head, a damaged image, and one that was not fetched."""
     raw = tmp_path_factory.mktemp("compared") / "raw"
-    for relative in (ONE, TWO, CUT, ABSENT):
-        (raw / relative).parent.mkdir(parents=True, exist_ok=True)
-    for relative in (ONE, TWO):
-        nib.Nifti1Image(head.astype(np.int16), AFFINE).to_filename(raw / relative)
+    add(raw, ONE, TWO, image=as_scan(head))
+    for relative in (CUT, ABSENT):
+        (raw / relative).parent.mkdir(parents=True)
     (raw / CUT).write_bytes((raw / ONE).read_bytes()[:-3000])
     (raw / ABSENT).symlink_to("nowhere")
-    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-    (raw / "dataset_description.json").write_text(json.dumps(about))
-    return raw
+    return describe(raw)
 
 
 @pytest.fixture(scope="module")
 def segmented(tmp_path_factory, head):
     """Give a derivative dataset with the labels of that head."""
     root = tmp_path_factory.mktemp("segmented") / "fmriprep"
-    (root / "sub-01" / "anat").mkdir(parents=True)
     x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in head.shape], indexing="ij")
     radius = np.sqrt(x**2 + y**2 + z**2)
     labels = np.where(radius < 0.5, 2, np.where(radius < 0.85, 1, 0))
-    nib.Nifti1Image(labels.astype(np.uint8), AFFINE).to_filename(root / "sub-01" / "anat" / "sub-01_dseg.nii.gz")
-    (root / "dataset_description.json").write_text('{"Name": "S", "BIDSVersion": "1.10.0"}')
-    return root
+    add(root, "sub-01/anat/sub-01_dseg.nii.gz", image=nib.Nifti1Image(labels.astype(np.uint8), AFFINE))
+    return describe(root, DatasetType="derivative")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +101,7 @@ def test_each_image_has_its_own_files(compared):
 
 def test_the_figures_are_of_all_methods_and_tissues(compared):
     out, _ = compared
-    table = rows(out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.tsv")
+    table = read_table(out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.tsv")
     pairs = [(row["method"], row["region"]) for row in table]
     assert pairs == [(m, r) for m in ("input", "GetNet", "N4") for r in ("entire image", "GM", "WM", "GM+WM")]
     assert all(float(row["seconds"]) > 0 for row in table if row["method"] != "input")
@@ -180,7 +157,7 @@ def test_the_validator_has_nothing_to_say(compared):
 def test_images_fail_alone_with_a_reason_and_a_crash_file(compared):
     out, work = compared
     run = min(path for path in (out / "logs").iterdir() if path.is_dir())
-    table = {row["source"]: row for row in rows(run / "status.tsv")}
+    table = {row["source"]: row for row in read_table(run / "status.tsv")}
     assert {source: row["status"] for source, row in table.items()} == {
         ONE: "done",
         TWO: "done",
@@ -236,7 +213,7 @@ def test_a_comparison_without_tissues_under_another_plugin(raw, tmp_path, capsys
         "sub-01_mod-T1w_desc-inu_metrics.json",
         "sub-01_mod-T1w_desc-inu_metrics.tsv",
     ]
-    regions = {row["region"] for row in rows(out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.tsv")}
+    regions = {row["region"] for row in read_table(out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.tsv")}
     assert regions == {"entire image"}
     assert list((out / "logs").glob("*/comparison.*"))
     kept = next(line for line in capsys.readouterr().err.splitlines() if "are kept in" in line)
@@ -265,7 +242,7 @@ def test_a_simulated_gain(raw, tmp_path, capsys):
     assert (gain.min(), gain.max()) == pytest.approx((0.7, 1.3), abs=1e-3)
     said = json.loads((out / "sub-01/anat/sub-01_desc-simulatedGetNet_T2w.json").read_text())
     assert "no correction of the image that was scanned" in said["Description"]
-    table = rows(out / "sub-01/anat/sub-01_mod-T2w_desc-table1_metrics.tsv")
+    table = read_table(out / "sub-01/anat/sub-01_mod-T2w_desc-table1_metrics.tsv")
     assert [row["method"] for row in table] == ["Gain", "GetNet", "N4"]
     error = np.abs(shaded * (given * shaded).sum() / (shaded**2).sum() - given).sum() / given.sum()
     assert float(table[0]["entire image"]) == pytest.approx(error, rel=0.05)  # there over what has signal

@@ -9,10 +9,12 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import InputFile, Recipe, provenance
-from getnet_bids.comparison import sidecars as texts
+from getnet_bids.comparison import dataset as texts
 from getnet_bids.comparison.existing import Derivatives
-from getnet_bids.comparison.n4 import METHOD as N4
+from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import FILES, Comparison, is_compared, recipe_of
+
+N4 = METHODS["n4"]
 
 RAW = [
     "sub-01/anat/sub-01_T1w.nii.gz",

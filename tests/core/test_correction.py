@@ -12,8 +12,7 @@ from getnet_bids.core.geometry import Box
 from getnet_bids.core.metrics import field_error, relative_mae
 from getnet_bids.core.network import load_weights
 from getnet_bids.weights import default_weights
-
-from .phantom import VOXEL, ellipsoid, field, head
+from tests.phantoms.flat import VOXEL, ellipsoid, field, head
 
 BRAIN = ellipsoid(0.8) < 0
 

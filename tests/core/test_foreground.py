@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from getnet_bids.core.foreground import find_foreground
-
-from .phantom import SHAPE, VOXEL, ellipsoid, head
+from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, head
 
 
 def dice(a, b):

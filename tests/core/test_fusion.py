@@ -4,8 +4,7 @@ import torch
 
 from getnet_bids.core.fusion import Basis, fuse, normal_matrix, project
 from getnet_bids.core.geometry import Box, choose_planes
-
-from .phantom import log_field
+from tests.phantoms.flat import log_field
 
 SHAPE, VOXEL = (60, 70, 50), (3.0, 3.0, 3.0)
 BOX = Box((0.0, 0.0, 0.0), (180.0, 210.0, 150.0))

@@ -6,8 +6,7 @@ from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.refinement import MODEL_ERROR, Blocks, Posterior, inner_share, most_probable, refine_field
 from getnet_bids.core.sampling import SampledLogImage
-
-from .phantom import SHAPE, VOXEL, ellipsoid, field, head, log_field
+from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, field, head, log_field
 
 
 def error(log_field, truth, where):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from getnet_bids.interfaces import ComparisonFigure
-from getnet_bids.interfaces.drawing import COLOURS, tabulate
-from tests.core import phantom
+from getnet_bids.interfaces.figure import COLOURS, tabulate
+from tests.phantoms import flat as phantom
 
 COLUMNS = ["method", "region", "cv_noise_controlled", "cjv_noise_controlled", "relative_mae", "field_p95_p5", "seconds"]
 

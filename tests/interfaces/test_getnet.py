@@ -17,6 +17,7 @@ import getnet_bids
 from getnet_bids import images
 from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import GetNetCorrection
+from tests.datasets import describe
 
 N4_SETTINGS = {
     "dimension": 3,
@@ -97,7 +98,7 @@ def test_same_bytes_as_the_python_call_and_the_command(folder, scan, mask):
 def test_same_bytes_as_the_app(folder, scan):
     anat = folder / "bids" / "sub-01" / "anat"
     anat.mkdir(parents=True)
-    (folder / "bids" / "dataset_description.json").write_text('{"Name": "one scan", "BIDSVersion": "1.10.0"}')
+    describe(folder / "bids")
     shutil.copy(scan, anat / "sub-01_T1w.nii.gz")
     command = [sys.executable, "-m", "getnet_bids.cli.app", "bids", "out", "participant", "--device", "cpu"]
     subprocess.run(command, check=True, cwd=folder)

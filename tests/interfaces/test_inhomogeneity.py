@@ -10,7 +10,7 @@ from nipype.interfaces.base import isdefined
 
 from getnet_bids.core import metrics
 from getnet_bids.interfaces import InhomogeneityMetrics
-from tests.core import phantom
+from tests.phantoms import flat as phantom
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from scipy import ndimage
 from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import TissueSegmentation, templates
 from getnet_bids.interfaces.templates import load_template
-from tests.core import phantom
+from tests.phantoms import flat as phantom
 
 
 def data(path):

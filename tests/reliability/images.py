@@ -1,4 +1,4 @@
-"""Images for these tests: an object under a known gain, in any shape, and how headers are spoiled."""
+"""Images for these tests, how headers are spoiled, and what holds for every correction."""
 
 from __future__ import annotations
 
@@ -13,25 +13,6 @@ from getnet_bids import Correction
 
 SIDE = 150.0
 """Of the object, mm."""
-
-
-def grid(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:
-    """Give the coordinates of voxels along each axis, from -1 to 1 over the volume."""
-    return list(np.ix_(*[(np.arange(n) + 0.5) / n * 2 - 1 for n in shape]))
-
-
-def gain(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Give a smooth field along all axes."""
-    x, y, z = grid((*shape, 1, 1)[:3])
-    return np.exp(0.3 * x - 0.25 * y + 0.2 * x * z + 0.2 * z).reshape(shape)
-
-
-def scan(shape: tuple[int, ...], noise: float = 8.0) -> NDArray[np.float32]:
-    """Give an ellipsoid of two tissues under `gain`, in weak noise; an axis of one voxel goes through its middle."""
-    radius = np.sqrt(sum(x**2 for x in grid((*shape, 1, 1)[:3]))).reshape(shape)
-    signal = np.where(radius < 0.9, np.where(radius < 0.5, 900, 600), 0) * gain(shape)
-    rng = np.random.default_rng(3)
-    return np.hypot(signal + rng.normal(0, noise, shape), rng.normal(0, noise, shape)).astype(np.float32)
 
 
 def affine(shape: tuple[int, ...]) -> NDArray[np.float64]:

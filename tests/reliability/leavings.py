@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import nibabel as nib
@@ -10,14 +9,12 @@ import numpy as np
 from PIL import Image
 
 from getnet_bids.files import hash_file
+from tests.datasets import status
 
 
 def rows(out):
     """Give the lines of the last run's ``status.tsv``."""
-    # Of runs that began in the same second the name does not tell the order.
-    last = max(out.glob("logs/*/status.tsv"), key=lambda path: (path.parent.name[:15], path.stat().st_mtime_ns))
-    with open(last, newline="", encoding="utf-8") as file:
-        return {row["source"]: (row["status"], row["reason"]) for row in csv.DictReader(file, delimiter="\t")}
+    return {source: (row["status"], row["reason"]) for source, row in status(out).items()}
 
 
 def done_in(out):

@@ -15,8 +15,9 @@ import getnet_bids
 from getnet_bids.cli.one import main
 from getnet_bids.errors import GetNetError
 from getnet_bids.images import decode, magnitudes, read, write
+from tests.phantoms.ellipsoid import gain, scan
 
-from .images import affine, check, edited, error_of, gain, nifti, scan
+from .images import affine, check, edited, error_of, nifti
 
 FLAT = (40, 36, 1)
 SOLID, WIDE = (28, 24, 26), (40, 48, 44)

@@ -22,8 +22,9 @@ from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.core.network import load_weights
 from getnet_bids.run.worker import run_jobs
 from getnet_bids.weights import default_weights
+from tests.phantoms.ellipsoid import scan
 
-from .images import nifti, scan
+from .images import nifti
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,12 @@ import subprocess
 import time
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
 from getnet_bids.reports.records import RunHistory
+from tests.datasets import add, as_scan, describe
 
 from .launcher import Launcher
 from .leavings import assert_whole, done_in, results, rows
@@ -37,10 +36,8 @@ def original(tmp_path_factory, head, launcher):
     """Give a dataset, and its undisturbed results."""
     raw, out = (tmp_path_factory.mktemp("faults") / name for name in ("raw", "out"))
     for i, relative in enumerate(IMAGES):
-        (raw / relative).parent.mkdir(parents=True)
-        image = (head[::2, ::2, ::2] * (1 + 0.1 * i)).astype(np.int16)
-        nib.Nifti1Image(image, np.diag([12.0, 12, 12, 1])).to_filename(raw / relative)
-    (raw / "dataset_description.json").write_text('{"Name": "Test", "BIDSVersion": "1.10.0"}')
+        add(raw, relative, image=as_scan(head[::2, ::2, ::2] * (1 + 0.1 * i), 12.0))
+    describe(raw)
     assert launcher.run(raw, out, "participant")[0] == 0
     return raw, out
 

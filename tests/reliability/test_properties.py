@@ -15,8 +15,9 @@ import getnet_bids
 from getnet_bids.errors import GetNetError
 from getnet_bids.images import magnitudes, read, voxel_size, write
 from getnet_bids.masks import mask_for
+from tests.phantoms.ellipsoid import scan
 
-from .images import check, nifti, scan
+from .images import check, nifti
 
 few, many = (settings(max_examples=n, derandomize=True, deadline=None, database=None) for n in (40, 100))
 TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8", ">u2", ">i2", ">f4", ">f8")

@@ -19,13 +19,16 @@ from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import KEY
 from getnet_bids.cli import app
-from getnet_bids.comparison.n4 import METHOD as N4
+from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import FILES, Comparison, files_before
 from getnet_bids.run import console
+from tests.phantoms.ellipsoid import scan
 
 from ..reports.html import Page
 from ..reports.test_browser import browser, show  # noqa: F401
-from .images import nifti, scan
+from .images import nifti
+
+N4 = METHODS["n4"]
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for folder in ("getnet_bids", "workflows", "training") for path in (ROOT / folder).rglob("*.py")]

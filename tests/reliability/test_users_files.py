@@ -12,9 +12,11 @@ from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.outputs import sidecar
 from getnet_bids.cli import app, demo, one
 from getnet_bids.comparison.engine import mark_folder, take_folder
-from getnet_bids.comparison.n4 import METHOD as N4
+from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import FILES, Comparison, files_before
 from getnet_bids.comparison.sink import discard
+
+N4 = METHODS["n4"]
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
 TEXT = "a user's"

@@ -16,8 +16,9 @@ import getnet_bids
 from getnet_bids.cli import app, one
 from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, save_weights
 from getnet_bids.weights import default_weights
+from tests.phantoms.ellipsoid import scan
 
-from .images import nifti, scan
+from .images import nifti
 
 SMALL = GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -9,6 +8,7 @@ import pytest
 
 from getnet_bids.bids.status import RunLog
 from getnet_bids.reports.group import write_group_report
+from tests.datasets import read_table
 
 from .html import Page
 
@@ -17,8 +17,7 @@ EVIL = "</script><script>alert(1)</script>"
 
 
 def table(out):
-    with open(out / "desc-inu_metrics.tsv", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    return read_table(out / "desc-inu_metrics.tsv")
 
 
 def rows_in(page):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
 
-import numpy as np
 import pytest
 from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
 from getnet_bids.bids.handover import link_or_copy
 from getnet_bids.cli.app import main
+from tests.datasets import add, as_scan, describe, read_table
 
 ONE, WITH_T2 = "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T2w.nii.gz"
 RUNS = [f"sub-02/anat/sub-02_run-{i}_T1w.nii.gz" for i in (1, 2)]
@@ -23,15 +22,8 @@ QUICK = ("--device", "cpu", "--no-refine", "--precision", "float32")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, head):
     """Make a dataset with one T1w image, with two runs and with two sessions, and its results."""
-    import nibabel as nib
-
     folder = tmp_path_factory.mktemp("handover")
-    for relative in (ONE, WITH_T2, *RUNS, *SESSIONS):
-        path = folder / "raw" / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nib.Nifti1Image(head.astype(np.int16), np.diag([-6.0, 6, 6, 1])).to_filename(path)
-    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-    (folder / "raw" / "dataset_description.json").write_text(json.dumps(about))
+    add(describe(folder / "raw"), ONE, WITH_T2, *RUNS, *SESSIONS, image=as_scan(head))
     assert main([str(folder / "raw"), str(folder / "out"), "participant", *QUICK]) == 0
     return folder
 
@@ -51,8 +43,7 @@ def run(*options, out="out"):
 
 def rows(folder):
     log = max((path for path in (folder / "out/logs").glob("*/handover.tsv")), key=os.path.getmtime)
-    with open(log, newline="") as file:
-        return {row["participant_id"]: row for row in csv.DictReader(file, delimiter="\t")}
+    return {row["participant_id"]: row for row in read_table(log)}
 
 
 def images(root):

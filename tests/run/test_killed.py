@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from getnet_bids.files import hash_file
+from tests.datasets import add, as_scan, describe
 
 pytestmark = pytest.mark.slow
 
@@ -91,15 +92,10 @@ def results(out):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, head):
     """Give a dataset, and the results of whole runs with and without refinement."""
-    import nibabel as nib
-    import numpy as np
-
     raw = tmp_path_factory.mktemp("killed") / "raw"
     for i, relative in enumerate(IMAGES):
-        (raw / relative).parent.mkdir(parents=True)
-        image = (head * (1 + 0.1 * i)).astype(np.int16)
-        nib.Nifti1Image(image, np.diag([6.0, 6, 6, 1])).to_filename(raw / relative)
-    (raw / "dataset_description.json").write_text('{"Name": "Test", "BIDSVersion": "1.10.0"}')
+        add(raw, relative, image=as_scan(head * (1 + 0.1 * i)))
+    describe(raw)
     references = []
     for options in ("", "'--no-refine'"):
         out = raw.parent / f"whole{len(references)}"

@@ -10,8 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from getnet_bids.training.cache import photographs
-from getnet_bids.training.photographs import Photographs
+from getnet_bids.training.photographs import Photographs, photographs
 
 TINY = ("widths=[4,4,4,8]", "depths=[1,1,1,1]", "batch=4", "chunk=2", "precision=32-true", "validation=0.2", "warmup=3")
 """A training of a few seconds, in float32."""

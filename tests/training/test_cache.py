@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from getnet_bids.training import cache as module
-from getnet_bids.training.cache import open_cache, photographs
+from getnet_bids.training import photographs as module
+from getnet_bids.training.photographs import open_cache, photographs
 from getnet_bids.training.sources import MedicalImageError
 
 from .conftest import jpeg, scene

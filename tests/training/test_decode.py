@@ -10,8 +10,7 @@ import PIL
 import pytest
 from PIL import Image
 
-from getnet_bids.training.decode import UNREADABLE, decode
-from getnet_bids.training.sources import Item, MedicalImageError
+from getnet_bids.training.sources import UNREADABLE, Item, MedicalImageError, decode
 
 from .conftest import jpeg, scene
 

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from getnet_bids.training.cache import photographs
-from getnet_bids.training.decode import gray_of
 from getnet_bids.training.gathering import cli, shards
 from getnet_bids.training.gathering.cli import main
-from getnet_bids.training.gathering.clones import check, find_clone
-from getnet_bids.training.gathering.listed import Listed, commands, listed, package_file
+from getnet_bids.training.gathering.listed import Listed, check, commands, find_clone, listed, package_file
 from getnet_bids.training.gathering.shards import SHARD, webp
+from getnet_bids.training.photographs import photographs
+from getnet_bids.training.sources import gray_of
 
 from .conftest import jpeg, scene
 

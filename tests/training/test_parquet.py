@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from getnet_bids.training.cache import photographs
-from getnet_bids.training.decode import gray_of
-from getnet_bids.training.sources import MedicalImageError, find
+from getnet_bids.training.photographs import photographs
+from getnet_bids.training.sources import MedicalImageError, find, gray_of
 
 from .conftest import jpeg, scene
 

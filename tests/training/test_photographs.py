@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from getnet_bids.training.cache import photographs
-from getnet_bids.training.photographs import Photographs
+from getnet_bids.training.photographs import Photographs, photographs
 
 from .conftest import jpeg, scene
 

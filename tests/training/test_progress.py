@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from getnet_bids.training import progress as module
-from getnet_bids.training.progress import Progress
+from getnet_bids.training import record as module
+from getnet_bids.training.record import Progress
 
 
 def test_lines_with_rate_and_time_left(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

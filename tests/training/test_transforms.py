@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from getnet_bids.training import acquisition, anatomy, transforms
-from getnet_bids.training.smooth import uniform
+from getnet_bids.training.transforms import uniform
 
 from .conftest import scene
 

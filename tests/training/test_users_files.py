@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from getnet_bids.training import record
-from getnet_bids.training.cache import photographs
 from getnet_bids.training.export import check_replaced
+from getnet_bids.training.photographs import photographs
 from getnet_bids.training.recipe import load_recipe, to_toml
 from getnet_bids.weights import default_weights
 

@@ -8,7 +8,7 @@ import pytest
 from nipype.interfaces.base import isdefined
 
 from getnet_bids.workflows import init_comparison_wf
-from tests.core import phantom
+from tests.phantoms import flat as phantom
 
 QUICK_N4 = {"settings": {"shrink_factor": 4, "n_iterations": [20, 20], "bspline_fitting_distance": 100.0}}
 QUICK_GETNET = {"device": "cpu"}

@@ -94,12 +94,12 @@ def run_brainweb(args: argparse.Namespace) -> int:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if args.out:
-        from .figure2 import draw
+        from .table1 import draw_figure2
 
         args.out.mkdir(parents=True, exist_ok=True)
         with open(args.out / "table1.tsv", "w", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
-        draw(slices, methods, args.out / "figure2.png")
+        draw_figure2(slices, methods, args.out / "figure2.png")
     return 0
 
 

@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.terms:
         print(package_file("terms.md").read_text(), end="")
         return 0
-    from ..decode import UNREADABLE
-    from .clones import check, reader
+    from ..sources import UNREADABLE
+    from .listed import check, reader
     from .shards import shards
 
     try:

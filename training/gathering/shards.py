@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image, features
 from tqdm import tqdm
 
-from ..decode import gray_of
+from ..sources import gray_of
 from .listed import Listed, package_file
 
 SHARD = 8000

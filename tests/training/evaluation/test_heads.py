@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from getnet_bids.training.evaluation import brainweb
-from getnet_bids.training.evaluation.heads import FIELDS, UNIT, Head, gain_field, read_heads, shaded
+from getnet_bids.training.evaluation.brainweb import FIELDS, UNIT, Head, gain_field, read_heads, shaded
 
 SHAPE = (40, 60, 50)
 BALL = sum(x**2 for x in np.ix_(*[np.linspace(-1.1, 1.1, n) for n in SHAPE])) < 1

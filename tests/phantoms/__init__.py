@@ -1,0 +1,1 @@
+"""Heads under known fields: `ellipsoid` of any shape, `flat` with even tissues, `realistic` with tissues that vary."""
