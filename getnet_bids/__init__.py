@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -67,6 +68,7 @@ def correct(
     *,
     voxel_size: float | Sequence[float] | None = None,
     mask: Any = None,
+    bvals: str | os.PathLike[str] | Sequence[float] | None = None,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     options: Options | None = None,
@@ -81,6 +83,9 @@ def correct(
         Of an array, along its spatial axes, mm; images have their own.
     mask : as `image`, optional
         Above 0 where the field is to be fitted. Not needed, and the field is given everywhere all the same.
+    bvals : str, path or sequence of float, optional
+        Of a diffusion series, s/mm2, or a file of them: the field is estimated from the mean of the volumes with b up
+        to 50, or of the lowest shell where there are none, instead of that of all volumes.
     weights : str or path, optional
         Default the package's own.
     device : str
@@ -114,12 +119,20 @@ def correct(
         inside = masks.mask_for(source, as_mask(given, source, in_space=voxel_size is None), path)
     voxels = images.magnitudes(source, name)
     size = images.voxel_size(source, name)
+    voxels = voxels.reshape(voxels.shape[:4])
+    taken = voxels
+    if bvals is not None:
+        from .series import bvals_of, volumes_for_field
+
+        count = math.prod(voxels.shape[3:])
+        taken = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
     network = load_network(weights, device)
     with errors_about(name) if name is not None else nullcontext():
-        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, inside, options)
+        volume = correct_volume(taken, size, network, inside, options)
     volume = with_lengths(volume, source, size, options.smoothness if options is not None else None)
+    corrected = volume.corrected if taken is voxels else voxels / volume.field[..., None]
     return Correction(
-        in_kind(volume.corrected.reshape(source.shape)),
+        in_kind(corrected.reshape(source.shape)),
         in_kind(volume.field),
         volume.foreground,
         volume.verdict,

@@ -133,6 +133,33 @@ def volumes_in(path: str | os.PathLike[str]) -> int:
         return series.count
 
 
+def is_streamed(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> bool:
+    """Return whether an image is corrected one volume at a time: a series, read from and written to NIfTI."""
+    return not any(os.fspath(name).endswith((".mgz", ".mgh")) for name in (path, output)) and volumes_in(path) > 1
+
+
+def reference_image(
+    path: str | os.PathLike[str], bvals: str | os.PathLike[str] | Iterable[float] | None = None
+) -> tuple[SpatialImage, str]:
+    """Average the volumes that a series' field is estimated from.
+
+    Parameters
+    ----------
+    path : str or path
+    bvals : str, path or iterable of float, optional
+        Of a diffusion series, s/mm2: its volumes with b up to `B0` are taken, or its lowest shell; default all.
+
+    Returns
+    -------
+    SpatialImage
+        Float32, on the spatial axes.
+    str
+        What it is, in words.
+    """
+    indices, text = volumes_for_field(volumes_in(path), bvals_of(bvals), path)
+    return mean_image(path, indices), text
+
+
 def mean_image(
     path: str | os.PathLike[str],
     indices: Collection[int] | None = None,
@@ -242,6 +269,13 @@ def read_bvals(path: str | os.PathLike[str]) -> list[float]:
     return values
 
 
+def bvals_of(given: str | os.PathLike[str] | Iterable[float] | None) -> list[float] | None:
+    """Return b-values that are given as numbers, or as a file of them."""
+    if given is None:
+        return None
+    return read_bvals(given) if isinstance(given, str | os.PathLike) else [float(value) for value in given]
+
+
 def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:
     """Choose the volumes that a diffusion series' field is estimated from.
 
@@ -282,7 +316,7 @@ def counted(number: int) -> str:
 
 
 def volumes_for_field(
-    count: int, bvals: Iterable[float] | None, name: str | os.PathLike[str]
+    count: int, bvals: Iterable[float] | None, name: str | os.PathLike[str] | None
 ) -> tuple[list[int] | None, str]:
     """Choose the volumes of a series that its field is estimated from.
 
@@ -292,7 +326,7 @@ def volumes_for_field(
         Of its volumes.
     bvals : iterable of float, optional
         Of a diffusion series.
-    name : str or path
+    name : str or path, optional
         For messages.
 
     Returns
@@ -311,6 +345,7 @@ def volumes_for_field(
         return None, "the image" if count == 1 else f"mean of all {count} volumes"
     values = list(bvals)
     if len(values) != count:
-        raise GetNetError(f"it has {count} volumes and {len(values)} b-values; give the .bval that belongs to it", name)
+        text = f"it has {counted(count)} and {len(values)} b-values; give the .bval that belongs to it"
+        raise GetNetError(text, name)
     indices, text = b0_volumes(values)
     return (None, "the image") if count == 1 else (indices, text)

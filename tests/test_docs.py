@@ -51,7 +51,7 @@ PARSERS = {
     "getnet-train export": export_parser,
     "getnet-evaluate": make_parser,
 }
-FOREIGN = {"--nv", "--cleanenv", "--target", "--gres", "--ntasks-per-node"}
+FOREIGN = {"--nv", "--cleanenv", "--target", "--gres", "--ntasks-per-node", "--time"}
 FOREIGN |= {"--subject-anatomical-reference", "--skull-strip-t1w", "--dwi-biascorrect"}
 """Options of other programs that pages speak of."""
 OF_EXTRAS = {"getnet_bids.monai", "getnet_bids.torchio"}

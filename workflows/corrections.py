@@ -68,8 +68,11 @@ def init_getnet_wf(
     ------
     in_file
         Image in 2-D, 3-D or 4-D.
+        The volumes of a series have one field, and are read one at a time.
     in_mask
         Optional: the field is fitted where this is above 0.
+    in_bvals
+        Optional: b-values of a diffusion series, whose field is then estimated from its mean b = 0 volume.
 
     Outputs
     -------
@@ -83,7 +86,7 @@ def init_getnet_wf(
         What the result is worth, and how well the field is known.
     """
     workflow = Workflow(name=name)
-    inputnode = Node(IdentityInterface(fields=["in_file", "in_mask"]), name="inputnode")
+    inputnode = Node(IdentityInterface(fields=["in_file", "in_mask", "in_bvals"]), name="inputnode")
     outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", "seconds", *JUDGED]), name="outputnode")
 
     on_gpu = device.startswith("cuda") or (device == "auto" and gpu_count() > 0)
@@ -109,7 +112,7 @@ def init_getnet_wf(
 
     workflow.connect(
         [
-            (inputnode, getnet, [("in_file", "input_image"), ("in_mask", "mask_image")]),
+            (inputnode, getnet, [("in_file", "input_image"), ("in_mask", "mask_image"), ("in_bvals", "bvals")]),
             (
                 getnet,
                 outputnode,

@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from getnet_bids.errors import reason_of
 from getnet_bids.run import console
@@ -44,10 +45,10 @@ def correct_file(args: Namespace) -> None:
     check_paths(args, model)
     use_huge_pages()
     # Only now: these take seconds to import, and a wrong path should be told at once.
-    from getnet_bids import correct, images
+    from getnet_bids import correct, images, series
     from getnet_bids.core.correction import Options
     from getnet_bids.core.device import resolve_device
-    from getnet_bids.errors import GetNetError
+    from getnet_bids.errors import GetNetError, errors_about
     from getnet_bids.weights import load_network
 
     images.silence_nibabel()
@@ -59,7 +60,14 @@ def correct_file(args: Namespace) -> None:
         raise console.CommandError(console.USAGE, str(error)) from None
     try:
         load_network(model.weights, model.device)
-        result = correct(args.image, mask=args.mask, weights=model.weights, device=model.device, options=options)
+        how: dict[str, Any] = {"weights": model.weights, "device": model.device, "options": options}
+        streamed, text = series.is_streamed(args.image, args.corrected), ""
+        if streamed:
+            mean, text = series.reference_image(args.image, args.bvals)
+            with errors_about(args.image):
+                result = correct(mean, mask=args.mask, **how)
+        else:
+            result = correct(args.image, mask=args.mask, bvals=args.bvals, **how)
     except GetNetError as error:
         raise console.CommandError(console.BAD_DATA, str(error)) from None
     except MemoryError:
@@ -74,10 +82,17 @@ def correct_file(args: Namespace) -> None:
             images.write(result.field, args.field)
         if args.uncertainty:
             images.write(result.uncertainty, args.uncertainty)
-        images.write(result.image, args.corrected)
+        if streamed:
+            series.divide(args.image, result.field, args.corrected)
+        else:
+            images.write(result.image, args.corrected)
+    except GetNetError as error:
+        raise console.CommandError(console.BAD_DATA, str(error)) from None
     except OSError as error:
         code = console.CANNOT_CREATE if error.errno in REFUSED else console.IO_ERROR
         raise console.CommandError(code, reason_of(error)) from None
+    if text and (args.verbose or "lowest shell" in text):
+        console.say(f"{args.image}: field from the {text}", "getnet")
     for reason in result.reasons:
         console.say(f"{args.image}: {result.verdict}: {reason}", "getnet")
     if result.verdict == "nothing to correct":
@@ -102,7 +117,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
     """Refuse what cannot work before anything is read."""
     from getnet_bids.images import extension
 
-    for given in (args.image, args.mask, model.weights):
+    for given in (args.image, args.mask, args.bvals, model.weights):
         if given is not None and not given.is_file():
             raise console.CommandError(console.NO_INPUT, f"{given}: no such file")
     outputs = [path for path in (args.corrected, args.field, args.uncertainty) if path is not None]
@@ -119,7 +134,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
             )
         if path.is_dir():
             raise console.CommandError(console.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
-    inputs = [path for path in (args.image, args.mask, model.weights) if path is not None]
+    inputs = [path for path in (args.image, args.mask, args.bvals, model.weights) if path is not None]
     for i, path in enumerate(outputs):
         if any(same(path, other) for other in [*inputs, *outputs[:i]]):
             raise console.CommandError(

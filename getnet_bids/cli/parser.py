@@ -177,10 +177,16 @@ def image_parser() -> Parser:
         "--uncertainty", type=Path, metavar="FILE", help="write a map of the standard deviation of the log field too"
     )
     parser.add_argument("--mask", type=Path, metavar="FILE", help="fit the field where this is above 0; not needed")
+    parser.add_argument(
+        "--bvals",
+        type=Path,
+        metavar="FILE",
+        help="b-values of a diffusion series, as FSL writes them: the field is estimated from the mean b = 0 volume",
+    )
     add_model_options(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return without_defaults(parser, keep=("field", "uncertainty", "mask", "verbose"))
+    return without_defaults(parser, keep=("field", "uncertainty", "mask", "bvals", "verbose"))
 
 
 def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:

@@ -1,4 +1,4 @@
 """The number of the algorithm, by which a result of another one is told apart."""
 
-ALGORITHM = 3
+ALGORITHM = 4
 """Raised with every change of the numbers that a correction gives, rounding apart."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from getnet_bids.errors import GetNetError
 
+from .blur import blurred_parts
 from .device import at_once, unless_out_of_memory
 from .field import field_sd, gain_field, resize
 from .foreground import find_foreground
@@ -250,6 +251,8 @@ def estimate(
     part = support(volume)  # a margin of 0 tells nothing, and must not change where the object's border is
     foreground = torch.zeros_like(volume, dtype=torch.bool)
     foreground[part] = find_foreground(volume[part], voxel)
+    if (blurred := blurred_parts(volume[part], foreground[part])) is not None:
+        foreground[part] &= ~blurred
     slabs_per_chunk = at_once(volume.permute(2, 1, 0), 1)
     for values, kept in zip(volume.split(slabs_per_chunk, 2), foreground.split(slabs_per_chunk, 2), strict=True):
         values.mul_(kept.view(torch.uint8))
@@ -270,7 +273,7 @@ def estimate(
     uncertainty = resize(coarse, tuple(chosen.shape)).reshape(spatial, order="F") if options.uncertainty else None
     field_array = field.cpu().numpy().reshape(spatial, order="F")
     chosen_array = chosen.cpu().numpy().reshape(spatial, order="F")
-    evidence = evidence.with_field(mean, field_array, chosen_array, median, p95)
+    evidence = evidence.with_field(mean, field_array, chosen_array, median, p95, voxel)
     return Estimation(field_array, chosen_array, evidence, uncertainty)
 
 

@@ -31,7 +31,7 @@ from .device import torch_threads
 from .fusion import Basis, evaluate
 from .geometry import HEAD, Box
 from .sampling import SampledLogImage
-from .tissue import nearest_peaks
+from .tissue import BANDWIDTH, nearest_peaks
 
 BLOCK = 5
 """Points of a block along each axis: 20 mm in a head."""
@@ -61,8 +61,11 @@ MIN_DEVIATION = 0.01
 MODEL_ERROR = 3.0
 """Actual errors over those of the equations, which take the tissues' levels and the model for known: so much on heads
 with flat tissues as on heads with varying ones (`benchmarks`)."""
-EVIDENCE_AT = (0, 3)
+EVIDENCE_AT = (0, 4, 8)
 """Iterations in which standard deviations are chosen anew."""
+COARSEST, FINER = 0.04, 0.8
+"""Bandwidth of the histogram in the first iteration (log), and the factor that it shrinks by in each: while the field
+is hardly known, its error may not make peaks of its own."""
 ITERATIONS, TOLERANCE = 20, 5e-4
 """At most so many; fewer if the field changes by less (standard deviation of the log)."""
 
@@ -126,8 +129,9 @@ def refine_field(points: SampledLogImage, box: Box, network: Posterior, network_
         for iteration in range(ITERATIONS):
             change = blocks.at_points(theta)
             corrected = log_image - start - change
-            level = inner * nearest_peaks(corrected, weight * inner + 1e-12)
-            level += (1 - inner) * nearest_peaks(corrected, weight * (1 - inner) + 1e-12)
+            bandwidth = max(BANDWIDTH, COARSEST * FINER**iteration)
+            level = inner * nearest_peaks(corrected, weight * inner + 1e-12, bandwidth)
+            level += (1 - inner) * nearest_peaks(corrected, weight * (1 - inner) + 1e-12, bandwidth)
             residual = corrected - level
             scale = max(MIN_DEVIATION, 1.48 * float(np.median(np.abs(residual))))
             trusted = weight / (1 + (residual / (ROBUST * scale)) ** 2) ** 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,15 @@ from torch import Tensor
 
 from .basis import Vector
 from .geometry import HEAD, ROUNDING, Box
+from .noise import relative_noise
 
 GRID = 55
 """Points along the object's longest extent; 4 mm apart in a head."""
 SMOOTHING = 0.8
-"""Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm)."""
+"""Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm in a
+head); more where there is noise."""
+POINT_NOISE = 0.02
+"""Relative noise of a point that tissues can be told apart by: the smoothing is so much stronger that it is reached."""
 TAU = 0.05
 """Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
 REACH = 4
@@ -58,8 +63,9 @@ class SampledLogImage:
         unit = box.extent / HEAD
         x, y, z = (grid(box, axis, size) for axis, size in enumerate(voxel))
         position = (x, y, z)
+        sigma = max(SMOOTHING * unit, noise_smoothing(volume, voxel, box.extent / GRID))
         level, slope = (
-            [gaussian(p, n, v, SMOOTHING * unit, d) for p, n, v in zip(position, volume.shape, voxel, strict=True)]
+            [gaussian(p, n, v, sigma, d) for p, n, v in zip(position, volume.shape, voxel, strict=True)]
             for d in (False, True)
         )
         # The last axis first: it is the slowest in memory, and what is left is small.
@@ -84,6 +90,31 @@ class SampledLogImage:
         weight = there / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
         log_image, weight, there = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight, there))
         return cls(log_image, weight, there, position)
+
+
+def noise_smoothing(volume: Tensor, voxel: tuple[float, float, float], most: float) -> float:
+    """Compute the smoothing that leaves relative noise of `POINT_NOISE` at a point.
+
+    A Gaussian of standard deviation s averages (4 pi)^(3/2) s^3 of volume: white noise shrinks by the root of that over
+    the volume of a voxel.
+
+    Parameters
+    ----------
+    volume : Tensor, shape (X, Y, Z)
+        0 in the background.
+    voxel : tuple of float
+        mm.
+    most : float
+        Largest smoothing, mm.
+
+    Returns
+    -------
+    float
+        Standard deviation, mm.
+    """
+    noise = relative_noise(volume)
+    volume_averaged = math.prod(voxel) * (noise / POINT_NOISE) ** 2
+    return min(most, (volume_averaged / (4 * math.pi) ** 1.5) ** (1 / 3))
 
 
 def grid(box: Box, axis: int, voxel: float) -> Vector:

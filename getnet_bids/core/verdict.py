@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from getnet_bids.errors import GetNetError
 
+from .noise import noise_sd, sparse
+from .signs import ghost_share, negative_share, odd_even_difference, point_noise
 from .voxels import constant_background
 
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
@@ -23,12 +25,13 @@ UNSURE = 0.12
 """Median standard deviation of the estimate (log) from which on it tells little."""
 NOISY = 0.25
 """Noise over the foreground's mean from which on the estimate is doubtful."""
+POINT_NOISE = 0.06
+"""Relative noise of a point of the grid from which on gray and white matter, some 20 % apart, overlap."""
+GHOST = 0.025
+"""Strength of a ghost, relative to the object, from which on it is named."""
 UNEQUAL = 0.03
-"""Relative difference of odd and even slices from which on it is named."""
-SIGNIFICANT = 4.0
-"""Standard errors that this difference must be at least."""
-LINES = 64
-"""Voxels along an axis that are enough to measure by."""
+"""Relative difference of odd and even slices from which on it is named, if the estimate is surer than half of it: by
+half the difference slices deviate from their mean, and a field that is not known as well is not spoiled by it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Evidence:
         Standard deviation of the noise over the foreground's mean.
     unequal : float
         Largest relative difference of odd and even slices.
+    point_noise : float
+        Relative noise of a cube as large as the grid's spacing that the tissues are judged on.
+    ghost : float
+        Strength of a ghost at half the field of view, relative to the object.
     """
 
     negative: float
@@ -62,6 +69,8 @@ class Evidence:
     sd_p95: float = 0.0
     noise: float = 0.0
     unequal: float = 0.0
+    point_noise: float = 0.0
+    ghost: float = 0.0
 
     @classmethod
     def of_image(cls, volume: NDArray[np.float32]) -> Evidence:
@@ -88,94 +97,33 @@ class Evidence:
         chosen: NDArray[np.bool_],
         sd_median: float,
         sd_p95: float,
+        voxel: tuple[float, ...],
     ) -> Evidence:
-        """Add what is measured of the field and of the foreground."""
+        """Add what is measured of the field and of the foreground; voxel sizes in mm."""
         part = sparse(volume.shape)
         where = chosen[part] if chosen[part].any() else chosen
         values, field_values = (x[part][where] if where is not chosen else x[chosen] for x in (volume, field))
         mean = float(values.mean(dtype=np.float64))
         return replace(
             self,
-            clipped=float(np.count_nonzero(values >= volume.max()) / values.size) if values.size > 1000 else 0.0,
+            clipped=self.clipped_share(volume[part], chosen[part]),
             field_sd=float(np.log(field_values).std(dtype=np.float64)),
             sd_median=sd_median,
             sd_p95=sd_p95,
             noise=noise_sd(volume, chosen) / mean if mean > 0 else 0.0,
             unequal=odd_even_difference(volume, chosen),
+            point_noise=point_noise(volume, chosen, voxel),
+            ghost=ghost_share(volume, chosen),
         )
 
-
-def negative_share(values: NDArray[np.float32]) -> float:
-    """Compute the share of the sum of absolute values that is negative.
-
-    No value counts for more than the 99.9th percentile of those that are not 0, so that a spike decides nothing.
-
-    Examples
-    --------
-    >>> round(negative_share(np.array([3, -1, 0, 3, 1], np.float32)), 4)
-    0.125
-    >>> negative_share(np.array([1] * 5000 + [-1e30], np.float32)) < 0.001
-    True
-    """
-    size = np.abs(values[values != 0])
-    if not size.size:
-        return 0.0
-    limit = float(np.percentile(size, 99.9, method="lower"))
-    scaled = np.clip(values, -limit, limit) / np.float32(limit)
-    return -float(np.minimum(scaled, 0).sum(dtype=np.float64)) / float(np.abs(scaled).sum(dtype=np.float64))
-
-
-def sparse(shape: tuple[int, ...], whole: int | None = None) -> tuple[slice, ...]:
-    """Choose some `LINES` or more voxels along each axis, evenly, and all along the axis `whole`."""
-    return tuple(slice(None, None, 1 if axis == whole else max(1, n // LINES)) for axis, n in enumerate(shape))
-
-
-def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
-    """Estimate the noise from second differences along the axis with the most voxels, in the chosen voxels.
-
-    The median of their size over .6745 is their standard deviation, and that is sqrt(6) times the noise's; most voxels
-    are far from borders, so that the median is hardly touched by them (Donoho and Johnstone, Biometrika 1994).
-    """
-    axis = int(np.argmax(volume.shape))
-    part = sparse(volume.shape, axis)
-    rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
-    if len(rows) < 3:
-        return 0.0
-    second = rows[:-2] - 2 * rows[1:-1] + rows[2:]
-    second = np.abs(second[inside[:-2] & inside[1:-1] & inside[2:]])
-    return float(np.median(second)) / 0.6745 / 6**0.5 if second.size else 0.0
-
-
-def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
-    """Measure how much brighter odd slices are than even ones, along the axis where that is most.
-
-    Returns
-    -------
-    float
-        Relative difference; each slice is compared with the mean of its neighbours where all three have signal. 0 if it
-        is not significant.
-    """
-    if volume.ndim < 3:
-        return 0.0
-    largest = 0.0
-    for axis in range(3):
-        part = sparse(volume.shape, axis)
-        rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
-        if len(rows) < 8:
-            continue
-        every = inside[:-2] & inside[1:-1] & inside[2:]
-        middle = np.where(every, rows[1:-1], 0).sum((1, 2), dtype=np.float64)
-        beside = np.where(every, (rows[:-2] + rows[2:]) / 2, 0).sum((1, 2), dtype=np.float64)
-        used = beside > 0.1 * beside.max(initial=0)
-        ratio = np.log(np.maximum(middle, 1e-30) / np.maximum(beside, 1e-30))
-        sign = np.where(np.arange(len(ratio)) % 2, 1.0, -1.0)
-        if used.sum() >= 6:
-            alternating = (ratio * sign)[used]
-            middle_value = float(np.median(alternating))
-            error = 1.48 * float(np.median(np.abs(alternating - middle_value))) * 1.25 / len(alternating) ** 0.5
-            if abs(middle_value) > SIGNIFICANT * error:
-                largest = max(largest, abs(middle_value))
-    return largest
+    def clipped_share(self, values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+        """Compute the share of the object at the brightest value, wherever that lies; 0 for a few voxels."""
+        signal = values != self.background  # 0 if there is none
+        if values.size <= 1000 or not signal.any():
+            return 0.0
+        brightest = signal & (values >= values[signal].max())
+        total = np.count_nonzero(where | brightest)
+        return float(np.count_nonzero(brightest) / total)
 
 
 def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
@@ -215,7 +163,17 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         )
     if evidence.noise > NOISY:
         reasons.append(f"noise is {evidence.noise:.0%} of the signal: average or denoise the image first")
-    if evidence.unequal > UNEQUAL:
+    elif evidence.point_noise > POINT_NOISE:
+        reasons.append(
+            f"low signal to noise: {evidence.point_noise:.0%} of noise is left where tissues are told apart; average "
+            "more volumes, or denoise the image first"
+        )
+    if evidence.ghost > GHOST:
+        reasons.append(
+            f"a ghost of {evidence.ghost:.0%} lies half a field of view beside the object, as echo-planar images have "
+            "it: remove it in the reconstruction, for it shades the object, too"
+        )
+    if evidence.unequal > max(UNEQUAL, 2 * evidence.sd_median):
         reasons.append(
             f"odd and even slices differ by {evidence.unequal:.0%}, as an interleaved acquisition leaves them: "
             "equalise them first, for no smooth field can"

@@ -32,6 +32,10 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
         desc="N4 copies the input's header if this is set; here it is always kept, and the data are always float32",
     )
     weight_image = File(desc="the field is fitted where this is at least half of its maximum (and in the mask)")
+    bvals = File(
+        exists=True,
+        desc="b-values of a diffusion series: its field is that of the mean of the volumes with b up to 50 s/mm2",
+    )
     output_uncertainty = Str(
         nohash=True, desc="write a map of the standard deviation of the log field; %s stands for the input's name"
     )
@@ -86,7 +90,7 @@ class GetNetCorrection(CommandInterface):
 
     Inputs that mean the same have N4's names, outputs and their default names are N4's. Inputs that only N4 has
     (iterations, shrink factor, spline ...) are accepted and ignored, which one line of the log says. The file's own
-    dimension counts, not the input `dimension`; volumes of a 4-D image share one field.
+    dimension counts, not the input `dimension`; volumes of a 4-D image share one field, and are read one at a time.
 
     The result is, bit for bit, that of `getnet_bids.correct` on the same device with as many threads. Inputs that
     change it by rounding alone (device, batch size, threads) do not enter the hash.
@@ -111,7 +115,7 @@ class GetNetCorrection(CommandInterface):
             self.inputs.weights = str(default_weights())
 
     def _run_interface(self, runtime: Any) -> Any:
-        from getnet_bids import Options, correct, images
+        from getnet_bids import Options, correct, images, series
         from getnet_bids.core.device import torch_threads
         from getnet_bids.weights import load_network
 
@@ -137,7 +141,9 @@ class GetNetCorrection(CommandInterface):
             batch_size=inputs.batch_size,
             uncertainty=sd_map is not None,
         )
-        image = images.read(source)
+        bvals = inputs.bvals if isdefined(inputs.bvals) else None
+        streamed = series.is_streamed(source, corrected)
+        image = series.reference_image(source, bvals)[0] if streamed else images.read(source)
         mask = self._mask(image)
         weights = inputs.weights if isdefined(inputs.weights) else None
         device = "cpu" if inputs.device == "auto" and not inputs.use_gpu else inputs.device
@@ -145,7 +151,14 @@ class GetNetCorrection(CommandInterface):
         with torch_threads(inputs.num_threads):
             started = time.perf_counter()
             with errors_about(source):
-                result = correct(image, mask=mask, weights=weights, device=device, options=options)
+                result = correct(
+                    image,
+                    mask=mask,
+                    bvals=None if streamed else bvals,
+                    weights=weights,
+                    device=device,
+                    options=options,
+                )
             self._results["seconds"] = time.perf_counter() - started
         if bias is not None:
             images.write(result.field, bias)
@@ -157,7 +170,10 @@ class GetNetCorrection(CommandInterface):
         self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
         for reason in result.reasons:
             LOGGER.warning("%s: %s: %s", source, result.verdict, reason)
-        images.write(result.image, corrected)
+        if streamed:
+            series.divide(source, result.field, corrected)
+        else:
+            images.write(result.image, corrected)
         self._results["output_image"] = str(corrected)
         return runtime
 
@@ -171,6 +187,8 @@ class GetNetCorrection(CommandInterface):
             given += ["--uncertainty", str(output_path(inputs.output_uncertainty, source, "_uncertainty", ""))]
         if isdefined(inputs.mask_image):
             given += ["--mask", inputs.mask_image]
+        if isdefined(inputs.bvals):
+            given += ["--bvals", inputs.bvals]
         if isdefined(inputs.weights) and inputs.weights != str(default_weights()):
             given += ["--weights", inputs.weights]
         if isdefined(inputs.smoothness):

@@ -4,7 +4,10 @@ import pytest
 from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
-from getnet_bids.core.verdict import noise_sd, odd_even_difference
+from getnet_bids.core.noise import noise_sd
+from getnet_bids.core.sampling import GRID
+from getnet_bids.core.signs import ghost_share, odd_even_difference, point_noise
+from getnet_bids.core.verdict import Evidence, judge
 from getnet_bids.core.voxels import constant_background, without_background
 from getnet_bids.weights import default_weights
 from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, field, head
@@ -101,6 +104,43 @@ def test_odd_and_even_slices_are_named_along_any_axis(network):
     assert odd_even_difference(image, BRAIN) < 0.005
     done = correct_volume(uneven.astype(np.float32), VOXEL, network)
     assert any("odd and even" in reason for reason in done.reasons)
+
+
+def test_slices_that_differ_by_less_than_the_field_is_known_are_ordinary():
+    for sd, verdict in ((0.01, "doubtful"), (0.03, "corrected")):
+        evidence = Evidence(0.0, 0.0, field_sd=0.1, sd_median=sd, unequal=0.04)
+        assert judge(evidence)[0] == verdict
+
+
+def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
+    signal, inside = head(0.0, 0.2), ellipsoid(1.0) < 0
+    noise = 0.02 * np.random.default_rng(4).normal(size=(2, *SHAPE))
+    assert ghost_share(np.hypot(signal + noise[0], noise[1]).astype(np.float32), inside) < 0.012
+    for axis in range(3):
+        ghost = np.hypot(signal + 0.06 * np.roll(signal, SHAPE[axis] // 2, axis) + noise[0], noise[1])
+        assert abs(ghost_share(ghost.astype(np.float32), inside) - 0.06) < 0.01
+    beside = np.hypot(
+        signal + np.where(ellipsoid(1.15) > 0, 0.1, 0) + noise[0], noise[1]
+    )  # of another part of the body
+    assert ghost_share(beside.astype(np.float32), inside) < 0.02
+
+
+def test_a_ghost_is_named(network):
+    image = head(0.02, 0.1)
+    done = correct_volume((image + 0.06 * np.roll(image, SHAPE[1] // 2, 1)).astype(np.float32), VOXEL, network)
+    assert done.verdict == "doubtful"
+    assert any("ghost" in reason for reason in done.reasons)
+
+
+def test_noise_at_a_point_falls_with_the_voxels_that_it_averages():
+    rng = np.random.default_rng(3)
+    shape = (110, 110, 110)
+    cube = np.zeros(shape, bool)
+    cube[5:105, 5:105, 5:105] = True
+    complex_noise = 0.1 * rng.normal(size=(2, *shape))
+    volume = np.hypot(cube + complex_noise[0], complex_noise[1]).astype(np.float32)
+    assert abs(point_noise(volume, cube, (1.0, 1.0, 1.0)) - 0.1 / (100 / GRID) ** 1.5) < 0.005
+    assert abs(point_noise(volume[::4, ::4, ::4], cube[::4, ::4, ::4], (4.0, 4.0, 4.0)) - 0.1) < 0.02
 
 
 def test_noise_is_measured():

@@ -1,0 +1,39 @@
+"""How noisy an image is, told from the image itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+LINES = 64
+"""Voxels along an axis that are enough to measure by."""
+
+
+def sparse(shape: tuple[int, ...], whole: int | None = None) -> tuple[slice, ...]:
+    """Choose some `LINES` or more voxels along each axis, evenly, and all along the axis `whole`."""
+    return tuple(slice(None, None, 1 if axis == whole else max(1, n // LINES)) for axis, n in enumerate(shape))
+
+
+def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+    """Estimate the noise from second differences along the axis with the most voxels, in the chosen voxels.
+
+    The median of their size over .6745 is their standard deviation, and that is sqrt(6) times the noise's; most voxels
+    are far from borders, so that the median is hardly touched by them (Donoho and Johnstone, Biometrika 1994).
+    """
+    axis = int(np.argmax(volume.shape))
+    part = sparse(volume.shape, axis)
+    rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
+    if len(rows) < 3:
+        return 0.0
+    second = rows[:-2] - 2 * rows[1:-1] + rows[2:]
+    second = np.abs(second[inside[:-2] & inside[1:-1] & inside[2:]])
+    return float(np.median(second)) / 0.6745 / 6**0.5 if second.size else 0.0
+
+
+def relative_noise(volume: Tensor) -> float:
+    """Estimate the noise of a volume that is 0 in the background, over the median of what is above 0."""
+    axis = max(range(volume.ndim), key=lambda a: volume.shape[a])
+    values = volume[sparse(tuple(volume.shape), axis)].cpu().numpy()
+    inside = values > 0
+    return noise_sd(values, inside) / float(np.median(values[inside])) if inside.any() else 0.0

@@ -1,0 +1,150 @@
+"""Signs of trouble, measured from the image alone: negative values, noise, ghosts, unequal slices."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .noise import noise_sd, sparse
+from .sampling import GRID
+
+SIGNIFICANT = 4.0
+"""Standard errors that a difference of odd and even slices must be at least."""
+RAYLEIGH_MEDIAN = 1.177
+"""Median of the magnitude of complex noise whose parts have a standard deviation of 1."""
+MARGIN = 2
+"""Voxels around the object that are no background: it is blurred there."""
+FEWEST = 500
+"""Voxels from which a background tells something."""
+
+
+def negative_share(values: NDArray[np.float32]) -> float:
+    """Compute the share of the sum of absolute values that is negative.
+
+    No value counts for more than the 99.9th percentile of those that are not 0, so that a spike decides nothing.
+
+    Examples
+    --------
+    >>> round(negative_share(np.array([3, -1, 0, 3, 1], np.float32)), 4)
+    0.125
+    >>> negative_share(np.array([1] * 5000 + [-1e30], np.float32)) < 0.001
+    True
+    """
+    size = np.abs(values[values != 0])
+    if not size.size:
+        return 0.0
+    limit = float(np.percentile(size, 99.9, method="lower"))
+    scaled = np.clip(values, -limit, limit) / np.float32(limit)
+    return -float(np.minimum(scaled, 0).sum(dtype=np.float64)) / float(np.abs(scaled).sum(dtype=np.float64))
+
+
+def background_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+    """Estimate the noise from the median of the background, whose magnitudes have Rayleigh's distribution.
+
+    Returns
+    -------
+    float
+        Standard deviation of the noise's real part; 0 where the background was set to a constant or is hardly there.
+    """
+    part = sparse(volume.shape)
+    values = volume[part][~ndimage.binary_dilation(chosen[part], iterations=MARGIN)]
+    return max(0.0, float(np.median(values)) / RAYLEIGH_MEDIAN) if values.size >= FEWEST else 0.0
+
+
+def point_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...]) -> float:
+    """Estimate the noise that is left in a cube as large as the spacing of the points that tissues are judged on.
+
+    Of the noise that second differences show, part may be anatomy; what the background shows may be signal of other
+    parts of the body. The lesser of the two is taken.
+
+    Parameters
+    ----------
+    volume : ndarray, spatial shape
+    chosen : ndarray of bool, same shape
+        The object.
+    voxel : tuple of float
+        mm.
+
+    Returns
+    -------
+    float
+        Standard deviation over the object's median.
+    """
+    level = float(np.median(volume[sparse(volume.shape)][chosen[sparse(volume.shape)]])) if chosen.any() else 0.0
+    if level <= 0:
+        return 0.0
+    noise, outside = noise_sd(volume, chosen), background_noise(volume, chosen)
+    noise = min(noise, outside) if outside > 0 else noise
+    ranges = [np.flatnonzero(chosen.any(tuple(b for b in range(chosen.ndim) if b != a))) for a in range(chosen.ndim)]
+    extents = [(r[-1] - r[0] + 1) * size for r, size in zip(ranges, voxel, strict=False)]
+    spacing = max(extents) / GRID
+    averaged = math.prod(max(1.0, spacing / size) for size, n in zip(voxel, chosen.shape, strict=False) if n > 1)
+    return noise / level / averaged**0.5
+
+
+def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+    """Measure a ghost at half the field of view (N/2, of Nyquist), along the axis where it is strongest.
+
+    Odd and even lines that do not fit leave the object's picture once more, fainter, half a field of view away. It is
+    seen where it falls on the background: there the square of the magnitude is the noise's plus that of the ghost, in
+    proportion to the square of the shifted object, and above what the rest of the background has.
+
+    Returns
+    -------
+    float
+        Strength relative to the object: the lesser of what its presence and what its proportion tell, so that other
+        things in the background are none. 0 where too little background is there.
+    """
+    strongest = 0.0
+    for axis in range(volume.ndim):
+        part = sparse(volume.shape, axis)
+        values, inside = volume[part], chosen[part]
+        half = volume.shape[axis] // 2
+        grown = ndimage.binary_dilation(inside, iterations=MARGIN)
+        shifted, origin = np.roll(values, half, axis), ndimage.binary_erosion(np.roll(inside, half, axis))
+        under, beside = ~grown & origin, ~grown & ~np.roll(grown, half, axis)
+        if half < 8 or min(np.count_nonzero(under), np.count_nonzero(beside)) < FEWEST:
+            continue
+        square, cause = (np.square(x[under], dtype=np.float64) for x in (values, shifted))
+        floor = float(np.median(np.square(values[beside], dtype=np.float64)))
+        bright = cause > np.median(cause)
+        high, low = (float(np.median(square[where])) for where in (bright, ~bright))
+        presence = (float(np.median(square)) - floor) / float(np.median(cause))
+        proportion = (high - low) / max(float(np.median(cause[bright]) - np.median(cause[~bright])), 1e-30)
+        strongest = max(strongest, min(presence, proportion))
+    return strongest**0.5
+
+
+def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+    """Measure how much brighter odd slices are than even ones, along the axis where that is most.
+
+    Returns
+    -------
+    float
+        Relative difference; each slice is compared with the mean of its neighbours where all three have signal. 0 if it
+        is not significant.
+    """
+    if volume.ndim < 3:
+        return 0.0
+    largest = 0.0
+    for axis in range(3):
+        part = sparse(volume.shape, axis)
+        rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
+        if len(rows) < 8:
+            continue
+        every = inside[:-2] & inside[1:-1] & inside[2:]
+        middle = np.where(every, rows[1:-1], 0).sum((1, 2), dtype=np.float64)
+        beside = np.where(every, (rows[:-2] + rows[2:]) / 2, 0).sum((1, 2), dtype=np.float64)
+        used = beside > 0.1 * beside.max(initial=0)
+        ratio = np.log(np.maximum(middle, 1e-30) / np.maximum(beside, 1e-30))
+        sign = np.where(np.arange(len(ratio)) % 2, 1.0, -1.0)
+        if used.sum() >= 6:
+            alternating = (ratio * sign)[used]
+            middle_value = float(np.median(alternating))
+            error = 1.48 * float(np.median(np.abs(alternating - middle_value))) * 1.25 / len(alternating) ** 0.5
+            if abs(middle_value) > SIGNIFICANT * error:
+                largest = max(largest, abs(middle_value))
+    return largest

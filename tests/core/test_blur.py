@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from getnet_bids.core.blur import blurred_parts
+from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.metrics import field_error
+from getnet_bids.core.network import load_weights
+from getnet_bids.weights import default_weights
+
+from . import realistic
+
+
+def parts(image: np.ndarray) -> np.ndarray | None:
+    found = blurred_parts(torch.from_numpy(image.astype(np.float32)), torch.from_numpy(image > 0.1))
+    return None if found is None else found.numpy()
+
+
+@pytest.fixture(scope="module")
+def faceless():
+    image, brain = realistic.head()
+    face = np.zeros(realistic.SHAPE, bool)
+    face[:, realistic.SHAPE[1] * 2 // 3 :, : realistic.SHAPE[2] // 2] = True
+    face &= ~brain
+    return np.where(face, gaussian_filter(image, 6), image).astype(np.float32), face
+
+
+def test_a_blurred_face_is_found_and_little_else(faceless):
+    image, face = faceless
+    found = parts(image)
+    assert (found & face & (image > 0.1)).sum() > 0.9 * (face & (image > 0.1)).sum()
+    assert (found & ~face & (image > 0.1)).sum() < 0.15 * (image > 0.1).sum()
+
+
+def test_an_image_as_it_was_acquired_has_no_blurred_part():
+    image, _ = realistic.head()
+    assert parts(image) is None
+    assert parts(realistic.head(stripped=True)[0]) is None
+    assert parts(gaussian_filter(image, 1.5)) is None  # all of it was smoothed
+    z = np.linspace(0.5, 2, realistic.SHAPE[2])
+    assert parts(image * z) is None  # noise that a correction has made unequal
+
+
+def test_the_field_is_as_if_the_face_was_not_there(faceless):
+    image, _ = faceless
+    network = load_weights(default_weights())
+    done = correct_volume(image, realistic.VOXEL, network)
+    _, brain = realistic.head()
+    assert field_error(done.field, realistic.field(), brain) < 0.03
