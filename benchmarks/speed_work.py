@@ -175,17 +175,20 @@ def clocked(stage: str, function: Callable, spent: dict[str, float]) -> Callable
 
 def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[str, float]:
     """Correct once more with a clock around each stage; seconds of each."""
+    from getnet_bids.core import preparation
+
     spent: dict[str, float] = {}
     network.log_gain = clocked("network", network.log_gain, spent)
     names = {
-        "slices": "slices_of",
-        "foreground": "find_foreground",
-        "fusion": "fuse",
-        "refinement": "refine_field",
-        "field": "gain_field",
+        "slices": (correction, "slices_of"),
+        "foreground": (preparation, "find_foreground"),
+        "blurred parts": (preparation, "blurred_parts"),
+        "fusion": (correction, "fuse"),
+        "refinement": (correction, "refine_together"),
+        "field": (correction, "gain_field"),
     }
-    for stage, name in names.items():
-        setattr(correction, name, clocked(stage, getattr(correction, name), spent))
+    for stage, (module, name) in names.items():
+        setattr(module, name, clocked(stage, getattr(module, name), spent))
     began = time.perf_counter()
     correction.correct_volume(volume, (1.0, 1.0, 1.0), network)
     return {**spent, "the rest": time.perf_counter() - began - sum(spent.values())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,17 +15,16 @@ from torch import Tensor
 
 from getnet_bids.errors import GetNetError
 
-from .blur import blurred_parts
-from .device import at_once, unless_out_of_memory
+from .device import unless_out_of_memory
 from .field import field_sd, gain_field, resize
-from .foreground import find_foreground
 from .fusion import Basis, fuse
-from .geometry import HEAD, Box, Plane, choose_planes, slices_of, support
+from .geometry import HEAD, Box, Plane, choose_planes, slices_of
 from .network import CELL, GetNet
-from .refinement import Posterior, refine_field
+from .preparation import Prepared, joint_part
+from .refinement import Posterior, refine_together
 from .sampling import SampledLogImage
 from .verdict import Evidence, judge
-from .voxels import checked, mean_volume, scaled, usable_mask, without_background
+from .voxels import checked, usable_mask
 
 LOG = logging.getLogger(__name__)
 CPU = torch.device("cpu")
@@ -40,8 +40,6 @@ SLICES = 10
 """Slices along the object's longest extent, and in proportion along the others."""
 SD_OF_ABSOLUTE = 1.25
 """Standard deviation over mean absolute value, of a normal distribution."""
-MIN_VOXELS = 64
-"""A field is estimated from at least so many voxels."""
 
 
 @dataclass(frozen=True)
@@ -144,34 +142,71 @@ def correct_volume(
     ValueError
         The image has no usable signal, or shapes do not fit.
     """
+    return correct_together([image], voxel_size, network, mask, options)[0]
+
+
+def correct_together(
+    images: Sequence[ArrayLike],
+    voxel_size: tuple[float, ...],
+    network: GetNet,
+    mask: ArrayLike | None = None,
+    options: Options | None = None,
+) -> list[CorrectedVolume]:
+    """Estimate one gain field for images of one object on one grid, from all of them, and divide it out.
+
+    The network's fields are averaged, and the tissues of each image are evidence for the one field.
+
+    Parameters
+    ----------
+    images : sequence of array_like
+        As for `correct_volume`, of one spatial shape: acquired with one coil, the object at one place.
+    voxel_size, network, mask, options
+        As for `correct_volume`.
+
+    Returns
+    -------
+    list of CorrectedVolume
+        One for each image, all with the same field. Its geometric mean is 1 over the foreground of all together.
+
+    Raises
+    ------
+    ValueError
+        An image has no usable signal, or shapes do not fit.
+    """
     options = options or Options()
-    image = checked(image)
-    spatial = image.shape[:3]
+    arrays = [checked(image) for image in images]
+    if not arrays or any(image.shape[:3] != arrays[0].shape[:3] for image in arrays):
+        raise GetNetError(f"images with one field must be of one shape, not {[image.shape[:3] for image in arrays]}")
+    spatial = arrays[0].shape[:3]
     sizes = [float(v) for v in voxel_size]
     if len(sizes) != len(spatial) or not all(np.isfinite(v) and v > 0 for v in sizes):
         raise GetNetError(f"voxel_size must be {len(spatial)} sizes above 0 mm, not {voxel_size}")
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
     inside = None if mask is None else usable_mask(mask, spatial)
     device = next(network.parameters()).device
-    estimated = unless_out_of_memory(partial(estimate, image, voxel, network, inside, options))
+    estimated = unless_out_of_memory(partial(estimate, arrays, voxel, network, inside, options))
     if estimated is None:
-        LOG.warning("%s has no memory left for an image of %s voxels: corrected on the CPU", device, image.shape)
+        LOG.warning("%s has no memory left for an image of %s voxels: corrected on the CPU", device, arrays[0].shape)
         device, substitute = CPU, network.copied_to_cpu()
-        estimated = unless_out_of_memory(partial(estimate, image, voxel, substitute, inside, options))
+        estimated = unless_out_of_memory(partial(estimate, arrays, voxel, substitute, inside, options))
     if estimated is None:
-        raise MemoryError(f"out of memory for an image of {image.shape} voxels; give the job more")
-    field = estimated.field
-    corrected = image / (field if image.ndim < 4 else field[..., None])
-    verdict, reasons = judge(estimated.evidence)
+        raise MemoryError(f"out of memory for an image of {arrays[0].shape} voxels; give the job more")
+    return [corrected(image, one, device) for image, one in zip(arrays, estimated, strict=True)]
+
+
+def corrected(image: NDArray[np.float32], estimated: Estimation, device: torch.device) -> CorrectedVolume:
+    """Divide an image by its field, and judge the result."""
+    field, evidence = estimated.field, estimated.evidence
+    verdict, reasons = judge(evidence)
     return CorrectedVolume(
-        corrected,
+        image / (field if image.ndim < 4 else field[..., None]),
         field,
         estimated.chosen,
         device,
         verdict,
         reasons,
-        estimated.evidence.sd_median,
-        estimated.evidence.sd_p95,
+        evidence.sd_median,
+        evidence.sd_p95,
         estimated.uncertainty,
     )
 
@@ -205,7 +240,7 @@ class Stages:
     box : Box
         Where the object is, in the part of the volume that was looked at.
     planes : list of Plane
-        Where the slices that the network saw lie.
+        Where the slices that the network saw lie, for one volume after the other.
     log_gain, weights : list of Tensor, each shape (S, 16, 16)
         The network's answer for each plane's slices, and what each cell counts.
     network, refined : Posterior
@@ -221,17 +256,17 @@ class Stages:
 
 
 def estimate(
-    image: NDArray[np.float32],
+    images: Sequence[NDArray[np.float32]],
     voxel: tuple[float, float, float],
     network: GetNet,
     mask: NDArray[np.bool_] | None,
     options: Options,
-) -> Estimation:
-    """Estimate the bias field of an image.
+) -> list[Estimation]:
+    """Estimate the one bias field of some images.
 
     Parameters
     ----------
-    image : ndarray, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    images : sequence of ndarray, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
     voxel : tuple of float
         mm.
     network : GetNet
@@ -240,47 +275,44 @@ def estimate(
 
     Returns
     -------
-    Estimation
+    list of Estimation
+        One for each image, all with the same field.
     """
-    spatial = image.shape[:3]
+    spatial = images[0].shape[:3]
     device = next(network.parameters()).device
-    mean = mean_volume(image)
-    evidence = Evidence.of_image(mean)
-    volume = torch.from_numpy(scaled(without_background(mean, evidence.background))).to(device)
-    volume = volume[:, :, None] if volume.ndim == 2 else volume
-    part = support(volume)  # a margin of 0 tells nothing, and must not change where the object's border is
-    foreground = torch.zeros_like(volume, dtype=torch.bool)
-    foreground[part] = find_foreground(volume[part], voxel)
-    if (blurred := blurred_parts(volume[part], foreground[part])) is not None:
-        foreground[part] &= ~blurred
-    slabs_per_chunk = at_once(volume.permute(2, 1, 0), 1)
-    for values, kept in zip(volume.split(slabs_per_chunk, 2), foreground.split(slabs_per_chunk, 2), strict=True):
-        values.mul_(kept.view(torch.uint8))
-    inside = None if mask is None else torch.from_numpy(mask).to(device).reshape(volume.shape)
-    chosen = foreground if inside is None else foreground & inside
-    if int(torch.count_nonzero(chosen)) < MIN_VOXELS:
-        what = "; look whether it is a magnitude image of an object"
-        if mask is not None:
-            what = " inside the mask; leave the mask out, or give the right one"
-        raise GetNetError(f"fewer than {MIN_VOXELS} voxels have signal above the noise{what}")
+    inside = None if mask is None else torch.from_numpy(mask).to(device).reshape((*spatial, 1)[:3])
+    prepared = [Prepared.of(image, voxel, inside, device) for image in images]
+    part = joint_part([one.part for one in prepared])
     fit_mask = None if inside is None else inside[part]
-    stages = estimate_log_field(volume[part], voxel, network, fit_mask, options)
-    posterior = stages.refined
+    first, *others = (one.volume[part] for one in prepared)
+    posterior = estimate_log_field(first, voxel, network, fit_mask, options, others).refined
     basis = posterior.basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])
-    del volume, foreground  # the memory is needed again
+    of_images = [(one.mean, one.evidence, one.chosen) for one in prepared]
+    del first, others, prepared  # the memory is needed again
+    chosen = of_images[0][2]
+    for _, _, another in of_images[1:]:
+        chosen = chosen | another
     field = gain_field(basis, posterior.theta.to(device), voxel, chosen)
     median, p95, coarse = field_sd(basis, posterior.root, voxel, chosen)
     uncertainty = resize(coarse, tuple(chosen.shape)).reshape(spatial, order="F") if options.uncertainty else None
-    field_array = field.cpu().numpy().reshape(spatial, order="F")
-    chosen_array = chosen.cpu().numpy().reshape(spatial, order="F")
-    evidence = evidence.with_field(mean, field_array, chosen_array, median, p95, voxel)
-    return Estimation(field_array, chosen_array, evidence, uncertainty)
+    gain = field.cpu().numpy().reshape(spatial, order="F")
+    estimations = []
+    for mean, evidence, own in of_images:
+        where = own.cpu().numpy().reshape(spatial, order="F")
+        found = evidence.with_field(mean, gain, where, median, p95, voxel)
+        estimations.append(Estimation(gain, where, found, uncertainty))
+    return estimations
 
 
 def estimate_log_field(
-    volume: Tensor, voxel: tuple[float, float, float], network: GetNet, mask: Tensor | None, options: Options
+    volume: Tensor,
+    voxel: tuple[float, float, float],
+    network: GetNet,
+    mask: Tensor | None,
+    options: Options,
+    others: Sequence[Tensor] = (),
 ) -> Stages:
-    """Estimate the log field of a volume.
+    """Estimate the log field of a volume, or of several that share one.
 
     Parameters
     ----------
@@ -292,21 +324,25 @@ def estimate_log_field(
     mask : Tensor of bool, optional, shape (X, Y, Z)
         The voxels that the field is fitted to.
     options : Options
+    others : sequence of Tensor, shape (X, Y, Z)
+        Further volumes with the same field.
 
     Returns
     -------
     Stages
     """
-    box = Box.around(volume.bool(), voxel)
+    volumes = [volume, *others]
+    box = Box.around(torch.stack([v.bool() for v in volumes]).any(0) if others else volume.bool(), voxel)
     length = options.smoothness or SMOOTHNESS * box.extent / HEAD
     basis = Basis.over(box, min(max(length, ROUGHEST * box.extent), SMOOTHEST * box.extent))
     planes = choose_planes(tuple(volume.shape), voxel, box, SLICES)
-    fitted = volume if mask is None else volume * mask
+    fitted = volumes if mask is None else [v * mask for v in volumes]
 
-    def extract_slices(of: Tensor) -> Tensor:
-        return torch.cat([slices_of(of, plane, voxel, box) for plane in planes])
+    def extract_slices(of: list[Tensor]) -> Tensor:
+        return torch.cat([slices_of(one, plane, voxel, box) for one in of for plane in planes])
 
-    slices = extract_slices(volume)
+    slices = extract_slices(volumes)
+    planes = planes * len(volumes)
     counted = slices if mask is None else extract_slices(fitted)
     shares = F.avg_pool2d((counted > 0).float(), CELL)[:, 0]
     log_gain, log_spread = run_network(network, slices, options)
@@ -318,7 +354,7 @@ def estimate_log_field(
     alone = Posterior.before_refinement(basis, theta, expected)
     refined = alone
     if options.refine:
-        refined = refine_field(SampledLogImage.of(fitted, voxel, box), box, alone, expected)
+        refined = refine_together([SampledLogImage.of(one, voxel, box) for one in fitted], box, alone, expected)
     return Stages(box, planes, cells, weights, alone, refined)
 
 

@@ -14,19 +14,21 @@ averaged over blocks, so that K is a small matrix. Given the levels, the most pr
 with r the blocks' mean of y - f_network - level, B the cosines at the blocks and N the noise of their means. s_e and
 s_t are those for which the blocks are most probable (the evidence, MacKay, Neural Comput. 1992): where tissues are
 flat, the histogram decides; where they vary, the network does. Levels and theta are found in turn.
+Images that share a field have levels, tissues and noise of their own: their blocks are stacked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from .basis import Vector
+from .depth import inner_share
 from .device import torch_threads
 from .fusion import Basis, evaluate
 from .geometry import HEAD, Box
@@ -50,10 +52,6 @@ FACTOR_SD = 0.35
 """Standard deviation of the logarithm of that factor, before the image is seen."""
 LEVEL_SD = 2.0
 """Standard deviation of the constant that is common to all blocks (log): any."""
-DEPTHS = 10.0, 25.0
-"""Between these depths below the surface, in 220ths of the extent, the inner histogram takes over from the outer."""
-CUT = 0.2
-"""A body ends at the grid's end in a cut if its section there has more than this share of its largest section."""
 ROBUST = 2.5
 """Points so many scaled deviations from their tissue's level count a quarter."""
 MIN_DEVIATION = 0.01
@@ -100,11 +98,16 @@ class Posterior:
 
 
 def refine_field(points: SampledLogImage, box: Box, network: Posterior, network_sd: float) -> Posterior:
-    """Refine the network's log field by the image's tissues.
+    """Refine the network's log field by the tissues of one image, as `refine_together` does."""
+    return refine_together([points], box, network, network_sd)
+
+
+def refine_together(images: Sequence[SampledLogImage], box: Box, network: Posterior, network_sd: float) -> Posterior:
+    """Refine the network's log field by the tissues of images that share it.
 
     Parameters
     ----------
-    points : SampledLogImage
+    images : sequence of SampledLogImage
     box : Box
         Where the object is.
     network : Posterior
@@ -118,65 +121,85 @@ def refine_field(points: SampledLogImage, box: Box, network: Posterior, network_
         The network's own where there are too few points.
     """
     with torch_threads(1):  # the last bits of products depend on their number
-        blocks = Blocks.of(points, box, network.basis)
-        if blocks is None:
+        tissues = [one for points in images if (one := Tissues.of(points, box, network)) is not None]
+        if not tissues:
             return network
-        inner = inner_share(points, box)
-        log_image, weight = (t.cpu().numpy()[blocks.chosen] for t in (points.log_image, points.weight))
-        inner = inner[blocks.chosen]
-        start = blocks.at_points(network.theta)
+        blocks = Blocks.together([one.blocks for one in tissues])
         theta, estimate = torch.zeros_like(network.theta), None
         for iteration in range(ITERATIONS):
-            change = blocks.at_points(theta)
-            corrected = log_image - start - change
             bandwidth = max(BANDWIDTH, COARSEST * FINER**iteration)
-            level = inner * nearest_peaks(corrected, weight * inner + 1e-12, bandwidth)
-            level += (1 - inner) * nearest_peaks(corrected, weight * (1 - inner) + 1e-12, bandwidth)
-            residual = corrected - level
-            scale = max(MIN_DEVIATION, 1.48 * float(np.median(np.abs(residual))))
-            trusted = weight / (1 + (residual / (ROBUST * scale)) ** 2) ** 2
-            mean, total, noise = blocks.means(residual + change, trusted)
+            found = [one.means(theta, bandwidth) for one in tissues]
+            mean, total, noise = (torch.cat(values) for values in zip(*found, strict=True))
             if estimate is None or iteration in EVIDENCE_AT:
                 estimate = most_probable(blocks, mean, total, noise, network_sd)
             new = estimate.coefficients(mean, blocks)
-            step = float(np.std(blocks.at_points(new - theta)))
+            step = float(np.std(np.concatenate([one.blocks.at_points(new - theta) for one in tissues])))
             theta = new
             if step < TOLERANCE and iteration >= EVIDENCE_AT[-1]:
                 break
     assert estimate is not None
-    combined = network.theta + theta
     return replace(
         network,
-        theta=combined,
+        theta=network.theta + theta,
         root=estimate.root(blocks),
         tissue_sd=estimate.tissue_sd,
         error_sd=estimate.error_sd,
     )
 
 
-def inner_share(points: SampledLogImage, box: Box) -> NDArray[np.float64]:
-    """Compute how much each point belongs to the body's inside rather than to what lies near its surface.
+@dataclass(frozen=True)
+class Tissues:
+    """The points of one image, and how each is judged by its tissue.
 
-    An end of the grid that the body crosses in a large section is no surface: there a neck, or the view, is cut.
-
-    Returns
-    -------
-    ndarray, shape of the grid
-        0 near the surface, 1 from `DEPTHS` on.
+    Parameters
+    ----------
+    blocks : Blocks
+    log_image, weight : ndarray, shape (points,)
+    inner : ndarray, shape (points,)
+        How much each belongs to the inside.
+    start : ndarray, shape (points,)
+        The network's log field.
     """
-    inside = ndimage.binary_fill_holes(points.inside.cpu().numpy())
-    spacing = [float(np.diff(p).mean()) if len(p) > 1 else 1.0 for p in points.position]
-    padded = np.pad(inside, [(1, 1) if n > 1 else (0, 0) for n in inside.shape])
-    for axis in range(3):
-        sections = padded.sum(tuple(a for a in range(3) if a != axis))
-        for end, beside in ((0, 1), (-1, -2)):
-            if len(sections) > 2 and sections[beside] > CUT * sections.max():
-                np.moveaxis(padded, axis, 0)[end] = np.moveaxis(padded, axis, 0)[beside]
-    if padded.all():
-        return np.ones(inside.shape)
-    depth = ndimage.distance_transform_edt(padded, sampling=spacing)
-    depth = depth[tuple(slice(1, -1) if n > 1 else slice(None) for n in inside.shape)] * (HEAD / box.extent)
-    return np.clip((depth - DEPTHS[0]) / (DEPTHS[1] - DEPTHS[0]), 0, 1)
+
+    blocks: Blocks
+    log_image: Vector
+    weight: Vector
+    inner: Vector
+    start: Vector
+
+    @classmethod
+    def of(cls, points: SampledLogImage, box: Box, network: Posterior) -> Tissues | None:
+        """Divide an image's points into blocks; None if there are too few."""
+        blocks = Blocks.of(points, box, network.basis)
+        if blocks is None:
+            return None
+        log_image, weight = (t.cpu().numpy()[blocks.chosen] for t in (points.log_image, points.weight))
+        return cls(blocks, log_image, weight, inner_share(points, box)[blocks.chosen], blocks.at_points(network.theta))
+
+    def means(self, theta: Tensor, bandwidth: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Average what is left of the log image without the network's field and the tissues' levels.
+
+        Parameters
+        ----------
+        theta : Tensor
+            The error of the network's field, as far as it is known.
+        bandwidth : float
+            Of the histogram that tells the levels (log).
+
+        Returns
+        -------
+        mean, total, noise : Tensor, shape (blocks,)
+            As of `Blocks.means`.
+        """
+        change = self.blocks.at_points(theta)
+        values, weight, inner = self.log_image - self.start - change, self.weight, self.inner
+        level = inner * nearest_peaks(values, weight * inner + 1e-12, bandwidth)
+        level += (1 - inner) * nearest_peaks(values, weight * (1 - inner) + 1e-12, bandwidth)
+        residual = values - level
+        scale = max(MIN_DEVIATION, 1.48 * float(np.median(np.abs(residual))))
+        trusted = weight / (1 + (residual / (ROBUST * scale)) ** 2) ** 2
+        mean, total, noise = self.blocks.means(residual + change, trusted)
+        return mean, total, torch.full_like(mean, noise)
 
 
 @dataclass(frozen=True)
@@ -196,6 +219,9 @@ class Blocks:
         Of all coefficients but the constant, times the root of their spectrum S.
     root_spectrum : Tensor, shape (coefficients,), float64
     correlation : Tensor, shape (blocks, blocks), float64
+        0 between blocks of different images.
+    same_image : Tensor, shape (blocks, blocks), float64
+        1 for blocks of one image, which have one constant, 0 for others.
     """
 
     chosen: NDArray[np.bool_]
@@ -205,6 +231,19 @@ class Blocks:
     cosines: Tensor
     root_spectrum: Tensor
     correlation: Tensor
+    same_image: Tensor
+
+    @classmethod
+    def together(cls, images: Sequence[Blocks]) -> Blocks:
+        """Stack the blocks of several images for `most_probable`; points are those of the first."""
+        if len(images) == 1:
+            return images[0]
+        return replace(
+            images[0],
+            cosines=torch.cat([one.cosines for one in images]),
+            correlation=torch.block_diag(*(one.correlation for one in images)),
+            same_image=torch.block_diag(*(one.same_image for one in images)),
+        )
 
     @classmethod
     def of(cls, points: SampledLogImage, box: Box, basis: Basis) -> Blocks | None:
@@ -237,6 +276,7 @@ class Blocks:
             (every * root)[:, kept],
             torch.where(kept, root, 0.0),
             torch.stack([share * torch.exp(-0.5 * (away / length) ** 2) for length, share in TISSUE_LENGTHS]).sum(0),
+            torch.ones_like(away),
         )
 
     def at_points(self, theta: Tensor) -> Vector:
@@ -302,14 +342,14 @@ class Estimate:
         return out
 
 
-def most_probable(blocks: Blocks, mean: Tensor, total: Tensor, noise: float, network_sd: float) -> Estimate:
+def most_probable(blocks: Blocks, mean: Tensor, total: Tensor, noise: float | Tensor, network_sd: float) -> Estimate:
     """Choose the standard deviations for which the blocks' means are most probable.
 
     Parameters
     ----------
     blocks : Blocks
     mean, total : Tensor, shape (blocks,)
-    noise : float
+    noise : float or Tensor, shape (blocks,)
         Standard deviation of a point.
     network_sd : float
         Expected error of the network (log).
@@ -317,7 +357,9 @@ def most_probable(blocks: Blocks, mean: Tensor, total: Tensor, noise: float, net
     best, found = -np.inf, None
     white_noise = torch.diag(noise**2 / total + 1e-8)
     for tissue_sd in TISSUE_SD:
-        factor = torch.linalg.cholesky(tissue_sd**2 * blocks.correlation + white_noise + LEVEL_SD**2)
+        factor = torch.linalg.cholesky(
+            tissue_sd**2 * blocks.correlation + white_noise + LEVEL_SD**2 * blocks.same_image
+        )
         both = torch.linalg.solve_triangular(factor, torch.cat([blocks.cosines, mean[:, None]], 1), upper=False)
         plain, white = both[:, :-1], both[:, -1]
         normal, projected, energy = plain.T @ plain, plain.T @ white, float(white @ white)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from getnet_bids.core import correction, foreground, geometry
+from getnet_bids.core import foreground, geometry, preparation
 from getnet_bids.core import field as field_module
 from getnet_bids.core.basis import cosines
 from getnet_bids.core.correction import Options, correct_volume
@@ -59,7 +59,7 @@ def test_scale_does_not_matter(network, shaded, result):
 
 def test_slabs_at_a_time_make_no_difference(network, shaded, result, monkeypatch):
     """A GPU does a volume at once."""
-    for module in (correction, field_module, foreground, geometry):
+    for module in (preparation, field_module, foreground, geometry):
         monkeypatch.setattr(module, "at_once", lambda slabs, count: len(slabs))
     whole = correct_volume(shaded, VOXEL, network)
     np.testing.assert_array_equal(whole.foreground, result.foreground)

@@ -1,0 +1,99 @@
+"""What is made of an image before its field is estimated: magnitudes of an object, 0 beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from getnet_bids.errors import GetNetError
+
+from .blur import blurred_parts
+from .device import at_once
+from .foreground import find_foreground
+from .geometry import support
+from .verdict import Evidence
+from .voxels import mean_volume, scaled, without_background
+
+MIN_VOXELS = 64
+"""A field is estimated from at least so many voxels."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image ready for the estimate.
+
+    Parameters
+    ----------
+    mean : ndarray, spatial shape
+        The image, or the mean of a series' volumes.
+    evidence : Evidence
+        What was measured of it.
+    volume : Tensor, shape (X, Y, Z), float32
+        Scaled, 0 in the background.
+    part : tuple of slice
+        Beyond it nothing is above 0.
+    chosen : Tensor of bool, shape (X, Y, Z)
+        The foreground, inside the mask if there is one.
+    """
+
+    mean: NDArray[np.float32]
+    evidence: Evidence
+    volume: Tensor
+    part: tuple[slice, slice, slice]
+    chosen: Tensor
+
+    @classmethod
+    def of(
+        cls, image: NDArray[np.float32], voxel: tuple[float, float, float], inside: Tensor | None, device: torch.device
+    ) -> Prepared:
+        """Find an image's foreground, and set the rest to 0.
+
+        Parameters
+        ----------
+        image : ndarray, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+        voxel : tuple of float
+            mm.
+        inside : Tensor of bool, optional, shape (X, Y, Z)
+            Mask.
+        device : torch.device
+
+        Raises
+        ------
+        GetNetError
+            There is too little signal, or the image is mostly negative.
+        """
+        mean = mean_volume(image)
+        evidence = Evidence.of_image(mean)
+        volume = torch.from_numpy(scaled(without_background(mean, evidence.background))).to(device)
+        volume = volume[:, :, None] if volume.ndim == 2 else volume
+        part = support(volume)  # a margin of 0 tells nothing, and must not change where the object's border is
+        foreground = torch.zeros_like(volume, dtype=torch.bool)
+        foreground[part] = find_foreground(volume[part], voxel)
+        if (blurred := blurred_parts(volume[part], foreground[part])) is not None:
+            foreground[part] &= ~blurred
+        slabs_per_chunk = at_once(volume.permute(2, 1, 0), 1)
+        for values, kept in zip(volume.split(slabs_per_chunk, 2), foreground.split(slabs_per_chunk, 2), strict=True):
+            values.mul_(kept.view(torch.uint8))
+        chosen = foreground if inside is None else foreground & inside
+        if int(torch.count_nonzero(chosen)) < MIN_VOXELS:
+            what = "; look whether it is a magnitude image of an object"
+            if inside is not None:
+                what = " inside the mask; leave the mask out, or give the right one"
+            raise GetNetError(f"fewer than {MIN_VOXELS} voxels have signal above the noise{what}")
+        return cls(mean, evidence, volume, part, chosen)
+
+
+def joint_part(parts: list[tuple[slice, slice, slice]]) -> tuple[slice, slice, slice]:
+    """Return the smallest part that holds some parts.
+
+    Examples
+    --------
+    >>> joint_part([(slice(1, 4), slice(0, 2), slice(2, 3)), (slice(2, 5), slice(0, 2), slice(0, 1))])
+    (slice(1, 5, None), slice(0, 2, None), slice(0, 3, None))
+    """
+    x, y, z = (slice(min(p[axis].start for p in parts), max(p[axis].stop for p in parts)) for axis in range(3))
+    return x, y, z
