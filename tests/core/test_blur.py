@@ -8,8 +8,7 @@ from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
 from getnet_bids.weights import default_weights
-
-from . import realistic
+from tests.phantoms import realistic
 
 
 def parts(image: np.ndarray) -> np.ndarray | None:
