@@ -32,6 +32,7 @@ from .images import (
     place_of_voxels,
     reading,
 )
+from .stored import Storage
 
 B0 = 50.0
 """A volume counts as one without diffusion weighting up to this b, s/mm2, as scanners write b = 0 as 5, say."""
@@ -192,6 +193,7 @@ def divide(
     field: SpatialImage,
     output: str | os.PathLike[str],
     name: str | os.PathLike[str] | None = None,
+    storage: Storage | None = None,
 ) -> None:
     """Divide each volume of a file by one field.
 
@@ -202,9 +204,11 @@ def divide(
     field : SpatialImage
         On the same grid.
     output : str or path
-        Float32 with the file's header; it has its name only once it is complete.
+        With the file's header; it has its name only once it is complete.
     name : str or path, optional
         Of the file, for messages; default the path.
+    storage : Storage, optional
+        Default float32.
 
     Raises
     ------
@@ -213,7 +217,7 @@ def divide(
     """
     with open_series(path, name) as series:
         divisor = on_grid_of(series.image, field, name or path)
-        write_volumes(series.image, (volume / divisor for volume in series.volumes()), output)
+        write_volumes(series.image, (volume / divisor for volume in series.volumes()), output, storage, name or path)
 
 
 def on_grid_of(image: SpatialImage, field: SpatialImage, name: str | os.PathLike[str]) -> NDArray[np.float32]:
@@ -225,7 +229,13 @@ def on_grid_of(image: SpatialImage, field: SpatialImage, name: str | os.PathLike
     return values
 
 
-def write_volumes(image: SpatialImage, volumes: Iterable[NDArray[np.float32]], path: str | os.PathLike[str]) -> None:
+def write_volumes(
+    image: SpatialImage,
+    volumes: Iterable[NDArray[np.float32]],
+    path: str | os.PathLike[str],
+    storage: Storage | None = None,
+    name: str | os.PathLike[str] = "image",
+) -> None:
     """Write volumes one after the other, to the same bytes as `images.write` of all of them.
 
     Parameters
@@ -236,19 +246,26 @@ def write_volumes(image: SpatialImage, volumes: Iterable[NDArray[np.float32]], p
         On its spatial axes.
     path : str or path
         ``.nii`` or ``.nii.gz``.
+    storage : Storage, optional
+        Default float32.
+    name : str or path
+        Of the source, for messages.
     """
+    storage = storage or Storage()
+    numbers = storage.numbers(image, name)
     model: Any = like(image, np.broadcast_to(np.float32(0), image.shape))
     if not isinstance(model, nib.Nifti1Image):
         model = nib.Nifti1Image(model.dataobj, model.affine, nifti_header(model))
     model.update_header()
     model.header.set_slope_inter(1, 0)
+    numbers.mark(model.header)
     start = io.BytesIO()
     model.header.write_to(start)
     dtype = model.header.get_data_dtype()
-    with packing(path) as file:
+    with packing(path, storage.level) as file:
         file.write(start.getvalue().ljust(model.header.get_data_offset(), b"\0"))
         for volume in volumes:
-            file.write(np.asarray(volume, dtype).tobytes("F"))
+            file.write(np.asarray(numbers.store(volume), dtype).tobytes("F"))
 
 
 def read_bvals(path: str | os.PathLike[str]) -> list[float]:

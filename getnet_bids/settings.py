@@ -10,12 +10,15 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .bids.names import ALL, SERIES, SUFFIXES, WEIGHTED, expand
 from .comparison.methods import METHODS
 from .errors import GetNetError
+
+if TYPE_CHECKING:
+    from .stored import Storage
 
 RUN = "run"
 """Table of a kept file that tells of the run; it is ignored when the file is given back."""
@@ -23,6 +26,8 @@ LEVELS = ("participant", "group")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SERIES_REFERENCES = ("mean", "sbref")
 SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
+OUTPUT_DTYPES = ("float32", "same")
+GZIP_LEVELS = range(1, 10)
 HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
 BATCH = 32
 """Slices that the network takes at a time."""
@@ -41,6 +46,13 @@ def positive_int(text: str) -> int:
     """Read a whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise GetNetError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def gzip_level(text: str) -> int:
+    """Read a level of gzip."""
+    if not text.isdecimal() or int(text) not in GZIP_LEVELS:
+        raise GetNetError(f"{text!r} is not a whole number from 1 to 9")
     return int(text)
 
 
@@ -144,6 +156,8 @@ class ModelSettings:
     precision: str = setting(one_of(*PRECISIONS), "auto")
     refine: bool = field(default=True, metadata={"kind": bool, "aliases": ()})
     smoothness: float | None = setting(positive_float, None, float)
+    output_dtype: str = setting(one_of(*OUTPUT_DTYPES), "float32")
+    compress: int | None = setting(gzip_level, None, int)
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -160,6 +174,13 @@ class ModelSettings:
     def options(self) -> dict[str, Any]:
         """What changes a correction, as sidecars have it."""
         return {"smoothness": self.smoothness, "refine": self.refine, "precision": self.precision}
+
+    @property
+    def storage(self) -> Storage:
+        """How results are stored."""
+        from .stored import LEVEL, Storage  # numpy is not for --help
+
+        return Storage(self.output_dtype, self.compress or LEVEL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +280,7 @@ NEEDS = (
 """Settings that do nothing without another: the name, the other's, how that is given."""
 CONTRADICTORY = (
     *(("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare")),
-    *(("hand_over", "reports_only"), ("hand_over", "dry_run"), ("hand_over", "simulate_gain")),
+    *(("compress", "compare"), ("hand_over", "reports_only"), ("hand_over", "dry_run"), ("hand_over", "simulate_gain")),
     ("reference_only", "compare"),
 )
 NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty", "hand_over")
@@ -279,6 +300,8 @@ def check_combination(settings: Settings) -> None:
             raise GetNetError(f"{option(one)} and {option(other)} contradict each other; give one")
     if settings.compare and (series := [suffix for suffix in settings.suffixes if suffix in SERIES]):
         raise GetNetError(f"--compare is for anatomical images; leave out {' '.join(series)}")
+    if settings.output_dtype != "float32" and settings.compare:
+        raise GetNetError("--output-dtype and --compare contradict each other: what is compared is float32")
     if settings.segmentation == "derivatives" and not settings.derivatives:
         raise GetNetError("--segmentation derivatives needs --derivatives NAME=PATH")
 

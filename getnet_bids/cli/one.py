@@ -76,16 +76,18 @@ def correct_file(args: Namespace) -> None:
         raise console.CommandError(console.NO_INPUT, reason_of(error)) from None
     except OSError as error:
         raise console.CommandError(console.IO_ERROR, reason_of(error)) from None
-    computed = time.monotonic()
+    computed, corrected, storage = time.monotonic(), result.image, model.storage
     try:
-        if args.field:
-            images.write(result.field, args.field)
-        if args.uncertainty:
-            images.write(result.uncertainty, args.uncertainty)
         if streamed:
-            series.divide(args.image, result.field, args.corrected)
-        else:
-            images.write(result.image, args.corrected)
+            series.divide(args.image, result.field, args.corrected, storage=storage)
+        elif storage.dtype == "same":
+            corrected = storage.numbers(images.read(args.image), args.image).image(corrected)
+        if args.field:
+            images.write(result.field, args.field, storage.level)
+        if args.uncertainty:
+            images.write(result.uncertainty, args.uncertainty, storage.level)
+        if not streamed:
+            images.write(corrected, args.corrected, storage.level)
     except GetNetError as error:
         raise console.CommandError(console.BAD_DATA, str(error)) from None
     except OSError as error:

@@ -45,7 +45,7 @@ def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 device, named_path, percent = typed(settings.device), typed(settings.named_path), typed(settings.percent)
 positive_float, positive_int = typed(settings.positive_float), typed(settings.positive_int)
-seed = typed(settings.seed)
+gzip_level, seed = typed(settings.gzip_level), typed(settings.seed)
 
 
 def parse(argv: list[str]) -> Settings:
@@ -221,6 +221,18 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
         type=positive_float,
         metavar="MM",
         help="suppress details of the field finer than this (default: 100 for a head, in proportion for other objects)",
+    )
+    parser.add_argument(
+        "--output-dtype",
+        choices=settings.OUTPUT_DTYPES,
+        help="numbers that the corrected image is stored in: float32 (default), or those of its source (same type, "
+        "scale and intercept), rounded; refused where they do not reach as far",
+    )
+    parser.add_argument(
+        "--compress",
+        type=gzip_level,
+        metavar="LEVEL",
+        help="level of gzip, 1 (default) to 9: files get at most 6 %% smaller, and packing takes ten times as long",
     )
 
 

@@ -48,6 +48,10 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
     precision = traits.Enum(
         "auto", "float32", "bfloat16", usedefault=True, desc="of the network; auto: bfloat16 where the processor has it"
     )
+    output_dtype = traits.Enum(
+        "float32", "same", usedefault=True, desc="of the corrected image; same: as the input, rounded, never clipped"
+    )
+    compress = traits.Range(low=1, high=9, value=1, usedefault=True, nohash=True, desc="level of gzip")
     use_gpu = traits.Bool(
         False, usedefault=True, nohash=True, desc="take one of the plugin's GPU slots; the device auto is then CUDA's"
     )
@@ -117,6 +121,7 @@ class GetNetCorrection(CommandInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import Options, correct, images, series
         from getnet_bids.core.device import torch_threads
+        from getnet_bids.stored import Storage
         from getnet_bids.weights import load_network
 
         inputs = self.inputs
@@ -160,20 +165,24 @@ class GetNetCorrection(CommandInterface):
                     options=options,
                 )
             self._results["seconds"] = time.perf_counter() - started
+        storage = Storage(inputs.output_dtype, inputs.compress)
+        made = result.image
+        if streamed:  # first, as the next does: it may refuse, and nothing else is to be written then
+            series.divide(source, result.field, corrected, storage=storage)
+        elif storage.dtype == "same":
+            made = storage.numbers(image, source).image(made)
         if bias is not None:
-            images.write(result.field, bias)
+            images.write(result.field, bias, storage.level)
             self._results["bias_image"] = str(bias)
         if sd_map is not None:
-            images.write(result.uncertainty, sd_map)
+            images.write(result.uncertainty, sd_map, storage.level)
             self._results["output_uncertainty"] = str(sd_map)
         self._results |= {"verdict": result.verdict, "reasons": list(result.reasons)}
         self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
         for reason in result.reasons:
             LOGGER.warning("%s: %s: %s", source, result.verdict, reason)
-        if streamed:
-            series.divide(source, result.field, corrected)
-        else:
-            images.write(result.image, corrected)
+        if not streamed:
+            images.write(made, corrected, storage.level)
         self._results["output_image"] = str(corrected)
         return runtime
 
@@ -197,6 +206,10 @@ class GetNetCorrection(CommandInterface):
             given += ["--no-refine"]
         if inputs.precision != "auto":
             given += ["--precision", inputs.precision]
+        if inputs.output_dtype != "float32":
+            given += ["--output-dtype", inputs.output_dtype]
+        if inputs.compress != 1:
+            given += ["--compress", str(inputs.compress)]
         return [*given, "--device", "cpu" if inputs.device == "auto" and not inputs.use_gpu else inputs.device]
 
     @property

@@ -177,7 +177,9 @@ def recipe_of(settings: Settings) -> Recipe:
         weights = settings.weights or default_weights()
     except FileNotFoundError as error:
         raise console.CommandError(console.NO_INPUT, str(error)) from None
-    return Recipe(weights, hash_file(weights), settings.options)
+    # Only what is not the default, so that what was done before it could be chosen stays done.
+    stored = {} if settings.output_dtype == "float32" else {"output_dtype": settings.output_dtype}
+    return Recipe(weights, hash_file(weights), {**settings.options, **stored})
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,7 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
         raise console.CommandError(console.BAD_DATA, str(error)) from None
     if line := precision_line(done, settings):
         console.say(line)
-    options = Options(**recipe.options, batch_size=settings.batch_size, uncertainty=settings.uncertainty)
+    options = Options(**settings.options, batch_size=settings.batch_size, uncertainty=settings.uncertainty)
     jobs = [planned.job for planned in todo]
     compute_workers, io_workers, threads = shares(len(jobs), settings)
     memory = settings.mem_mb * 10**6 if settings.mem_mb else MEMORY
@@ -324,6 +326,7 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
         compute_workers=compute_workers,
         io_workers=io_workers,
         threads=threads,
+        storage=settings.storage,
     )
 
 

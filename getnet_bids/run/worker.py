@@ -37,6 +37,7 @@ from getnet_bids.locks import locked
 from getnet_bids.reports.pages import Pages
 from getnet_bids.reports.pictures import Pictures, draw_pictures
 from getnet_bids.series import divide, mean_image, on_grid_of, read_bvals, volumes_for_field, volumes_in
+from getnet_bids.stored import Storage
 
 from .console import Progress
 from .pipeline import MEMORY, MemoryBudget, Outcome, memory_of, stream
@@ -148,8 +149,9 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
 
 
-def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) -> None:
+def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
     """Write a job's results; the sidecars, which say that they are complete, go first and come last."""
+    storage = storage or Storage()
     loaded, volume = computed.loaded, computed.volume
     job, outputs = loaded.job, loaded.job.outputs
     for target in job.targets:
@@ -157,11 +159,11 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
             sidecar(path).unlink(missing_ok=True)
     gain = like(loaded.image, volume.field)
     if outputs.with_field:
-        write(gain, outputs.field)
+        write(gain, outputs.field, storage.level)
     else:
         outputs.field.unlink(missing_ok=True)
     if outputs.with_uncertainty and volume.uncertainty is not None:
-        write(like(loaded.image, volume.uncertainty), outputs.uncertainty)
+        write(like(loaded.image, volume.uncertainty), outputs.uncertainty, storage.level)
     else:
         outputs.uncertainty.unlink(missing_ok=True)  # of another estimate
     run = {
@@ -171,7 +173,7 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
         "Seconds": round(computed.seconds, 3),
         "Software": software(),
     }
-    written = [(target, *save_target(computed, target, gain, metadata)) for target in job.targets]
+    written = [(target, *save_target(computed, target, gain, metadata, storage)) for target in job.targets]
     for i, (target, copies, stripped, found) in enumerate(written):
         file = loaded.file if i == 0 else InputFile.of(target.source.path)
         made = provenance(recipe, file, [*target.outputs.images, *copies], {**run, **found})
@@ -188,7 +190,7 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str) ->
 
 
 def save_target(
-    computed: Computed, target: Target, gain: SpatialImage, metadata: Metadata
+    computed: Computed, target: Target, gain: SpatialImage, metadata: Metadata, storage: Storage
 ) -> tuple[list[Path], tuple[bool, str], dict[str, Any]]:
     """Write a corrected image, what belongs to it and its pictures.
 
@@ -200,6 +202,8 @@ def save_target(
     gain : SpatialImage
         The field.
     metadata : Metadata
+    storage : Storage
+        How the corrected image is stored.
 
     Returns
     -------
@@ -224,9 +228,10 @@ def save_target(
         found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": average.volumes}
     copies = []
     if job.is_plain or target.outputs.reference_only:
-        write(like(image, after.reshape(image.shape)), path)
+        numbers = storage.numbers(image, source.relative)
+        write(numbers.image(like(image, after.reshape(image.shape))), path, storage.level)
     else:
-        divide(source.path, gain, path, source.relative)
+        divide(source.path, gain, path, source.relative, storage)
         for ending, origin in metadata.beside(source).items():
             copies.append(place_beside(path, ending))
             write_bytes(copies[-1], read_bytes(origin))
@@ -299,13 +304,13 @@ def make_folder(folder: Path, depth: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata) -> None:
+def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
     """Write an image's results while no other run writes them: they might be of other options, and get mixed."""
     with ExitStack() as held:
         for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
             make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
             held.enter_context(locked(target.outputs.corrected))
-        save(computed, recipe, metadata, computed.device)
+        save(computed, recipe, metadata, computed.device, storage)
 
 
 def run_jobs(
@@ -319,6 +324,7 @@ def run_jobs(
     compute_workers: int = 1,
     io_workers: int = 1,
     threads: int = -1,
+    storage: Storage | None = None,
 ) -> None:
     """Run all jobs and log the outcome of each.
 
@@ -343,6 +349,8 @@ def run_jobs(
         Further images that may be read or written meanwhile.
     threads : int
         For each that is computed; -1: torch's.
+    storage : Storage, optional
+        How images are stored; default float32.
     """
     silence_nibabel()
     metadata = Metadata(jobs[0].source.root)
@@ -375,7 +383,7 @@ def run_jobs(
             jobs,
             partial(load, metadata=metadata),
             partial(compute, network=network, options=options),
-            partial(save_alone, recipe=recipe, metadata=metadata),
+            partial(save_alone, recipe=recipe, metadata=metadata, storage=storage),
             report,
             cost_of,
             MemoryBudget(memory),

@@ -22,6 +22,7 @@ def names(parser):
 def test_getnet_has_no_options_of_datasets():
     shared = names(app_parser()) & names(image_parser())
     model = {"--weights", "--device", "--batch-size", "--precision", "--refine", "--no-refine", "--smoothness"}
+    model |= {"--output-dtype", "--compress"}
     model |= {"--uncertainty"}  # a file of the one, a flag of the other
     assert shared == model | {"--help", "--verbose", "--version"}
 
