@@ -25,6 +25,7 @@ RUN = "run"
 LEVELS = ("participant", "group")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SERIES_REFERENCES = ("mean", "sbref")
+SHARED_FIELDS = ("session",)
 SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
 OUTPUT_DTYPES = ("float32", "same")
 GZIP_LEVELS = range(1, 10)
@@ -214,6 +215,7 @@ class Settings(ModelSettings):
     use_plugin: Path | None = setting(Path)
     series_reference: str = setting(one_of(*SERIES_REFERENCES), "mean")
     reference_only: bool = flag()
+    shared_field: str | None = setting(one_of(*SHARED_FIELDS))
     no_field: bool = flag()
     uncertainty: bool = flag()
     hand_over: str | None = setting(one_of(*HAND_OVERS), None, str, ["for"])
@@ -281,7 +283,7 @@ NEEDS = (
 CONTRADICTORY = (
     *(("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare")),
     *(("compress", "compare"), ("hand_over", "reports_only"), ("hand_over", "dry_run"), ("hand_over", "simulate_gain")),
-    ("reference_only", "compare"),
+    *(("reference_only", "compare"), ("shared_field", "compare")),
 )
 NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty", "hand_over")
 """Settings that the group level would not heed."""

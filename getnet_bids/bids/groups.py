@@ -25,10 +25,13 @@ class Group:
         At least one.
     references : tuple of Source
         The images that the field is estimated from. They need not be members.
+    joint : bool
+        Whether it is estimated from all of them together, which differ in contrast, and is named after the first.
     """
 
     members: tuple[Source, ...]
     references: tuple[Source, ...]
+    joint: bool = False
 
     @property
     def field_name(self) -> Name:
@@ -42,6 +45,8 @@ class Group:
         'sub-1_MEGRE.nii'
         """
         first = self.members[0].name
+        if self.joint:
+            return first
         shared = {
             key: value
             for key, value in first.entities.items()

@@ -42,12 +42,15 @@ class Job:
         Further images that are divided by the same field.
     references : tuple of Source
         The images that the field is estimated from; default `source`.
+    joint : bool
+        Whether it is estimated from all of them together, which differ in contrast.
     """
 
     source: Source
     outputs: Outputs
     others: tuple[Target, ...] = ()
     references: tuple[Source, ...] = ()
+    joint: bool = False
 
     @classmethod
     def of(
@@ -86,7 +89,7 @@ class Job:
             )
             for member in group.members
         )
-        return cls(first.source, first.outputs, tuple(others), group.references)
+        return cls(first.source, first.outputs, tuple(others), group.references, group.joint)
 
     @property
     def targets(self) -> Iterator[Target]:

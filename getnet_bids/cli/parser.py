@@ -13,7 +13,15 @@ from getnet_bids.bids.names import ALL, ON_REQUEST, SERIES, SUFFIXES, WEIGHTED
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.errors import GetNetError
 from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
-from getnet_bids.settings import HAND_OVERS, LEVELS, PRECISIONS, SEGMENTATIONS, SERIES_REFERENCES, Settings
+from getnet_bids.settings import (
+    HAND_OVERS,
+    LEVELS,
+    PRECISIONS,
+    SEGMENTATIONS,
+    SERIES_REFERENCES,
+    SHARED_FIELDS,
+    Settings,
+)
 
 LABEL = "[0-9a-zA-Z+]+"
 COLUMNS = {
@@ -360,6 +368,12 @@ def add_output(group: argparse._ActionsContainer) -> None:
         "--reference-only",
         action="store_true",
         help="of bold, dwi and asl series write the corrected mean alone (boldref, dwiref, aslref), not the series",
+    )
+    group.add_argument(
+        "--shared-field",
+        choices=SHARED_FIELDS,
+        help="session: estimate one field for the anatomical images of a session that lie on one grid, from all of "
+        "them (say, before and after a contrast agent); by default each has its own",
     )
     group.add_argument("--no-field", action="store_true", help="do not write the bias fields")
     group.add_argument(

@@ -204,6 +204,7 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     from getnet_bids.bids.groups import Group, group_images
     from getnet_bids.bids.jobs import Job
     from getnet_bids.bids.metadata import Metadata
+    from getnet_bids.bids.sessions import share_fields
     from getnet_bids.comparison.jobs import is_finished, make_job
 
     metadata = Metadata(settings.bids_dir)
@@ -211,6 +212,8 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
         groups = [Group((source,), (source,)) for source in found.sources]
     else:
         groups = group_images(found.sources, settings.series_reference == "sbref")
+        if settings.shared_field == "session":
+            groups = share_fields(groups, metadata)
     planned = []
     for group in groups:
         job = Job.of(group, settings.output_dir, not settings.no_field, settings.uncertainty, settings.reference_only)

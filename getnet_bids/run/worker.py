@@ -27,7 +27,7 @@ from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, prove
 from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog
-from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume, reduced_precision
+from getnet_bids.core.correction import CorrectedVolume, Options, correct_together, reduced_precision
 from getnet_bids.core.device import torch_threads
 from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line, reason_of
 from getnet_bids.files import read_bytes, write_bytes
@@ -64,12 +64,15 @@ class Loaded:
         Float32, in memory: the image, or the mean of those volumes of a series that the field is estimated from.
     reference : dict
         What the sidecar tells of that; empty of an image by itself.
+    further : tuple of SpatialImage
+        The other images that the field is estimated from jointly.
     """
 
     job: Job
     file: InputFile
     image: SpatialImage
     reference: dict[str, Any] = field(default_factory=dict)
+    further: tuple[SpatialImage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,20 @@ class Computed:
         What computing took.
     device : str
         Where, by name.
+    further : tuple of CorrectedVolume
+        Of the other images of a joint estimate.
     """
 
     loaded: Loaded
     volume: CorrectedVolume
     seconds: float
     device: str = ""
+    further: tuple[CorrectedVolume, ...] = ()
+
+    def volume_of(self, target: Target) -> CorrectedVolume:
+        """Return the estimate that a target is judged by: its own of a joint one."""
+        own = zip(self.loaded.job.references[1:], self.further, strict=False)
+        return next((volume for source, volume in own if source == target.source), self.volume)
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,13 @@ def load(job: Job, metadata: Metadata) -> Loaded:
         return Loaded(job, file, decode(data, source.relative))
     reference = job.references[0] if job.references else source
     average = Average.of(reference, metadata)
+    if job.joint:
+        further = tuple(Average.of(one, metadata).image for one in job.references[1:])
+        about = {
+            "Sources": [one.uri for one in job.references],
+            "Method": f"joint estimate of {len(further) + 1} images",
+        }
+        return Loaded(job, InputFile.of(source.path), average.image, about, further)
     if "lowest shell" in average.text or "no .bval" in average.text:
         LOG.warning("%s: field from the %s", reference.relative, average.text)
     about = {"Sources": [reference.uri], "Method": average.text}
@@ -144,9 +162,10 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     voxels = magnitudes(loaded.image)
     size = voxel_size(loaded.image, loaded.job.source.relative)
     with errors_about(loaded.job.source.relative):
-        volume = correct_volume(voxels.reshape(voxels.shape[:4]), size, network, options=options)
-        volume = with_lengths(volume, loaded.image, size, options.smoothness)
-    return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device))
+        images = [voxels.reshape(voxels.shape[:4]), *(magnitudes(image) for image in loaded.further)]
+        volumes = correct_together(images, size, network, options=options)
+        volume, *further = (with_lengths(one, loaded.image, size, options.smoothness) for one in volumes)
+    return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device), tuple(further))
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
@@ -214,7 +233,7 @@ def save_target(
     found : dict
         For the sidecar: the verdict, measures, and what the field was estimated from.
     """
-    loaded, volume = computed.loaded, computed.volume
+    loaded, volume = computed.loaded, computed.volume_of(target)
     job, source, path = loaded.job, target.source, target.outputs.corrected
     about, image, after = metadata.of(source), loaded.image, volume.corrected
     found: dict[str, Any] = {}
@@ -222,7 +241,7 @@ def save_target(
         inputs = job.inputs(target, metadata)
         files = {relative: InputFile.of(used).as_json for relative, used in inputs.items()}
         average = Average.of(source, metadata)
-        if source not in (job.references or (job.source,)):
+        if source != (job.references or (job.source,))[0]:
             image = average.image
             after = magnitudes(image) / on_grid_of(image, gain, source.relative)
         found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": average.volumes}
@@ -396,7 +415,8 @@ def cost_of(job: Job) -> int:
     """Estimate the bytes that a job takes at the peak: series are never whole in memory."""
     if job.is_plain:
         return memory_of(job.source.path)
-    return 2 * max(memory_of(target.source.path, series=True) for target in job.targets)
+    costs = [memory_of(target.source.path, series=True) for target in job.targets]
+    return sum(costs) if job.joint else 2 * max(costs)
 
 
 def verdict_of(outputs: Outputs) -> tuple[str, list[str]]:

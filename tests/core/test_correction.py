@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from getnet_bids.core import foreground, geometry, preparation
 from getnet_bids.core import field as field_module
+from getnet_bids.core import foreground, geometry, preparation
 from getnet_bids.core.basis import cosines
 from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.core.field import gain_field
