@@ -151,7 +151,8 @@ def app_parser() -> Parser:
         prog="getnet-bids",
         description="Correct the intensity (bias field) of the MR images of a BIDS dataset with GetNet.",
         epilog="Exit codes: 0 all done, 1 some image failed, 16 not a BIDS dataset, 17 unknown analysis level, "
-        "18 nothing matched, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 I/O error.",
+        "18 nothing matched, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 I/O error. "
+        "`getnet-bids doctor` tells what is wrong with an installation.",
         allow_abbrev=False,
     )
     parser.add_argument("bids_dir", type=Path, help="the dataset")
