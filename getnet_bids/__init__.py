@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .batch import CorrectedBatch, correct_batch
     from .core.correction import Options
 
 __version__ = "1.0.0rc1"
-__all__ = ["Correction", "GetNetError", "Options", "correct"]
+__all__ = ["CorrectedBatch", "Correction", "GetNetError", "Options", "correct", "correct_batch"]
 
 # Or each nipype interface that is made would ask a server for nipype's newest version.
 os.environ.setdefault("NO_ET", "1")
@@ -144,9 +145,13 @@ def correct(
 
 
 def __getattr__(name: str) -> Any:
-    # Options needs torch, which takes seconds to import: only when asked for.
+    # These need torch, which takes seconds to import: only when asked for.
     if name == "Options":
         from .core.correction import Options
 
         return Options
+    if name in ("CorrectedBatch", "correct_batch"):
+        from . import batch
+
+        return getattr(batch, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,102 @@
+"""A batch of torch tensors, corrected on the device that it lies on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .core.correction import Options, correct_volume
+from .errors import GetNetError, errors_about
+from .weights import load_network
+
+
+@dataclass(frozen=True)
+class CorrectedBatch:
+    """A corrected batch and what it was divided by.
+
+    Parameters
+    ----------
+    image : Tensor, shape of the batch, float32
+        Corrected.
+    field : Tensor, shape of the batch, float32
+        Gain fields; image times field is the batch given.
+    verdicts : list of list of str, B by C
+        ``corrected``, ``nothing to correct`` or ``doubtful``.
+    """
+
+    image: Tensor
+    field: Tensor
+    verdicts: list[list[str]]
+
+
+def correct_batch(
+    batch: Tensor,
+    voxel_size: float | Sequence[float],
+    *,
+    mask: Tensor | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+) -> CorrectedBatch:
+    """Correct each channel of each item of a batch, on the device that it lies on.
+
+    The result is that of `getnet_bids.correct` for each, and takes as long. It is not differentiable.
+
+    Parameters
+    ----------
+    batch : Tensor, shape (B, C, X, Y) or (B, C, X, Y, Z)
+        Magnitudes of any scale and real type; each channel has a field of its own.
+    voxel_size : float or sequence of float
+        Along the two or three spatial axes, mm; the same for all.
+    mask : Tensor, shape (B, 1, ...), optional
+        Above 0 where the fields are to be fitted. Not needed.
+    weights : str or path, optional
+        Default the package's own.
+    options : Options, optional
+        All that changes the result.
+
+    Returns
+    -------
+    CorrectedBatch
+        On the device of the batch.
+
+    Raises
+    ------
+    GetNetError
+        Shapes do not fit, or an item cannot be corrected; the message says which.
+
+    Examples
+    --------
+    >>> ball = sum(x**2 for x in torch.meshgrid(*[torch.linspace(-1, 1, 32)] * 3, indexing="ij")) < 0.8
+    >>> batch = torch.stack([ball, 2 * ball])[:, None].float()
+    >>> result = correct_batch(batch, voxel_size=6)
+    >>> result.image.shape, torch.allclose(result.image * result.field, batch)
+    (torch.Size([2, 1, 32, 32, 32]), True)
+    """
+    if batch.ndim not in (4, 5):
+        raise GetNetError(f"a batch has shape (B, C, X, Y) or (B, C, X, Y, Z), not {tuple(batch.shape)}")
+    space = batch.shape[2:]
+    if mask is not None and mask.shape != (len(batch), 1, *space):
+        raise GetNetError(f"the mask of the batch must have shape {(len(batch), 1, *space)}, not {tuple(mask.shape)}")
+    sizes = [float(size) for size in np.atleast_1d(np.asarray(voxel_size, float))]
+    sizes = sizes * len(space) if len(sizes) == 1 else sizes
+    network = load_network(weights, str(batch.device))
+    corrected = torch.empty_like(batch, dtype=torch.float32, requires_grad=False)
+    field, verdicts = torch.empty_like(corrected), []
+    # The correction reads arrays as NIfTI has them, the first axis fastest; a copy to the CPU costs little beside it.
+    arrays = batch.detach().to("cpu", torch.float32).numpy()
+    masks = None if mask is None else mask.detach().cpu().numpy()
+    for i, item in enumerate(arrays):
+        of_item = []
+        for j, image in enumerate(item):
+            with errors_about(f"item {i}, channel {j} of the batch"):
+                volume = correct_volume(image, tuple(sizes), network, None if masks is None else masks[i, 0], options)
+            corrected[i, j] = torch.from_numpy(volume.corrected)
+            field[i, j] = torch.from_numpy(volume.field)
+            of_item.append(volume.verdict)
+        verdicts.append(of_item)
+    return CorrectedBatch(corrected, field, verdicts)
