@@ -14,7 +14,7 @@ from typing import Any
 from getnet_bids.errors import reason_of
 from getnet_bids.run import console
 from getnet_bids.run.pipeline import use_huge_pages
-from getnet_bids.settings import ModelSettings
+from getnet_bids.settings import ModelSettings, option
 
 from .parser import image_parser
 from .signals import Interrupted, interruptible
@@ -43,6 +43,9 @@ def correct_file(args: Namespace) -> None:
     given = {field.name: getattr(args, field.name) for field in fields(ModelSettings) if field.name in args}
     model = ModelSettings(**given)
     check_paths(args, model)
+    if args.apply is not None:
+        apply_field(args, given, model)
+        return
     use_huge_pages()
     # Only now: these take seconds to import, and a wrong path should be told at once.
     from getnet_bids import correct, images, series
@@ -115,11 +118,50 @@ def correct_file(args: Namespace) -> None:
         )
 
 
+def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) -> None:
+    """Divide by a field that is given; raises `console.CommandError` for whatever goes wrong."""
+    others = [*(name for name in ("mask", "bvals", "uncertainty") if getattr(args, name) is not None), *given]
+    if useless := [name for name in others if name not in ("output_dtype", "compress")]:
+        raise console.CommandError(console.USAGE, f"{option(useless[0])} does nothing with --apply; leave it out")
+    import numpy as np
+
+    from getnet_bids import images, series
+    from getnet_bids.errors import GetNetError
+    from getnet_bids.given_field import WHOLE, field_for
+
+    images.silence_nibabel()
+    storage = model.storage
+    try:
+        streamed = series.is_streamed(args.image, args.corrected)
+        image = series.mean_image(args.image) if streamed else images.read(args.image)
+        field, share = field_for(args.apply, image, args.image)
+        if args.field:
+            images.write(field, args.field, storage.level)
+        if streamed:
+            series.divide(args.image, field, args.corrected, storage=storage)
+        else:
+            gain = np.asanyarray(field.dataobj).reshape(*image.shape[:3], *[1] * (len(image.shape) - 3))
+            corrected = images.like(image, images.magnitudes(image, args.image) / gain)
+            if storage.dtype == "same":
+                corrected = storage.numbers(image, args.image).image(corrected)
+            images.write(corrected, args.corrected, storage.level)
+    except GetNetError as error:
+        raise console.CommandError(console.BAD_DATA, str(error)) from None
+    except FileNotFoundError as error:
+        raise console.CommandError(console.NO_INPUT, reason_of(error)) from None
+    except OSError as error:
+        code = console.CANNOT_CREATE if error.errno in REFUSED else console.IO_ERROR
+        raise console.CommandError(code, reason_of(error)) from None
+    if share < WHOLE:
+        text = f"the field reaches {share:.0%} of the object; beyond, its nearest value counts"
+        console.say(f"{args.image}: {text}", "getnet")
+
+
 def check_paths(args: Namespace, model: ModelSettings) -> None:
     """Refuse what cannot work before anything is read."""
     from getnet_bids.images import extension
 
-    for given in (args.image, args.mask, args.bvals, model.weights):
+    for given in (args.image, args.mask, args.bvals, args.apply, model.weights):
         if given is not None and not given.is_file():
             raise console.CommandError(console.NO_INPUT, f"{given}: no such file")
     outputs = [path for path in (args.corrected, args.field, args.uncertainty) if path is not None]
@@ -136,7 +178,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
             )
         if path.is_dir():
             raise console.CommandError(console.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
-    inputs = [path for path in (args.image, args.mask, args.bvals, model.weights) if path is not None]
+    inputs = [path for path in (args.image, args.mask, args.bvals, args.apply, model.weights) if path is not None]
     for i, path in enumerate(outputs):
         if any(same(path, other) for other in [*inputs, *outputs[:i]]):
             raise console.CommandError(

@@ -192,10 +192,16 @@ def image_parser() -> Parser:
         metavar="FILE",
         help="b-values of a diffusion series, as FSL writes them: the field is estimated from the mean b = 0 volume",
     )
+    parser.add_argument(
+        "--apply",
+        type=Path,
+        metavar="FIELD",
+        help="estimate nothing: divide by this bias field, resampled to the image through the affines",
+    )
     add_model_options(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return without_defaults(parser, keep=("field", "uncertainty", "mask", "bvals", "verbose"))
+    return without_defaults(parser, keep=("field", "uncertainty", "mask", "bvals", "apply", "verbose"))
 
 
 def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:
