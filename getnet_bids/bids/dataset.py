@@ -12,7 +12,7 @@ from getnet_bids.locks import locked
 
 from .discovery import entries
 from .metadata import read_object
-from .sidecars import write_json
+from .provenance import write_json
 
 IGNORED = (
     "*.html\nfigures\n*_biasfield.*\n*_metrics.*\n"

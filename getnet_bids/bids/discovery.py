@@ -12,8 +12,7 @@ from pathlib import Path
 
 from getnet_bids.files import POINTER, pointer_remedy, read_bytes
 
-from .names import DERIVED_ONLY, ON_REQUEST, PLACES, WEIGHTED, Name, datatypes_of
-from .odd_names import misplaced, odd_extension, odd_suffix
+from .names import DERIVED_ONLY, ON_REQUEST, PLACES, WEIGHTED, Name, datatypes_of, misplaced, odd_extension, odd_suffix
 
 IGNORE_FILE = ".bidsignore"
 

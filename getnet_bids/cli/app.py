@@ -10,11 +10,11 @@ from getnet_bids.bids.handover import check_hand_over
 from getnet_bids.comparison.dataset import check_kind
 from getnet_bids.errors import reason_of
 from getnet_bids.run import console
+from getnet_bids.run.console import Interrupted, interruptible
 from getnet_bids.settings import Settings
 
 from .doctor import doctor, is_doctor
 from .parser import parse
-from .signals import Interrupted, interruptible
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,11 +13,11 @@ from typing import Any
 
 from getnet_bids.errors import reason_of
 from getnet_bids.run import console
+from getnet_bids.run.console import Interrupted, interruptible
 from getnet_bids.run.pipeline import use_huge_pages
 from getnet_bids.settings import ModelSettings, option
 
 from .parser import image_parser
-from .signals import Interrupted, interruptible
 
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 """Errors of a system that will not have a file of that name."""

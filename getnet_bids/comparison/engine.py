@@ -231,7 +231,7 @@ def run_some(
     """Run the workflows of some images."""
     from nipype import Workflow
 
-    from .workflow import draw, image_workflow, workflow_name
+    from .workflow import draw_graph, image_workflow, workflow_name
 
     workflow = Workflow(ROOT, base_dir=str(work))
     workflow.config["execution"].update(
@@ -245,7 +245,7 @@ def run_some(
         }
     )
     if settings.write_graph and not (log.folder / GRAPH).exists():
-        draw(image_workflow("comparison", jobs[0], settings), log.folder / GRAPH)
+        draw_graph(image_workflow("comparison", jobs[0], settings), log.folder / GRAPH)
     with ExitStack() as held:
         by_name = {}
         for job in jobs:

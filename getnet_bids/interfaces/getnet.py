@@ -11,8 +11,7 @@ from nipype.interfaces.base import File, Str, Tuple, isdefined, traits
 from getnet_bids.errors import GetNetError, errors_about
 from getnet_bids.weights import default_weights
 
-from .command import CommandInterface
-from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, output_path
+from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, output_path
 
 LOGGER = logging.getLogger("nipype.interface")
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from getnet_bids.errors import GetNetError
 
-from .command import CommandInterface
-from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, output_path
+from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, output_path
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,11 +1,17 @@
-"""What GetNet's and N4's interfaces have in common: the inputs, and how outputs are named."""
+"""What GetNet's and N4's interfaces have in common: inputs, names of outputs, nipype's command line."""
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
+from typing import Any, ClassVar
 
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, Str, TraitedSpec, isdefined, traits
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, Str, TraitedSpec, isdefined, traits
+from nipype.interfaces.base.core import VALID_TERMINAL_OUTPUT
 from nipype.utils.filemanip import split_filename
+
+from getnet_bids import __version__
 
 
 class BiasFieldInputSpec(BaseInterfaceInputSpec):
@@ -68,3 +74,93 @@ def output_path(given: str, source: str, suffix: str, folder: str) -> Path:
         given = given.replace("%s", stem)
         given += "" if split_filename(given)[2] else extension
     return Path(folder, given)
+
+
+class CommandInterface(SimpleInterface):
+    """An interface that can take the place of one of ANTs' commands in scripts that set or print what commands have.
+
+    Parameters
+    ----------
+    command : str, optional
+        Ignored: no command is run.
+    terminal_output : str, optional
+        As nipype's commands have it; nothing is printed, whatever it is.
+    write_cmdline : bool
+        Kept, and ignored.
+    **inputs
+        As of any interface.
+    """
+
+    _version = __version__
+    _cmd = ""
+    _num_threads: ClassVar[int] = 1
+    _terminal_output: ClassVar[str] = "stream"
+
+    def __init__(
+        self, command: str | None = None, terminal_output: str | None = None, write_cmdline: bool = False, **inputs: Any
+    ) -> None:
+        super().__init__(**inputs)
+        if "num_threads" not in inputs and self._num_threads != 1:
+            self.inputs.num_threads = self._num_threads
+        if terminal_output is not None:
+            self.terminal_output = terminal_output
+        self.write_cmdline = write_cmdline
+
+    @classmethod
+    def set_default_num_threads(cls, num_threads: int) -> None:
+        """Set the number of threads of interfaces of this class that are made from now on."""
+        cls._num_threads = num_threads
+
+    @classmethod
+    def set_default_terminal_output(cls, output_type: str) -> None:
+        """Set what `terminal_output` is of interfaces of this class."""
+        cls._terminal_output = checked_output(output_type)
+
+    @property
+    def terminal_output(self) -> str:
+        """Where a command's output would go; here there is none."""
+        return self.__dict__.get("own_terminal_output", self._terminal_output)
+
+    @terminal_output.setter
+    def terminal_output(self, value: str) -> None:
+        self.__dict__["own_terminal_output"] = checked_output(value)
+
+    @property
+    def cmd(self) -> str:
+        """The command that does the same."""
+        return self._cmd
+
+    @property
+    def cmdline(self) -> str:
+        """The command line that does the same; as of nipype's commands, an error where a mandatory input is missing."""
+        self._check_mandatory_inputs()
+        return shlex.join([self._cmd, *self._arguments()])
+
+    def _pre_run_hook(self, runtime: Any) -> Any:
+        self._results: dict[str, Any] = {}  # what an earlier run made, with other inputs, is no output of this one
+        return runtime
+
+    def _post_run_hook(self, runtime: Any) -> Any:
+        runtime.cmdline, runtime.returncode, runtime.success_codes = self.cmdline, 0, (0,)
+        runtime.stdout = runtime.stderr = runtime.merged = ""
+        return runtime
+
+    def _list_outputs(self) -> dict[str, Any]:
+        """Return what the run made; before one, as of a command, the files that it would make."""
+        if self._results:
+            return self._results
+        inputs, folder = self.inputs, os.getcwd()
+        made = {"output_image": str(output_path(inputs.output_image, inputs.input_image, "_corrected", folder))}
+        if inputs.save_bias or isdefined(inputs.bias_image):
+            made["bias_image"] = str(output_path(inputs.bias_image, inputs.input_image, "_bias", folder))
+        return made
+
+    def _arguments(self) -> list[str]:
+        raise NotImplementedError
+
+
+def checked_output(value: str) -> str:
+    """Return a value of `terminal_output` if nipype knows it; else raise its error."""
+    if value not in VALID_TERMINAL_OUTPUT:
+        raise AttributeError(f"terminal_output must be one of {', '.join(VALID_TERMINAL_OUTPUT)}, not {value!r}")
+    return value

@@ -1,10 +1,14 @@
-"""What a run says on standard error, and its exit codes, of the BIDS execution specification's draft and sysexits.h."""
+"""How a run talks and ends: standard error, exit codes (BIDS execution specification's draft, sysexits.h), signals."""
 
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
-from types import TracebackType
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 
 APP = "getnet-bids"
 
@@ -110,3 +114,29 @@ class Progress:
             return
         what = f"failed: {failure}" if failure else f"done in {seconds:.1f} s"
         print_line(f"[{self.count}/{self.total}] {source}: {what}")
+
+
+class Interrupted(BaseException):
+    """A signal asked the program to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into `Interrupted`, so that both end the run alike and cleanly."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
