@@ -12,10 +12,8 @@ COMMANDS = {
     "real": ("accuracy_labels", "real scans: multiplied fields, manual labels, measured field, second pass"),
     "speed": ("speed", "seconds, memory, and how they grow"),
     "node": ("node", "what a nipype node costs besides the correction"),
-    "reliability": ("reliability", "what must not change a field; long runs"),
     "segmentation": ("segmentation", "overlap of the comparison's labels with the truth"),
     "discovery": ("discovery", "time to list large datasets"),
-    "fuzz": ("fuzz", "spoiled files are read or refused"),
     "training": ("training_input", "how fast training pairs are made"),
 }
 """Module and purpose of each."""

@@ -18,27 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.phantoms.scanned import head
+
 Result = dict[str, Any]
-
-
-def head(shape: tuple[int, ...], shaded: bool = True, seed: int = 2019) -> NDArray[np.int16]:
-    """Make a head that fills a grid: scalp, skull, folded gray and white matter; a field, Rician noise of 3 %."""
-    rng = np.random.default_rng(seed)
-    x, y, z = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
-    x, y = x[:, None], y[None]
-    out = np.empty(shape, np.int16, order="F")
-    for k, height in enumerate(z):
-        radius = (x / 0.85) ** 2 + (y / 0.92) ** 2 + (height / 0.9) ** 2
-        folds = 0.07 * np.sin(19 * x) * np.sin(17 * y) * np.sin(18 * height)
-        level = np.select(
-            [radius > 1, radius > 0.88, radius > 0.8, radius > 0.6 + folds, radius > 0.06],
-            [0.0, 0.8, 0.05, 0.65, 1.0],
-            0.25,
-        )
-        gain = np.exp(0.25 * x - 0.2 * y * height + 0.15 * np.cos(2 * height)) if shaded else 1.0
-        noise = rng.normal(0, 0.03, (2, *level.shape))
-        out[:, :, k] = 1000 * np.hypot(level * gain + noise[0], noise[1])
-    return out
 
 
 def load(path: str) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from getnet_bids import Correction
@@ -38,9 +39,9 @@ def error_of(field: NDArray, truth: NDArray, where: NDArray[np.bool_]) -> float:
     return float(np.log(field[where] / truth[where]).std())
 
 
-def check(path: Path, result: Correction) -> None:
-    """Assert what holds for every correction, against the file as nibabel reads it."""
-    source = nib.load(path)
+def check(source: Path | SpatialImage, result: Correction, rtol: float = 2e-6, atol: float = 1e-40) -> None:
+    """Assert what holds for every correction, against the image, or its file as nibabel reads it."""
+    source = nib.load(source) if isinstance(source, Path) else source
     given = source.get_fdata().reshape(source.shape[:4])
     field = np.asarray(result.field.dataobj, np.float64)
     corrected = np.asarray(result.image.dataobj, np.float64).reshape(given.shape)
@@ -50,6 +51,6 @@ def check(path: Path, result: Correction) -> None:
     assert (field > 0).all()
     assert abs(np.log(field[result.foreground]).mean()) < 1e-4
     product = corrected * (field if given.ndim < 4 else field[..., None])
-    np.testing.assert_allclose(product, given, rtol=2e-6, atol=1e-40)
+    np.testing.assert_allclose(product, given, rtol=rtol, atol=atol)
     np.testing.assert_array_equal(np.signbit(corrected)[given != 0], np.signbit(given)[given != 0])
     np.testing.assert_array_equal(result.image.affine, source.affine)

@@ -7,9 +7,10 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-import reliability_soak as soak
 
 from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+
+from . import soak
 
 pytestmark = pytest.mark.slow
 

@@ -1,29 +1,44 @@
-"""The heads of benchmarks/reliability.py: the same head on grids of any voxel size, with new noise each time."""
+"""A head of ellipsoids with folds, scanned as finely as is asked for, with new noise each time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 
 import nibabel as nib
 import numpy as np
-from accuracy import Case, model
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 from scipy import ndimage
-from speed_work import head
 
 import getnet_bids
 from getnet_bids.images import magnitudes
-from getnet_bids.training.evaluation.brainweb import UNIT, read_labels, signals
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 EXTENT = np.array([180.0, 216.0, 180.0])
 """Of the synthetic head's grid, between the centres of the outermost voxels, mm."""
-NOISE = 0.03
+
+
+def head(shape: tuple[int, ...], shaded: bool = True, seed: int = 2019) -> NDArray[np.int16]:
+    """Return a head that fills a grid: scalp, skull, folded gray and white matter; a field, Rician noise of 3 %."""
+    rng = np.random.default_rng(seed)
+    x, y, z = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
+    x, y = x[:, None], y[None]
+    out = np.empty(shape, np.int16, order="F")
+    for k, height in enumerate(z):
+        radius = (x / 0.85) ** 2 + (y / 0.92) ** 2 + (height / 0.9) ** 2
+        folds = 0.07 * np.sin(19 * x) * np.sin(17 * y) * np.sin(18 * height)
+        level = np.select(
+            [radius > 1, radius > 0.88, radius > 0.8, radius > 0.6 + folds, radius > 0.06],
+            [0.0, 0.8, 0.05, 0.65, 1.0],
+            0.25,
+        )
+        gain = np.exp(0.25 * x - 0.2 * y * height + 0.15 * np.cos(2 * height)) if shaded else 1.0
+        noise = rng.normal(0, 0.03, (2, *level.shape))
+        out[:, :, k] = 1000 * np.hypot(level * gain + noise[0], noise[1])
+    return out
 
 
 def image_of(volume: NDArray, voxel: NDArray[np.float64], first: NDArray[np.float64]) -> nib.Nifti1Image:
@@ -86,38 +101,3 @@ def synthetic(voxel: float = 1.0, shaded: bool = True) -> Subject:
     grid = [np.linspace(-1, 1, n) for n in (np.rint(EXTENT / voxel).astype(int) + 1).tolist()]
     radius = sum((x / r) ** 2 for x, r in zip(np.ix_(*grid), (0.85, 0.92, 0.9), strict=True))
     return Subject("synthetic" if shaded else "synthetic, no field", scan, voxel, np.asarray(radius) < 0.8)
-
-
-def brainweb(models: Path, number: str, contrast: str, field: str) -> Subject:
-    """Make a head from an anatomical model of 0.5 mm, under a known field that does not depend on the voxels."""
-    case = Case(number, contrast, field, NOISE, 0)
-    about, gain, _ = case.simulate(models)
-    of_gain = image_of(gain, np.ones(3), np.full(3, 0.5))
-
-    def scan(size: float, seed: int) -> nib.Nifti1Image:
-        fine = fine_signal(models, number, contrast)
-        spans = [spans_of(n, 0.5, size) for n in fine.shape]
-        for axis, (weights, _) in enumerate(spans):
-            fine = np.moveaxis(np.tensordot(weights, fine, (1, axis)), 0, axis)
-        grid = image_of(fine, np.full(3, size), np.array([first for _, first in spans]))
-        rng = np.random.default_rng([seed, int(number)])
-        real, imaginary = NOISE * rng.standard_normal((2, *fine.shape), np.float32)
-        noisy = np.rint(UNIT * np.hypot(fine * onto(of_gain, grid) + real, imaginary))
-        return image_of(noisy, np.full(3, size), grid.affine[:3, 3])
-
-    return Subject(f"{number} {contrast} {field}", scan, 1.0, about.brain)
-
-
-@lru_cache(maxsize=1)
-def fine_signal(models: Path, number: str, contrast: str) -> Volume:
-    """Read a model as an image of 0.5 mm without field and noise; the last one is kept."""
-    return signals(contrast)[read_labels(model(models, number))].T
-
-
-def spans_of(count: int, fine: float, coarse: float) -> tuple[Volume, float]:
-    """Give the matrix that averages samples over longer spans in their middle, and where the first span's centre is."""
-    spans = round(count * fine / coarse)
-    low = (count * fine - spans * coarse) / 2 + np.arange(spans)[:, None] * coarse
-    begin = np.arange(count) * fine
-    weights = np.clip(np.minimum(low + coarse, begin + fine) - np.maximum(low, begin), 0, None)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32), float(low[0, 0] + coarse / 2)

@@ -1,70 +1,38 @@
 """Small valid images spoiled at random and read, a share of them corrected: whether all that happens is foreseen.
 
-    python benchmarks/fuzz.py [--cases 100000] [--seed 0] [--failures DIR]
-
-A case is read, or refused with one line (an GetNetError or a ValueError of the package). What is read is written and
-read again, and must be the same; every so many are corrected, and corrected times field must be the image. All else
-is a failure: another error, a warning, more memory or time than the limits, the end of the process. A failure is
-printed with its case, which is the same for the same seed, and its bytes are kept with --failures. The table goes to
-benchmarks/fuzz.tsv.
+A case is read, or refused with one line (a GetNetError). What is read is written and read again, and must be the same;
+every so many are corrected, and corrected times field must be the image. All else is a failure: another error, a
+warning, more memory or time than the limits, the end of the process. A case is the same for the same seed.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 import resource
-import sys
 import tempfile
 import time
 import warnings
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fuzz_mutations import KINDS, spoiled
-from tqdm import tqdm
+import numpy as np
+from nibabel.spatialimages import SpatialImage
 
-TABLE = Path(__file__).with_suffix(".tsv")
-COLUMNS = ("spoiled", "cases", "read", "corrected", "refused", "failures", "slowest_read", "slowest_corrected")
+from getnet_bids import Correction
+from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.network import GetNet
+from getnet_bids.images import decode, like, magnitudes, read, voxel_size, write
+
+from .images import check
+from .mutations import KINDS, spoiled
+
 EVERY = 25
 """Of the cases that are read, so many by their number are corrected."""
 MEMORY = 2**30
 """Bytes that a case may take, beside what the process has when it begins."""
 SECONDS = 20.0
 """A case may take so long; a tiny image is corrected in a fraction of a second."""
-
-
-def main() -> int:
-    """Run the cases and write the table; 1 if there were failures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--failures", type=Path, help="folder for the files of failures")
-    parser.add_argument("--table", type=Path, default=TABLE)
-    args = parser.parse_args()
-    counts: dict[str, Counter] = defaultdict(Counter)
-    slowest: dict[tuple[str, str], float] = defaultdict(float)
-    for case, kind, outcome, seconds, reason in tqdm(run(args.cases, args.seed), total=args.cases, mininterval=2):
-        counts[kind].update(["cases", outcome])
-        slowest[kind, outcome] = max(slowest[kind, outcome], seconds)
-        if outcome == "failures":
-            tqdm.write(f"case {case}, seed {args.seed}, {kind}: {reason}", file=sys.stderr)
-            if args.failures:
-                args.failures.mkdir(parents=True, exist_ok=True)
-                (args.failures / f"{args.seed}-{case}.bin").write_bytes(spoiled(case, args.seed)[1])
-    rows = []
-    for kind in sorted(counts):
-        read = max(slowest[kind, "read"], slowest[kind, "refused"])
-        seconds = f"{read:.3f}", f"{slowest[kind, 'corrected']:.2f}"
-        rows.append([kind, *(counts[kind][column] for column in COLUMNS[1:6]), *seconds])
-    total = ["all", *(sum(row[i] for row in rows) for i in range(1, 6)), *(max(row[i] for row in rows) for i in (6, 7))]
-    with open(args.table, "w", newline="") as file:
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *rows, total])
-    print(", ".join(f"{value} {name}" for name, value in zip(COLUMNS[1:], total[1:], strict=True)))
-    return int(total[5] > 0)
 
 
 def run(
@@ -153,8 +121,6 @@ def validate(data: bytes, network: object | None, folder: Path) -> tuple[str, st
     outcome : {"read", "corrected", "refused", "failures"}
     reason : str
     """
-    from fuzz_checks import correct_and_check, read_and_check
-
     from getnet_bids.errors import GetNetError
     from getnet_bids.images import silence_nibabel
 
@@ -173,5 +139,31 @@ def validate(data: bytes, network: object | None, folder: Path) -> tuple[str, st
     return ("read" if network is None else "corrected"), ""
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def read_and_check(data: bytes) -> SpatialImage:
+    """Read a file; what is written of it must be read as the same again."""
+    image = decode(data, "fuzz")
+    voxels = magnitudes(image)
+    try:
+        again = decode(like(image, voxels).to_bytes(), "fuzz, written")
+    except ValueError as error:
+        raise AssertionError(f"what was written cannot be read: {error}") from error
+    np.testing.assert_array_equal(magnitudes(again), voxels)
+    np.testing.assert_array_equal(again.affine, image.affine)
+    return image
+
+
+def correct_and_check(image: SpatialImage, network: GetNet, folder: Path) -> None:
+    """Correct an image and write it in both formats."""
+    voxels = magnitudes(image)
+    volume = correct_volume(voxels.reshape(voxels.shape[:4]), voxel_size(image, "fuzz"), network)
+    corrected = like(image, volume.corrected.reshape(image.shape))
+    check(image, Correction(corrected, like(image, volume.field), volume.foreground), rtol=1e-5, atol=1e-37)
+    for name in ("out.nii.gz", "out.mgz"):
+        try:
+            write(corrected, folder / name)
+            written = read(folder / name)
+        except ValueError as error:
+            raise AssertionError(f"{name} cannot be written or read: {error}") from error
+        np.testing.assert_array_equal(magnitudes(written).ravel(), magnitudes(corrected).ravel())
+        same = np.allclose(written.affine, image.affine, rtol=1e-3, atol=1e-3 * max(1, np.abs(image.affine).max()))
+        assert same, f"{name} has another affine"

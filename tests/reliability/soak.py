@@ -1,9 +1,8 @@
-"""Thousands of small images in one run, some of them bad: for benchmarks/reliability.py, and for a test."""
+"""Thousands of small images in one run, some of them bad, and what became of them."""
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -15,10 +14,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
-from reliability_heads import Volume, synthetic
 
 import getnet_bids
 from getnet_bids.images import magnitudes
+from tests.datasets import describe
+from tests.phantoms.scanned import Volume, synthetic
 
 VOXEL = 12.0
 EVERY = 20
@@ -127,8 +127,7 @@ def make(root: Path, count: int) -> tuple[list[str], dict[str, str]]:
         path = path.with_name(f"{path.name}.nii.gz")
         nib.Nifti1Image(volume_of(head, number), np.diag([VOXEL, VOXEL, VOXEL, 1])).to_filename(path)
         good.append(path.relative_to(root).as_posix())
-    about = {"Name": "Soak", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-    (root / "dataset_description.json").write_text(json.dumps(about))
+    describe(root)
     return good, bad
 
 
@@ -239,23 +238,3 @@ def compare_bits(soak: Soak, source: Path, results: dict[str, Path], weights: Pa
         path.is_file() and np.array_equal(magnitudes(nib.load(path)), magnitudes(image)) for path, image in pairs
     ):
         soak.wrong.append(f"{source}: other bits than by itself")
-
-
-def draw(soak: Soak, path: Path) -> None:
-    """Draw memory and file handles against the number of images."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    done, memory, handles = np.array(soak.samples, float).T
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    panels = ((memory, "memory, MB", "#2166ac"), (handles, "open file handles", "#b2182b"))
-    for axis, (values, label, colour) in zip(axes, panels, strict=True):
-        axis.plot(done, values, ".", markersize=2, color=colour)
-        axis.set_ylim(0, 1.15 * values.max())
-        axis.set_xlabel("images done")
-        axis.set_ylabel(label)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"One run of {soak.good + soak.bad:,} images, {soak.bad} of them bad", fontsize=10)
-    figure.savefig(path, dpi=150)

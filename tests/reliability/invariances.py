@@ -1,4 +1,4 @@
-"""What must not change a field, and how much it does: what benchmarks/reliability.py measures, and a test asserts."""
+"""What must not change a field, and how much it does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from functools import partial
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import SpatialImage
-from reliability_heads import Mask, Subject, Volume, correct, image_of, onto
 from scipy import ndimage
 
 from getnet_bids import Correction
 from getnet_bids.images import magnitudes
+from tests.phantoms.scanned import Mask, Subject, Volume, correct, image_of, onto
 
 SCALES = (1e-6, 0.3, 1e3, 1e6)
 SIZES = (0.7, 0.8, 1.25, 1.5, 2.0)
