@@ -21,9 +21,10 @@ from getnet_bids import __version__
 from getnet_bids.bids.dataset import DESCRIPTION
 from getnet_bids.bids.discovery import Source, not_fetched
 from getnet_bids.bids.jobs import Job, Target
-from getnet_bids.bids.metadata import Metadata, read_object, skull_stripped
+from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
 from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance, write_sidecars
+from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_together, reduced_precision
 from getnet_bids.core.device import torch_threads

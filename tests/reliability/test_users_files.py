@@ -14,7 +14,7 @@ from getnet_bids.cli import app, demo, one
 from getnet_bids.comparison.engine import mark_folder, take_folder
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import FILES, Comparison, files_before
-from getnet_bids.comparison.workflow import discard
+from getnet_bids.comparison.sink import discard
 
 N4 = METHODS["n4"]
 

@@ -1,0 +1,259 @@
+"""The last node of a comparison: its files get their names in the derivative dataset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    SimpleInterface,
+    Str,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from getnet_bids.bids.jobs import Job
+from getnet_bids.bids.metadata import Metadata
+from getnet_bids.bids.outputs import sidecar
+from getnet_bids.bids.provenance import InputFile, provenance, size_of
+from getnet_bids.bids.skull import skull_stripped
+from getnet_bids.core.correction import CorrectedVolume
+from getnet_bids.core.device import resolve_device, torch_threads
+from getnet_bids.files import atomic
+from getnet_bids.images import decode, foreground_of, magnitudes, read, write
+from getnet_bids.locks import locked
+from getnet_bids.run.worker import Computed, Loaded, device_text, draw, judged, make_folder, save, software
+
+from . import dataset as texts
+from .jobs import CompareJob
+from .outputs import FILES, Comparison, files_before
+
+
+class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
+    """Inputs of `ComparisonSink`: the outputs of `init_comparison_wf`."""
+
+    job = traits.Any(mandatory=True, nohash=True, desc="the CompareJob")
+    getnet_file = File(exists=True, mandatory=True)
+    getnet_bias = File(exists=True, mandatory=True)
+    getnet_seconds = traits.Float(mandatory=True)
+    verdict = Str(mandatory=True)
+    reasons = traits.List(Str, mandatory=True)
+    field_sd_median = traits.Float(mandatory=True)
+    field_sd_p95 = traits.Float(mandatory=True)
+    other_file = File(exists=True, mandatory=True)
+    other_bias = File(exists=True, mandatory=True)
+    other_seconds = traits.Float(mandatory=True)
+    simulated_file = File(exists=True)
+    simulated_bias = File(exists=True)
+    dseg = File(exists=True)
+    dseg_tsv = File(exists=True)
+    brain_mask = File(exists=True)
+    tissue_maps = InputMultiObject(File(exists=True))
+    tissue_names = InputMultiObject(Str)
+    method = Str()
+    note = Str()
+    metrics_tsv = File(exists=True, mandatory=True)
+    metrics_json = File(exists=True, mandatory=True)
+    table1 = File(exists=True)
+    figure = File(exists=True, mandatory=True)
+
+
+class ComparisonSinkOutputSpec(TraitedSpec):
+    """Output of `ComparisonSink`."""
+
+    out_files = traits.List(Str, desc="what was written, apart from sidecars")
+
+
+class ComparisonSink(SimpleInterface):
+    """Write the results of a comparison where they belong, each file whole, the sidecar that says so last."""
+
+    input_spec = ComparisonSinkInputSpec
+    output_spec = ComparisonSinkOutputSpec
+    _always_run = True
+
+    def _run_interface(self, runtime: Any) -> Any:
+        made = {name: value for name, value in self.inputs.get().items() if isdefined(value)}
+        self._results["out_files"] = [str(path) for path in finish(self.inputs.job, made)]
+        return runtime
+
+
+def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
+    """Write the results of a comparison, while no other run writes them.
+
+    Parameters
+    ----------
+    job : CompareJob
+    made : dict
+        The inputs of `ComparisonSink` that there are.
+
+    Returns
+    -------
+    list of Path
+        The files, apart from sidecars and pictures for the pages.
+    """
+    comparison = job.comparison
+    loaded = reread(job)
+    metadata = Metadata(job.source.root)
+    make_folder(comparison.folder, len(comparison.folder.relative_to(comparison.root).parts))
+    comparison.figure.parent.mkdir(exist_ok=True)
+    with locked(job.outputs.corrected):
+        before = files_before(comparison)
+        sidecar(comparison.other.corrected).unlink(missing_ok=True)
+        if not comparison.simulated:
+            save(computed(job, loaded, made), job.correction, metadata, device_of(job))
+        written = places(comparison, made)
+        for path, origin in written.items():
+            place(origin, path)
+        files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
+        for relative in before.keys() - files.keys():
+            discard(comparison.root / relative, before[relative])
+        texts.write_all(describe(job, made, loaded, metadata.of(job.source), files))
+    return list(written)
+
+
+def reread(job: CompareJob) -> Loaded:
+    """Read the raw image, for its hash and its header."""
+    file, data = InputFile.read(job.source.path)
+    return Loaded(Job(job.source, job.outputs), file, decode(data, job.source.relative))
+
+
+def computed(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
+    """Assemble GetNet's results as a run without comparison has them."""
+    corrected, bias = (magnitudes(read(made[name])) for name in ("getnet_file", "getnet_bias"))
+    foreground = foreground_of(loaded.image, loaded.job.source.relative)
+    volume = CorrectedVolume(
+        corrected,
+        bias,
+        foreground,
+        resolve_device(job.device),
+        made["verdict"],
+        tuple(made["reasons"]),
+        made["field_sd_median"],
+        made["field_sd_p95"],
+    )
+    return Computed(loaded, volume, made["getnet_seconds"])
+
+
+def places(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
+    """Return where the workflow's files belong, but for GetNet's of a real image, which `save` writes.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    made : dict
+        As for `finish`.
+
+    Returns
+    -------
+    dict of Path
+        The file of the workflow, by its place.
+    """
+    pairs = [(comparison.other, "other_file", "other_bias")]
+    if comparison.simulated:
+        pairs += [(comparison.shaded, "simulated_file", "simulated_bias")]
+        pairs += [(comparison.getnet, "getnet_file", "getnet_bias")]
+    named: dict[Path, str] = {}
+    for outputs, *names in pairs:
+        named |= dict(zip(outputs.images, names, strict=False))
+    named |= {comparison.metrics: "metrics_tsv", comparison.metrics.with_suffix(".json"): "metrics_json"}
+    named |= {comparison.table1: "table1", comparison.figure: "figure"}
+    named |= {comparison.dseg: "dseg", comparison.dseg_table: "dseg_tsv", comparison.mask: "brain_mask"}
+    found = {path: Path(made[name]) for path, name in named.items() if name in made}
+    for name, path in zip(made.get("tissue_names", []), made.get("tissue_maps", []), strict=True):
+        found[comparison.probseg(name)] = Path(path)
+    return found
+
+
+def describe(
+    job: CompareJob, made: dict[str, Any], loaded: Loaded, metadata: dict[str, Any], files: dict[str, int]
+) -> dict[Path, dict[str, Any]]:
+    """Return the sidecars, by path; the last says that all is complete.
+
+    Parameters
+    ----------
+    job : CompareJob
+    made : dict
+        As for `finish`.
+    loaded : Loaded
+        The raw image.
+    metadata : dict
+        The raw image's.
+    files : dict of int
+        All files of the comparison, and their bytes.
+
+    Returns
+    -------
+    dict of dict
+    """
+    comparison, options = job.comparison, job.recipe.options
+    stripped, how = skull_stripped(magnitudes(loaded.image), metadata)
+    skull = {"SkullStripped": stripped, "SkullStrippedDetermination": how}
+    described: dict[Path, dict[str, Any]] = {}
+    if method := made.get("method"):
+        used = [job.uris[name] for name in used_of(job, method)]
+        names = made["tissue_names"]
+        described |= texts.segmentation_sidecars(comparison, method, names, used, made.get("note"), skull)
+    if comparison.simulated:
+        described |= texts.shaded_sidecars(comparison, options["simulate_gain"], options["gain_seed"], skull)
+        shaded = replace(loaded, job=Job(job.source, comparison.getnet), image=read(made["simulated_file"]))
+        run = {"Device": device_of(job), "Seconds": round(made["getnet_seconds"], 3), "Software": versions(job)}
+        result = computed(job, shaded, made)
+        corrected, volume = comparison.getnet.corrected, result.volume
+        drawn = draw(job.source, corrected, shaded.image, volume.corrected, volume, metadata, "simulatedGetNet")
+        run |= judged(volume, drawn)
+        about = provenance(job.recipe, loaded.file, comparison.getnet.images, run)
+        described |= texts.correction_sidecars(comparison, True, skull, about)
+    run = {
+        "Device": f"cpu ({job.threads} threads)",
+        "Seconds": round(made["other_seconds"], 3),
+        "Software": versions(job),
+    }
+    run |= {"Segmentation": method or "none", **({"Note": made["note"]} if "note" in made else {}), FILES: files}
+    about = provenance(job.recipe, loaded.file, comparison.other.images, run)
+    return described | texts.correction_sidecars(comparison, False, skull, about)
+
+
+def device_of(job: CompareJob) -> str:
+    """Name the device that GetNet ran on."""
+    with torch_threads(job.threads):
+        return device_text(resolve_device(job.device))
+
+
+def used_of(job: CompareJob, method: str) -> list[str]:
+    """Name what was used of a segmentation that there was."""
+    if method == "atropos":
+        return [name for name in job.existing if name == "brain_mask"]
+    if method == "classes":
+        return []
+    probsegs = [name for name in job.existing if name not in ("dseg", "brain_mask")]
+    return probsegs or ["dseg"]
+
+
+def versions(job: CompareJob) -> dict[str, str]:
+    """Return the versions that results depend on."""
+    return {**software(), **{name: version(name) for name in (*job.method.packages, "nipype", "nilearn")}}
+
+
+def place(origin: Path, path: Path) -> None:
+    """Copy a file, whole or not at all; compress an image that is not compressed."""
+    if path.name.endswith(".nii.gz") and origin.suffix != ".gz":
+        write(read(origin), path)
+        return
+    with atomic(path) as file, open(origin, "rb") as data:
+        while block := data.read(1 << 20):
+            file.write(block)
+
+
+def discard(path: Path, size: int) -> None:
+    """Remove a file of an earlier comparison, and its sidecar, unless it was edited or replaced since."""
+    if size_of(path) != size:
+        return
+    path.unlink()
+    if path.name.endswith(".nii.gz"):
+        sidecar(path).unlink(missing_ok=True)
