@@ -31,6 +31,7 @@ from getnet_bids.files import atomic, write_text
 from .page import as_json, link, render
 from .plots import Dot, Plot, plot
 from .records import Record, RunHistory, anchor, is_number, read_table, records_of, subjects_of
+from .visits import NOTE, Difference, Visit, differences
 
 LIMIT = 3.5
 """Robust z from which a value is an outlier (Iglewicz and Hoaglin 1993)."""
@@ -151,13 +152,14 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
     """
     table, page = output_dir / TABLE, output_dir / PAGE
     failed = RunHistory(output_dir).failed()
-    images = []
+    images, visits = [], []
     with atomic(table) as file:
         file.write(("\t".join(column.name for column in COLUMNS) + "\n").encode())
         for record in all_records(output_dir):
             rows = list(image_rows(output_dir, record))
             file.write("".join(map(as_line, rows)).encode())
             images.append(image_row(record, rows, record.source in failed))
+            visits.append(Visit.of(record))
     known = {image.source for image in images}
     missing = missing or {}
     images += [failed_row(source) for source in sorted(failed) if source not in known]
@@ -166,7 +168,7 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
     mark_outliers(images)
     about = table.with_suffix(".json")
     write_json(about, descriptions(COLUMNS))
-    write_text(page, group_page(images, output_dir, missing))
+    write_text(page, group_page(images, output_dir, missing, differences(visits)))
     return [table, about, page]
 
 
@@ -238,7 +240,12 @@ def mark_outliers(images: list[ImageRow]) -> None:
                     image.outlying[measure] = round(z, 1)
 
 
-def group_page(images: list[ImageRow], output_dir: Path, missing: Mapping[str, str] | None = None) -> str:
+def group_page(
+    images: list[ImageRow],
+    output_dir: Path,
+    missing: Mapping[str, str] | None = None,
+    visits: Sequence[Difference] = (),
+) -> str:
     """Render the page."""
     measures = [m for m in MEASURES if any(image.values[m] is not None for image in images)]
     outliers = [image for image in images if image.outlying]
@@ -262,6 +269,9 @@ def group_page(images: list[ImageRow], output_dir: Path, missing: Mapping[str, s
         outlying=len(outliers),
         plots=draw_plots(images, measures),
         rule=RULE,
+        visits=visits[:LISTED],
+        compared=len(visits),
+        visits_note=NOTE,
         suffixes=sorted({image.suffix for image in images}),
         data=as_json({"columns": columns, "texts": 5, "rows": rows}),
         name=output_dir.resolve().name,

@@ -122,3 +122,23 @@ def test_the_same_again_and_nothing_at_all(many):
     page.check(many)
     assert "0 images" in page.text
     assert table(many) == []
+
+
+def test_visits_that_differ_are_told(many):
+    """One subject has two sessions: the second is brighter by half, and its field twice as strong."""
+    text = (many / "sub-01/anat/sub-01_desc-preproc_T1w.json").read_text()
+    assert "Visits" not in write_group_report(many)[2].read_text()
+    for session, times in (("a", 1.0), ("b", 1.5)):
+        folder = many / "sub-20" / f"ses-{session}" / "anat"
+        folder.mkdir(parents=True)
+        stem = f"sub-20_ses-{session}"
+        content = json.loads(text.replace("sub-01/anat", f"sub-20/ses-{session}/anat").replace("sub-01_", f"{stem}_"))
+        measures = content["GetNet"]["Measures"]
+        measures |= {"MedianAfter": 100 * times, "FieldP99": measures["FieldP99"] * (2 if session == "b" else 1)}
+        (folder / f"{stem}_desc-preproc_T1w.json").write_text(json.dumps(content))
+    written = Page(write_group_report(many)[2])
+    written.check(many)
+    assert "sub-20_T1w" in written.text
+    assert "a, b" in written.text
+    assert "1.5" in written.text
+    assert "sub-20.html#sub-20_ses-a_T1w" in {link["href"] for link in written.all("a")}
