@@ -29,6 +29,7 @@ SHARED_FIELDS = ("session",)
 SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
 OUTPUT_DTYPES = ("float32", "same")
 GZIP_LEVELS = range(1, 10)
+LAYOUTS = ("bids", "legacy")
 HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
 BATCH = 32
 """Slices that the network takes at a time."""
@@ -218,6 +219,7 @@ class Settings(ModelSettings):
     shared_field: str | None = setting(one_of(*SHARED_FIELDS))
     no_field: bool = flag()
     uncertainty: bool = flag()
+    output_layout: str = setting(one_of(*LAYOUTS), "bids")
     hand_over: str | None = setting(one_of(*HAND_OVERS), None, str, ["for"])
     hand_over_dir: Path | None = setting(Path)
     reports_only: bool = flag()

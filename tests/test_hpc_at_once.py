@@ -92,3 +92,19 @@ def test_one_process_a_gpu_shares_out_the_subjects(make_dataset, tmp_path):
     assert sorted(subject for _, *chunk in shared for subject in chunk) == subjects
     assert len(list(out.glob("sub-*/anat/*_desc-preproc_T1w.json"))) == 2
     assert len(list((out / "logs").glob("*/status.tsv"))) == 2
+
+
+@pytest.mark.slow
+def test_one_task_a_session_of_the_same_subject(make_dataset, tmp_path):
+    sessions = ["a", "b", "c"]
+    raw, out = make_dataset(*(f"sub-01/ses-{s}/anat/sub-01_ses-{s}_T1w.nii.gz" for s in sessions)), tmp_path / "out"
+    command = [sys.executable, "-m", "getnet_bids.cli.app", raw, out, "participant", "--no-refine", "--nprocs", "1"]
+    tasks = [subprocess.Popen([*command, "--session-label", s], stderr=subprocess.PIPE) for s in sessions]
+    for task in tasks:
+        assert task.wait() == 0, task.stderr.read()
+        task.stderr.close()
+    made = sorted(path.name for path in out.glob("sub-01/ses-*/anat/*_T1w.json"))
+    assert made == [f"sub-01_ses-{s}_desc-preproc_T1w.json" for s in sessions]
+    page = (out / "sub-01.html").read_text()
+    assert all(f"sub-01_ses-{s}_T1w" in page for s in sessions)
+    assert [path.name for path in out.rglob(".*")] == [".bidsignore"]

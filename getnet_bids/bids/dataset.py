@@ -10,6 +10,7 @@ from getnet_bids import __version__
 from getnet_bids.files import write_text
 from getnet_bids.locks import locked
 
+from .citation import citations
 from .discovery import entries
 from .metadata import read_object
 from .provenance import write_json
@@ -72,23 +73,6 @@ several contrasts and runs, and segmentations, would be taken for what they are 
 `logs/<run>/status.tsv` has a line for each image of a run, `logs/<run>/getnet_bids.toml` the options that it ran
 with, and `logs/CITATION.md` what to cite.
 """
-
-CITATION = """\
-# How to cite
-
-These images were corrected with getnet_bids {version}, which builds on the method of this paper; please cite it:
-
-> Simkó A, Löfstedt T, Garpebring A, Nyholm T, Jonsson J. *A Generalized Network for MRI Intensity Normalization.*
-> International Conference on Medical Imaging with Deep Learning (MIDL), Extended Abstract Track, 2019.
-
-For a methods section:
-
-> Anatomical images were corrected for intensity non-uniformity with getnet_bids {version}, in which a residual
-> network trained on photographs estimates the gain field of image slices (GetNet; Simkó et al., 2019). The slice
-> estimates are fused into one smooth three-dimensional field of geometric mean 1 over the foreground, by which the
-> image is divided.
-"""
-
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION = "dataset_description.json"
@@ -178,7 +162,7 @@ def prepare_output(raw: Path, out: Path) -> None:
         "descriptions.tsv": DESCRIPTIONS,
         "descriptions.json": ABOUT_DESCRIPTIONS,
         "README.md": README,
-        "logs/CITATION.md": CITATION.format(version=__version__),
+        **{f"logs/{name}": text for name, text in citations().items()},
     }
     (out / "logs").mkdir(exist_ok=True)
     for name, text in once.items():

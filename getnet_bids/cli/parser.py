@@ -15,6 +15,7 @@ from getnet_bids.errors import GetNetError
 from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
 from getnet_bids.settings import (
     HAND_OVERS,
+    LAYOUTS,
     LEVELS,
     PRECISIONS,
     SEGMENTATIONS,
@@ -93,6 +94,8 @@ def parse(argv: list[str]) -> Settings:
     try:
         for name, value in values.items():
             values[name] = tuple(value) if isinstance(value, list) else value
+        if values.get("output_layout") == "legacy":
+            values["output_dir"] /= "getnet_bids"
         return Settings(**values)
     except GetNetError as error:
         raise CommandError(USAGE, str(error)) from None
@@ -387,6 +390,11 @@ def add_output(group: argparse._ActionsContainer) -> None:
         "--uncertainty",
         action="store_true",
         help="write maps of the standard deviation of the log field too, ..._stat-std_biasfield.nii.gz",
+    )
+    group.add_argument(
+        "--output-layout",
+        choices=LAYOUTS,
+        help="as fMRIPrep has it; bids: output_dir is the derivative dataset (default), legacy: output_dir/getnet_bids",
     )
     group.add_argument(
         "--for",

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from PIL import Image
 
 from getnet_bids import __version__
-from getnet_bids.bids.dataset import CITATION
+from getnet_bids.bids.citation import as_html, citations
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import write_text
 
@@ -291,17 +291,9 @@ def provenance(made: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def citation(output_dir: Path) -> Markup:
-    """Read the dataset's ``CITATION.md`` as HTML: its heading left out, its quotations and emphasis kept."""
+    """Read the dataset's ``CITATION.md`` as HTML."""
     try:
         text = (output_dir / "logs" / "CITATION.md").read_text(encoding="utf-8")
     except OSError:
-        text = CITATION.format(version=__version__)
-    blocks = []
-    for block in re.split(r"\n\s*\n", text.strip()):
-        if block.startswith("#"):
-            continue
-        quoted = all(line.startswith(">") for line in block.splitlines())
-        plain = " ".join(line.removeprefix(">").strip() for line in block.splitlines())
-        marked = re.sub(r"\*([^*]+)\*", r"<em>\1</em>", str(escape(plain)))
-        blocks.append(f"<blockquote><p>{marked}</p></blockquote>" if quoted else f"<p>{marked}</p>")
-    return Markup("\n".join(blocks))
+        text = citations()["CITATION.md"]
+    return Markup(as_html(text))

@@ -1,0 +1,91 @@
+"""What to cite, as text with marks, as a page and for BibTeX: a dataset's ``logs/CITATION.*``."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from getnet_bids import __version__
+from getnet_bids.core.algorithm import ALGORITHM
+
+MARKDOWN = """\
+# How to cite
+
+These images were corrected with getnet_bids {version} (algorithm {algorithm}), which builds on the method of this
+paper; please cite it:
+
+> Simkó A, Löfstedt T, Garpebring A, Nyholm T, Jonsson J. *A Generalized Network for MRI Intensity Normalization.*
+> International Conference on Medical Imaging with Deep Learning (MIDL), Extended Abstract Track, 2019.
+
+For a methods section:
+
+> Anatomical images were corrected for intensity non-uniformity with getnet_bids {version} (algorithm {algorithm}),
+> in which a residual network trained on photographs estimates the gain field of image slices (GetNet; Simkó et al.,
+> 2019). The slice estimates are fused into one smooth three-dimensional field of geometric mean 1 over the foreground,
+> by which the image is divided.
+"""
+
+BIBTEX = """\
+@inproceedings{{simko2019,
+  title = {{A Generalized Network for {{MRI}} Intensity Normalization}},
+  author = {{Simk{{\\'o}}, Attila and L{{\\"o}}fstedt, Tommy and Garpebring, Anders and Nyholm, Tufve and
+    Jonsson, Joakim}},
+  booktitle = {{International Conference on Medical Imaging with Deep Learning (MIDL), Extended Abstract Track}},
+  year = {{2019}},
+  url = {{https://arxiv.org/abs/1909.05484}},
+}}
+
+@software{{getnet_bids,
+  title = {{getnet\\_bids: {{GetNet}} intensity correction of {{MR}} images as a {{BIDS}} App}},
+  author = {{{{The getnet\\_bids developers}}}},
+  version = {{{version}}},
+  note = {{Algorithm {algorithm}}},
+}}
+"""
+
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>How to cite</title></head>
+<body>
+<h1>How to cite</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def citations() -> dict[str, str]:
+    """Return the files, by name.
+
+    Examples
+    --------
+    >>> sorted(citations())
+    ['CITATION.bib', 'CITATION.html', 'CITATION.md']
+    """
+    known = {"version": __version__, "algorithm": ALGORITHM}
+    text = MARKDOWN.format(**known)
+    return {
+        "CITATION.md": text,
+        "CITATION.html": PAGE.format(body=as_html(text)),
+        "CITATION.bib": BIBTEX.format(**known),
+    }
+
+
+def as_html(text: str) -> str:
+    r"""Turn paragraphs into HTML: headings left out, quotations and emphasis kept.
+
+    Examples
+    --------
+    >>> as_html("# Title\n\n> *A* & B")
+    '<blockquote><p><em>A</em> &amp; B</p></blockquote>'
+    """
+    blocks = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        if block.startswith("#"):
+            continue
+        quoted = all(line.startswith(">") for line in block.splitlines())
+        plain = " ".join(line.removeprefix(">").strip() for line in block.splitlines())
+        marked = re.sub(r"\*([^*]+)\*", r"<em>\1</em>", escape(plain))
+        blocks.append(f"<blockquote><p>{marked}</p></blockquote>" if quoted else f"<p>{marked}</p>")
+    return "\n".join(blocks)
