@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from getnet_bids.bids.discovery import find_images
-from getnet_bids.bids.names import ON_REQUEST, WEIGHTED
+from getnet_bids.bids.names import DATATYPES, PLACES, SUFFIXES
 from getnet_bids.cli.app import main
 from getnet_bids.run import console as exits
 from tests.datasets import add, describe
 
 CHECKOUT = os.environ.get("GETNET_BIDS_EXAMPLES")
-SUFFIXES = [*WEIGHTED, *ON_REQUEST]
 
 DIFFERENCES = {
     "is no magnitude image": "PyBIDS gives phase, real and imaginary parts too unless asked for part-mag",
@@ -52,12 +51,20 @@ SAMPLE = {
         "sub-1/anat/sub-1_{desc-preproc,space-MNI_res-2_desc-preproc}_T1w.nii.gz",
         "sub-1/anat/sub-1_dseg.nii.gz",
     ],
+    "functional": [
+        "sub-1/func/sub-1_task-x_{dir-AP,dir-PA}_{bold,sbref}.nii.gz",
+        "sub-1/func/sub-1_task-y_{echo-1,echo-2}_{part-mag,part-phase}_bold.nii.gz",
+        "sub-1/fmap/sub-1_{dir-AP,dir-PA}_epi.nii.gz",
+        "sub-1/fmap/sub-1_{magnitude1,magnitude2,phasediff}.nii.gz",
+    ],
+    "diffusion": ["sub-1/ses-1/dwi/sub-1_ses-1_{dir-AP,dir-PA}_{dwi,sbref}.nii.gz", "sub-1/dwi/sub-1_ADC.nii.gz"],
+    "perfusion": ["sub-1/perf/sub-1_{asl,m0scan}.nii.gz", "sub-1/fmap/sub-1_dir-PA_m0scan.nii.gz"],
     "electric": ["sub-1/eeg/sub-1_task-x_eeg.edf", "sub-1/ieeg/sub-1_task-x_ieeg.edf"],
     "no description": ["sub-1/anat/sub-1_T1w.nii.gz"],
 }
 """Trees: {a,b} stands for each of these, @ for what stood in the folder of that name."""
 COUNTS = {
-    "plain": 4,
+    "plain": 6,
     "sessions": 16,
     "phase": 3,
     "maps": 1,
@@ -66,6 +73,9 @@ COUNTS = {
     "masks": 2,
     "nested": 1,
     "derived": 0,
+    "functional": 8,
+    "diffusion": 4,
+    "perfusion": 3,
     "electric": 0,
 }
 
@@ -101,13 +111,16 @@ def sample(tmp_path, request):
 
 
 def found_by_pybids(root):
-    """Give the anatomical images that PyBIDS gives, and nothing where it refuses the dataset."""
+    """Give the images that PyBIDS gives, and nothing where it refuses the dataset."""
     layout, exceptions = pytest.importorskip("bids.layout"), pytest.importorskip("bids.exceptions")
     try:
         index = layout.BIDSLayout(root, indexer=layout.BIDSLayoutIndexer(validate=True, index_metadata=False))
     except exceptions.BIDSValidationError:
         return None
-    files = index.get(datatype="anat", suffix=SUFFIXES, extension=[".nii", ".nii.gz"], return_type="filename")
+    files = []
+    for kind in DATATYPES:
+        suffixes = [suffix for suffix in SUFFIXES if kind in PLACES[suffix]]
+        files += index.get(datatype=kind, suffix=suffixes, extension=[".nii", ".nii.gz"], return_type="filename")
     return {Path(file).relative_to(root.resolve()).as_posix() for file in files}
 
 
