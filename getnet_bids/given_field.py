@@ -6,16 +6,13 @@ import os
 
 import numpy as np
 from nibabel.spatialimages import SpatialImage
-from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from .errors import GetNetError
+from .grids import SAME, resample
 from .images import foreground_of, like, magnitudes, read
 
 LEAST, WHOLE = 0.5, 0.95
 """Share of an image's foreground that a field must reach; and from which on it is said to reach all of it."""
-SAME = 1e-3
-"""Affines that differ by no more (mm) are the same."""
 
 
 def field_for(
@@ -67,46 +64,3 @@ def field_for(
             path,
         )
     return like(image, resampled), share
-
-
-def resample(
-    values: NDArray[np.float32], affine: NDArray[np.floating], target: NDArray[np.floating], shape: tuple[int, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Interpolate a field at the voxels of another grid.
-
-    Parameters
-    ----------
-    values : ndarray, shape (X, Y) or (X, Y, Z)
-        Above 0.
-    affine, target : ndarray, shape (4, 4)
-        Of the field and of the other grid.
-    shape : tuple of int
-        Of the other grid.
-
-    Returns
-    -------
-    resampled : ndarray, float32
-    within : ndarray of bool
-        Voxels whose centre lies in a voxel of the field.
-
-    Examples
-    --------
-    >>> fine, within = resample(np.full((2, 2, 2), 3.0), np.diag([4.0, 4, 4, 1]), np.eye(4), (4, 4, 4))
-    >>> float(fine.max().round(3)), fine.shape, bool(within[:2].all())
-    (3.0, (4, 4, 4), True)
-    """
-    log = np.log(np.asarray(values, np.float64)).reshape((*values.shape, 1)[:3])
-    try:
-        transform = np.linalg.solve(np.asarray(affine, float), np.asarray(target, float))
-    except np.linalg.LinAlgError:
-        raise GetNetError("the field's affine is singular; repair its header") from None
-    full = (*shape, 1)[:3]
-    out, within = np.empty(full, np.float32), np.empty(full, bool)
-    plane = np.indices((*full[:2], 1), dtype=float).reshape(3, -1)
-    for k in range(full[2]):  # one slice at a time: coordinates take six times the memory of values
-        plane[2] = k
-        place = transform[:3, :3] @ plane + transform[:3, 3:]
-        out[..., k] = np.exp(map_coordinates(log, place, order=1, mode="nearest")).reshape(full[:2])
-        inside = [(p >= -0.5 - SAME) & (p <= n - 0.5 + SAME) for p, n in zip(place, log.shape, strict=True)]
-        within[..., k] = np.all(inside, 0).reshape(full[:2])
-    return out.reshape(shape), within.reshape(shape)

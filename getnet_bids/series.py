@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from .core.voxels import mean_of
 from .errors import GetNetError, errors_about
 from .files import POINTER
+from .grids import on_grid
 from .images import (
     as_float32,
     check_header,
@@ -202,7 +203,7 @@ def divide(
     path : str or path
         NIfTI.
     field : SpatialImage
-        On the same grid.
+        On this grid or another one (`grids.on_grid`).
     output : str or path
         With the file's header; it has its name only once it is complete.
     name : str or path, optional
@@ -213,20 +214,11 @@ def divide(
     Raises
     ------
     GetNetError
-        The grids differ.
+        The field covers less than half of the image; the file is cut or damaged.
     """
     with open_series(path, name) as series:
-        divisor = on_grid_of(series.image, field, name or path)
+        divisor = on_grid(field, series.image, name or path)
         write_volumes(series.image, (volume / divisor for volume in series.volumes()), output, storage, name or path)
-
-
-def on_grid_of(image: SpatialImage, field: SpatialImage, name: str | os.PathLike[str]) -> NDArray[np.float32]:
-    """Return a field's values on an image's grid; refuses another grid."""
-    values = np.asanyarray(field.dataobj, np.float32)
-    if values.shape != image.shape[:3] or not np.allclose(image.affine, field.affine, atol=1e-3):
-        text = "its grid is not that of the image that the shared field was estimated from; correct it by itself"
-        raise GetNetError(text, name)
-    return values
 
 
 def write_volumes(

@@ -26,6 +26,7 @@ LEVELS = ("participant", "group")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SERIES_REFERENCES = ("mean", "sbref")
 SHARED_FIELDS = ("session",)
+RECEIVE_FIELDS = ("none", "auto", "measured")
 SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
 OUTPUT_DTYPES = ("float32", "same")
 GZIP_LEVELS = range(1, 10)
@@ -217,6 +218,7 @@ class Settings(ModelSettings):
     series_reference: str = setting(one_of(*SERIES_REFERENCES), "mean")
     reference_only: bool = flag()
     shared_field: str | None = setting(one_of(*SHARED_FIELDS))
+    receive_field: str = setting(one_of(*RECEIVE_FIELDS), "none")
     no_field: bool = flag()
     uncertainty: bool = flag()
     output_layout: str = setting(one_of(*LAYOUTS), "bids")
@@ -302,6 +304,10 @@ def check_combination(settings: Settings) -> None:
     for one, other in CONTRADICTORY:
         if getattr(settings, one) and getattr(settings, other):
             raise GetNetError(f"{option(one)} and {option(other)} contradict each other; give one")
+    if settings.compare and settings.receive_field != "none":
+        raise GetNetError("--receive-field and --compare contradict each other; give one")
+    if settings.uncertainty and settings.receive_field == "measured":
+        raise GetNetError("--uncertainty is of an estimate; --receive-field measured makes none: leave one out")
     if settings.compare and (series := [suffix for suffix in settings.suffixes if suffix in SERIES]):
         raise GetNetError(f"--compare is for anatomical images; leave out {' '.join(series)}")
     if settings.output_dtype != "float32" and settings.compare:

@@ -62,13 +62,15 @@ def test_a_divided_series_is_byte_for_byte_the_divided_image(tmp_path, voxels, k
     assert (tmp_path / "streamed.nii.gz").read_bytes() == (tmp_path / "whole.nii.gz").read_bytes()
 
 
-def test_other_grids_are_refused(tmp_path, voxels):
-    image = saved(tmp_path / "a.nii.gz", voxels)
-    moved = nib.Nifti1Image(np.ones(voxels.shape[:3], np.float32), AFFINE + np.eye(4, k=3))
-    for field in (moved, nib.Nifti1Image(np.ones((3, 3, 3), np.float32), image.affine)):
-        with pytest.raises(GetNetError, match="its grid is not"):
-            divide(tmp_path / "a.nii.gz", field, tmp_path / "b.nii.gz")
+def test_a_field_that_lies_elsewhere_is_refused(tmp_path, voxels):
+    saved(tmp_path / "a.nii.gz", voxels)
+    field = nib.Nifti1Image(np.ones(voxels.shape[:3], np.float32), AFFINE + 100 * np.eye(4, k=3))
+    with pytest.raises(GetNetError, match=r"a\.nii\.gz: only 0% of it lies within"):
+        divide(tmp_path / "a.nii.gz", field, tmp_path / "b.nii.gz")
     assert not (tmp_path / "b.nii.gz").exists()
+    finer = nib.Nifti1Image(np.full((14, 12, 10), 2, np.float32), AFFINE @ np.diag([0.5, 0.5, 0.5, 1]))
+    divide(tmp_path / "a.nii.gz", finer, tmp_path / "b.nii.gz")
+    np.testing.assert_allclose(nib.load(tmp_path / "b.nii.gz").get_fdata() * 2, voxels, rtol=1e-6)
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])

@@ -44,6 +44,10 @@ class Job:
         The images that the field is estimated from; default `source`.
     joint : bool
         Whether it is estimated from all of them together, which differ in contrast.
+    receive : tuple of Source
+        A pair of images by the head coil and by the body coil, whose ratio is the measured receive field; mostly none.
+    receive_alone : bool
+        Whether that is all that the images are divided by.
     """
 
     source: Source
@@ -51,6 +55,8 @@ class Job:
     others: tuple[Target, ...] = ()
     references: tuple[Source, ...] = ()
     joint: bool = False
+    receive: tuple[Source, ...] = ()
+    receive_alone: bool = False
 
     @classmethod
     def of(
@@ -100,11 +106,12 @@ class Job:
     @property
     def is_plain(self) -> bool:
         """Whether it is one image by itself and no series, read whole."""
-        return not self.others and self.references in ((), (self.source,)) and self.source.name.suffix not in SERIES
+        alone = not self.others and not self.receive and self.references in ((), (self.source,))
+        return alone and self.source.name.suffix not in SERIES
 
     def inputs(self, target: Target, metadata: Metadata) -> dict[str, Path]:
         """Find the files, beside its own, that a target's field and copies come from: by their paths in the dataset."""
-        found = {one.relative: one.path for one in self.references if one != target.source}
+        found = {one.relative: one.path for one in (*self.references, *self.receive) if one != target.source}
         found |= {
             path.relative_to(metadata.root).as_posix(): path
             for one in (target.source, *self.references)

@@ -18,6 +18,7 @@ from getnet_bids.settings import (
     LAYOUTS,
     LEVELS,
     PRECISIONS,
+    RECEIVE_FIELDS,
     SEGMENTATIONS,
     SERIES_REFERENCES,
     SHARED_FIELDS,
@@ -373,6 +374,13 @@ def add_output(group: argparse._ActionsContainer) -> None:
         choices=SERIES_REFERENCES,
         help="what the field of a bold or dwi series is estimated from: mean (default), its mean or that of its b = 0 "
         "volumes; sbref, the single-band reference of the same run where there is one",
+    )
+    group.add_argument(
+        "--receive-field",
+        choices=RECEIVE_FIELDS,
+        help="use of pairs of images by head coil and body coil (acq-head*, acq-body* RB1COR) of a session: none "
+        "(default); auto, where there is a pair divide by its ratio first and estimate the rest; measured, divide by "
+        "the ratio alone",
     )
     group.add_argument(
         "--reference-only",

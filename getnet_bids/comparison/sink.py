@@ -204,8 +204,9 @@ def describe(
         shaded = replace(loaded, job=Job(job.source, comparison.getnet), image=read(made["simulated_file"]))
         run = {"Device": device_of(job), "Seconds": round(made["getnet_seconds"], 3), "Software": versions(job)}
         result = computed(job, shaded, made)
-        corrected, volume = comparison.getnet.corrected, result.volume
-        drawn = draw(job.source, corrected, shaded.image, volume.corrected, volume, metadata, "simulatedGetNet")
+        volume, place = result.volume, comparison.getnet.corrected
+        shown = (shaded.image, volume.corrected, volume.field, volume.foreground)
+        drawn = draw(job.source, place, *shown, metadata, "simulatedGetNet")
         run |= judged(volume, drawn)
         about = provenance(job.recipe, loaded.file, comparison.getnet.images, run)
         described |= texts.correction_sidecars(comparison, True, skull, about)

@@ -178,7 +178,8 @@ def recipe_of(settings: Settings) -> Recipe:
     except FileNotFoundError as error:
         raise console.CommandError(console.NO_INPUT, str(error)) from None
     # Only what is not the default, so that what was done before it could be chosen stays done.
-    stored = {} if settings.output_dtype == "float32" else {"output_dtype": settings.output_dtype}
+    chosen = {"output_dtype": settings.output_dtype, "receive_field": settings.receive_field}
+    stored = {key: value for key, value in chosen.items() if value not in ("float32", "none")}
     return Recipe(weights, hash_file(weights), {**settings.options, **stored})
 
 
@@ -204,6 +205,7 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     from getnet_bids.bids.groups import Group, group_images
     from getnet_bids.bids.jobs import Job
     from getnet_bids.bids.metadata import Metadata
+    from getnet_bids.bids.receive import receive_pair
     from getnet_bids.bids.sessions import share_fields
     from getnet_bids.comparison.jobs import is_finished, make_job
 
@@ -217,6 +219,9 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     planned = []
     for group in groups:
         job = Job.of(group, settings.output_dir, not settings.no_field, settings.uncertainty, settings.reference_only)
+        if settings.receive_field != "none":
+            pair = receive_pair(group.references[0]) or ()
+            job = replace(job, receive=pair, receive_alone=settings.receive_field == "measured")
         comparison, done = None, False
         try:
             if settings.compare:

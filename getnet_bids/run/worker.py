@@ -7,7 +7,7 @@ import math
 import platform
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -30,12 +30,14 @@ from getnet_bids.core.correction import CorrectedVolume, Options, correct_togeth
 from getnet_bids.core.device import torch_threads
 from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line, reason_of
 from getnet_bids.files import read_bytes, write_bytes
-from getnet_bids.images import decode, like, magnitudes, silence_nibabel, voxel_size, write
+from getnet_bids.grids import on_grid
+from getnet_bids.images import decode, foreground_of, like, magnitudes, silence_nibabel, voxel_size, write
 from getnet_bids.lengths import with_lengths
 from getnet_bids.locks import locked
+from getnet_bids.receive import receive_field
 from getnet_bids.reports.pages import Pages
 from getnet_bids.reports.pictures import Pictures, draw_pictures
-from getnet_bids.series import divide, mean_image, on_grid_of, read_bvals, volumes_for_field, volumes_in
+from getnet_bids.series import divide, mean_image, read_bvals, volumes_for_field, volumes_in
 from getnet_bids.stored import Storage
 
 from .console import Progress
@@ -65,6 +67,8 @@ class Loaded:
         What the sidecar tells of that; empty of an image by itself.
     further : tuple of SpatialImage
         The other images that the field is estimated from jointly.
+    receive : ndarray, optional
+        The receive field as it was measured, on the image's grid.
     """
 
     job: Job
@@ -72,6 +76,7 @@ class Loaded:
     image: SpatialImage
     reference: dict[str, Any] = field(default_factory=dict)
     further: tuple[SpatialImage, ...] = ()
+    receive: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,26 +138,32 @@ class Average:
 
 def load(job: Job, metadata: Metadata) -> Loaded:
     """Read what a job's field is estimated from."""
-    for one in [*(target.source for target in job.targets), *job.references]:
+    for one in [*(target.source for target in job.targets), *job.references, *job.receive]:
         if not_fetched(one.path):
             raise GetNetError("not fetched; run `datalad get` on it", one.relative)
     source = job.source
+    if job.receive_alone and not job.receive:
+        text = "no pair of RB1COR images in fmap of its session; let --receive-field be auto, or leave it out"
+        raise GetNetError(text, source.relative)
     if job.is_plain:
         file, data = InputFile.read(source.path)
         return Loaded(job, file, decode(data, source.relative))
     reference = job.references[0] if job.references else source
     average = Average.of(reference, metadata)
-    if job.joint:
-        further = tuple(Average.of(one, metadata).image for one in job.references[1:])
-        about = {
-            "Sources": [one.uri for one in job.references],
-            "Method": f"joint estimate of {len(further) + 1} images",
-        }
-        return Loaded(job, InputFile.of(source.path), average.image, about, further)
+    further = tuple(Average.of(one, metadata).image for one in job.references[1:]) if job.joint else ()
     if "lowest shell" in average.text or "no .bval" in average.text:
         LOG.warning("%s: field from the %s", reference.relative, average.text)
-    about = {"Sources": [reference.uri], "Method": average.text}
-    return Loaded(job, InputFile.of(source.path), average.image, about)
+    used = job.references if job.joint else [reference]
+    text = f"joint estimate of {len(used)} images" if job.joint else average.text
+    about: dict[str, Any] = {"Sources": [one.uri for one in used], "Method": text}
+    receive = None
+    if job.receive:
+        head, body = (Average.of(one, metadata).image for one in job.receive)
+        with errors_about(job.receive[0].relative):
+            receive = receive_field(head, body, average.image)
+        use = "alone" if job.receive_alone else "divided out first; the rest was estimated"
+        about["Receive"] = {"Sources": [one.uri for one in job.receive], "Use": use}
+    return Loaded(job, InputFile.of(source.path), average.image, about, further, receive)
 
 
 def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
@@ -162,9 +173,30 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     size = voxel_size(loaded.image, loaded.job.source.relative)
     with errors_about(loaded.job.source.relative):
         images = [voxels.reshape(voxels.shape[:4]), *(magnitudes(image) for image in loaded.further)]
-        volumes = correct_together(images, size, network, options=options)
+        volumes = estimate_jointly(images, size, network, options, loaded)
         volume, *further = (with_lengths(one, loaded.image, size, options.smoothness) for one in volumes)
     return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device), tuple(further))
+
+
+def estimate_jointly(
+    images: list[NDArray[np.float32]],
+    size: tuple[float, ...],
+    network: GetNet,
+    options: Options,
+    loaded: Loaded,
+) -> list[CorrectedVolume]:
+    """Correct one image, or several with one field, by an estimate, a measured receive field, or both."""
+    receive = loaded.receive
+    if receive is None:
+        return correct_together(images, size, network, options=options)
+    if loaded.job.receive_alone:
+        foreground = foreground_of(loaded.image, loaded.job.source.relative)
+        volumes = [CorrectedVolume(image, np.ones_like(receive), foreground) for image in images]
+    else:
+        volumes = correct_together([image / receive for image in images], size, network, options=options)
+    gain = receive * volumes[0].field
+    gain /= np.exp(np.log(gain[volumes[0].foreground], dtype=np.float64).mean()).astype(np.float32)
+    return [replace(one, corrected=image / gain, field=gain) for one, image in zip(volumes, images, strict=True)]
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
@@ -235,6 +267,7 @@ def save_target(
     loaded, volume = computed.loaded, computed.volume_of(target)
     job, source, path = loaded.job, target.source, target.outputs.corrected
     about, image, after = metadata.of(source), loaded.image, volume.corrected
+    field, foreground = volume.field, volume.foreground
     found: dict[str, Any] = {}
     if not job.is_plain:
         inputs = job.inputs(target, metadata)
@@ -242,7 +275,10 @@ def save_target(
         average = Average.of(source, metadata)
         if source != (job.references or (job.source,))[0]:
             image = average.image
-            after = magnitudes(image) / on_grid_of(image, gain, source.relative)
+            field = on_grid(gain, image, source.relative)
+            after = magnitudes(image) / field
+            same = field.shape == foreground.shape and np.allclose(image.affine, gain.affine)
+            foreground = foreground if same else foreground_of(image, source.relative)
         found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": average.volumes}
     copies = []
     if job.is_plain or target.outputs.reference_only:
@@ -253,7 +289,7 @@ def save_target(
         for ending, origin in metadata.beside(source).items():
             copies.append(place_beside(path, ending))
             write_bytes(copies[-1], read_bytes(origin))
-    found |= judged(volume, draw(source, path, image, after, volume, about))
+    found |= judged(volume, draw(source, path, image, after, field, foreground, about))
     return copies, skull_stripped(magnitudes(image), about), found
 
 
@@ -279,7 +315,8 @@ def draw(
     corrected: Path,
     image: SpatialImage,
     after: NDArray[np.floating],
-    volume: CorrectedVolume,
+    field: NDArray[np.floating],
+    foreground: NDArray[np.bool_],
     metadata: dict[str, Any],
     desc: str = "preproc",
 ) -> dict[str, Any]:
@@ -294,8 +331,8 @@ def draw(
         Before correction; of a series the mean.
     after : ndarray
         The same corrected.
-    volume : CorrectedVolume
-        For the field and the foreground.
+    field : ndarray
+    foreground : ndarray of bool
     metadata : dict
         Of the raw image.
     desc : str
@@ -309,7 +346,7 @@ def draw(
     try:
         pictures = Pictures.of(source.name, root, desc)
         pictures.before.parent.mkdir(exist_ok=True)  # not its parents: a dataset that was deleted stays so
-        return draw_pictures(image, after, volume.field, volume.foreground, pictures, metadata)
+        return draw_pictures(image, after, field, foreground, pictures, metadata)
     except Exception as error:
         LOG.warning("%s: no pictures: %s", source.relative, one_line(error))
         return {}

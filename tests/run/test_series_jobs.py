@@ -231,3 +231,50 @@ def test_a_set_of_which_one_cannot_be_read_fails_as_a_whole(raw, tmp_path):
         *("failed", "failed", "done")
     ]
     assert not list(out.rglob("*MP2RAGE.json"))
+
+
+def shaded(head, axis):
+    """Multiply the head by a steep field along an axis."""
+    steep = np.exp(np.linspace(-0.6, 0.6, head.shape[axis])).reshape([-1 if i == axis else 1 for i in range(3)])
+    return head * steep, steep
+
+
+@pytest.fixture
+def with_pair(head, tmp_path):
+    """Make a dataset with a head shaded by the head coil, the same by both coils, and a subject without."""
+    root, (by_head, steep) = tmp_path / "raw", shaded(head, 1)
+    files = {
+        "sub-1/anat/sub-1_T1w": by_head,
+        "sub-1/fmap/sub-1_acq-headT1w_RB1COR": by_head,
+        "sub-1/fmap/sub-1_acq-bodyT1w_RB1COR": head,
+        "sub-1/fmap/sub-1_acq-headMTw_RB1COR": head,
+        "sub-1/fmap/sub-1_acq-bodyMTw_RB1COR": head,
+        "sub-2/anat/sub-2_T1w": by_head,
+    }
+    for stem, voxels in files.items():
+        (root / stem).parent.mkdir(parents=True, exist_ok=True)
+        nib.Nifti1Image(voxels.astype(np.float32), AFFINE).to_filename(root / f"{stem}.nii.gz")
+    (root / "dataset_description.json").write_text('{"Name": "Test", "BIDSVersion": "1.10.0"}')
+    return root, steep
+
+
+def test_the_measured_receive_field_is_used_as_asked(with_pair, head, tmp_path):
+    raw, steep = with_pair
+    stem, inside = "sub-1/anat/sub-1_T1w", head > 300
+    errors = {}
+    for use, code in (("none", 0), ("auto", 0), ("measured", 1)):
+        out = tmp_path / use
+        assert app(raw, out, "--receive-field", use) == code
+        error = np.log(np.broadcast_to(steep, head.shape)[inside] / data(field(out, stem))[inside])
+        errors[use] = error.std()
+        before, after = data(raw / f"{stem}.nii.gz"), data(output(out, stem))
+        np.testing.assert_allclose(after * data(field(out, stem)), before, rtol=SAME)
+    assert errors["measured"] < 0.02
+    assert errors["measured"] < errors["none"]
+    assert not output(tmp_path / "measured", "sub-2/anat/sub-2_T1w").exists()
+    assert output(tmp_path / "auto", "sub-2/anat/sub-2_T1w").exists()
+    made = json.loads(output(tmp_path / "auto", stem, ending=".json").read_text())["GetNet"]
+    pair = [f"bids:raw:sub-1/fmap/sub-1_acq-{coil}T1w_RB1COR.nii.gz" for coil in ("head", "body")]
+    assert made["Reference"]["Receive"]["Sources"] == pair
+    assert app(raw, tmp_path / "auto", "--receive-field", "auto") == 0
+    assert set(statuses(tmp_path / "auto").values()) == {"skipped"}
