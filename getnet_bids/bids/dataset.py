@@ -31,12 +31,17 @@ README = """\
 Made by getnet_bids, which estimates the smooth shading (gain field, bias field, intensity non-uniformity) of MR
 images with a network, GetNet, and divides it out.
 
-For each anatomical image of the source dataset, under the same subject, session and name:
+For each image that was corrected, under the same subject, session and name as in the source dataset:
 
 | file | what |
 |---|---|
 | `*_desc-preproc_<suffix>.nii.gz` | the corrected image, float32, on the grid and with the header of the source |
 | `*_mod-<suffix>_desc-preproc_biasfield.nii.gz` | the gain field that it was divided by, on the same grid |
+
+All volumes of a diffusion, functional or perfusion series share one field, and so do the images of a set that a map is
+computed from (MP2RAGE's inversions, echoes, flip angles), whose field is named after what they share. Gradients and
+volume types are copied beside the series. `Reference` in the sidecar tells what such a field was estimated from, and
+`Volumes` which volumes (`null`: all). `*_boldref`, `*_dwiref` and `*_aslref` are corrected means without the series.
 
 The field is positive and has a geometric mean of 1 over the foreground, so that the corrected image keeps the
 source's overall brightness. Corrected image times field is the source image. BIDS has no suffix for such a field

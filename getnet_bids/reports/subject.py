@@ -13,6 +13,7 @@ from PIL import Image
 
 from getnet_bids import __version__
 from getnet_bids.bids.citation import as_html, citations
+from getnet_bids.bids.provenance import REFERENCE
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import write_text
 
@@ -283,6 +284,14 @@ def provenance(made: dict[str, Any]) -> list[tuple[str, str]]:
     for key, title in titles.items():
         if key in made:
             rows.append((title, number(made[key]) if key == "Seconds" else str(made[key])))
+    reference = made.get(REFERENCE)
+    if isinstance(reference, dict):
+        sources = reference.get("Sources")
+        listed = ", ".join(map(str, sources)) if isinstance(sources, list) else ""
+        rows.append(("Field estimated from", f"{reference.get('Method', '')} {listed}".strip()))
+        receive = reference.get("Receive")
+        if isinstance(receive, dict):
+            rows.append(("Measured receive field", str(receive.get("Use", ""))))
     for key, title in (("Options", "Options"), ("Software", "Software")):
         if isinstance(made.get(key), dict):
             pairs = (f"{k} {v if isinstance(v, str) else json.dumps(v)}" for k, v in made[key].items())

@@ -171,6 +171,7 @@ def test_the_page_shows_each_image(finished):
     page = (finished / "sub-1.html").read_text()
     for stem in WEIGHTS:
         assert f'id="{stem.rpartition("/")[2]}"' in page
+    assert "mean of the 2 volumes with b up to 50 s/mm2 bids:raw:sub-1/dwi/sub-1_dwi.nii.gz" in page
     assert len(list((finished / "sub-1" / "figures").glob("*_after.jpg"))) == len(WEIGHTS)
 
 
