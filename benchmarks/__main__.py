@@ -10,6 +10,7 @@ COMMANDS = {
     "accuracy": ("accuracy", "BrainWeb's heads with known fields, against N4"),
     "heads": ("accuracy_heads", "simulated heads whose tissues vary; whether the uncertainty is right"),
     "real": ("accuracy_labels", "real scans: multiplied fields, manual labels, measured field, second pass"),
+    "series": ("series", "echo-planar images and mean volumes of series, beside N4"),
     "speed": ("speed", "seconds, memory, and how they grow"),
     "node": ("node", "what a nipype node costs besides the correction"),
     "segmentation": ("segmentation", "overlap of the comparison's labels with the truth"),

@@ -10,6 +10,7 @@ import accuracy_heads_tables
 import accuracy_labels
 import accuracy_tables
 import pytest
+import series
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -22,6 +23,7 @@ TABLE = re.compile(r"^(=+ [= ]*\n.*\n=+ [= ]*\n(?:.+\n)*=+ [= ]*\n)", re.MULTILI
         ("accuracy.tsv", accuracy_tables.as_rst),
         ("accuracy_heads.tsv", accuracy_heads_tables.as_rst),
         ("accuracy_labels.tsv", accuracy_labels.as_rst),
+        ("series.tsv", series.as_rst),
     ],
 )
 def test_the_benchmarks_readme_has_the_tables_as_they_are_made(name: str, as_rst: Callable[[list], str]) -> None:
