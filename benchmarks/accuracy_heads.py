@@ -1,6 +1,7 @@
 """Accuracy on simulated heads whose tissues are not flat, and whether the predicted uncertainty is right.
 
     python -m benchmarks heads BIDS --out DIR [--subjects 01 02] [--fields smooth20 coil] [--methods input getnet]
+    python -m benchmarks heads BIDS --out DIR --foreign monai torchio      # their fields on the images of ses-none
     python -m benchmarks heads --table benchmarks/accuracy_heads.tsv
 
 BIDS is a dataset of images ``sub-NN_ses-FIELD_CONTRAST``, NN a whole head and NNs the same one stripped. Under
@@ -17,7 +18,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import numpy as np
 from accuracy_heads_tables import METHODS, as_rst, draw_calibration, summarise
 from accuracy_methods import fingerprint, make_methods
 from accuracy_tables import Row, read, text, write
+from foreign_fields import FOREIGN, foreign_field
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -32,6 +34,7 @@ from getnet_bids import images
 from getnet_bids.core import metrics
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
 from getnet_bids.interfaces.inhomogeneity import volume_like
+from getnet_bids.training.evaluation.brainweb import hashed
 from getnet_bids.weights import load_network
 
 Volume = NDArray[np.float32]
@@ -112,8 +115,11 @@ def read_truth(case: Case) -> Truth:
     folder = case.root / "derivatives" / "truth" / f"sub-{case.subject}"
     name = f"sub-{case.subject}"
     csf, gray, white = (read_volume(folder / "anat" / f"{name}_label-{t}_probseg.nii.gz") for t in ("CSF", "GM", "WM"))
-    field = read_volume(folder / f"ses-{case.field}" / "anat" / f"{name}_ses-{case.field}_biasfield.nii.gz")
     original = read_volume(folder / "anat" / f"{name}_desc-original_{case.contrast}.nii.gz")
+    if case.field in FOREIGN:
+        field = foreign_field(case.field, original.shape, hashed(f"{name} {case.contrast} {case.field}"))
+    else:
+        field = read_volume(folder / f"ses-{case.field}" / "anat" / f"{name}_ses-{case.field}_biasfield.nii.gz")
     return Truth(field, original, csf + gray + white > 0.5, gray > PURE, white > PURE)
 
 
@@ -164,6 +170,8 @@ def measure(case: Case, methods: Sequence[str], weights: Path | None) -> Iterato
     truth = read_truth(case)
     loaded = images.read(case.path)
     image, voxel = volume_like(loaded, str(case.path)), images.voxel_size(loaded)
+    if case.field in FOREIGN:
+        image = image * truth.field  # its noise as well
     for method in methods:
         began = time.process_time()
         if method in OPTIONS:
@@ -207,6 +215,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--subjects", nargs="+", default=[], metavar="NN", help="anatomies [all]")
     parser.add_argument("--contrasts", nargs="+", default=[], metavar="SUFFIX", help="[all]")
     parser.add_argument("--fields", nargs="+", default=[], metavar="KIND", help="[all]")
+    parser.add_argument(
+        "--foreign",
+        nargs="+",
+        default=[],
+        choices=FOREIGN,
+        help="libraries whose random fields shade the images without one, in place of the fields of the dataset",
+    )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="one image in N, evenly [%(default)s]")
     parser.add_argument("--methods", nargs="+", default=["input", "getnet-alone", "getnet"], choices=METHODS)
     parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors [the package's]")
@@ -225,7 +240,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.out is None or not args.bids:
         parser.error("name a dataset and --out")
     named = args.subjects, args.contrasts, args.fields
+    if args.foreign:
+        named = args.subjects, args.contrasts, ["none"]
     cases = [c for root in args.bids for c in thin(find_cases(root, *named), args.every)]
+    if args.foreign:
+        cases = [replace(case, field=kind) for case in cases for kind in args.foreign]
     if not cases:
         parser.error(f"{args.bids[0]}: no image of these subjects, contrasts and fields")
     args.out.mkdir(parents=True, exist_ok=True)

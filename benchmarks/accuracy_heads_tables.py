@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from accuracy_tables import NAMES, Row, mean, number, simple_table, text
+from foreign_fields import FOREIGN
 
 METHODS = ("input", "n4", "n4-mask", "getnet-alone", "getnet")
 GROUPS = {"ordinary": ("smooth20", "smooth40", "coil", "bowl"), "smooth10": ("smooth10",), "none": ("none",)}
+GROUPS |= {kind: (kind,) for kind in FOREIGN}
 """Kinds of fields that are averaged together."""
 ALL = "all"
 WANTED = (0.7, 1.4)

@@ -11,6 +11,7 @@ import accuracy_labels
 import nibabel as nib
 import numpy as np
 import pytest
+from foreign_fields import foreign_field
 from label_field import fit_label_field
 
 from getnet_bids.core.correction import CorrectedVolume
@@ -88,6 +89,21 @@ def test_heads(heads: Path, weights: Path, tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out == printed
     assert accuracy_heads.main(["--table", str(out / "accuracy_heads.tsv")]) == 0
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("kind", ["monai", "torchio"])
+def test_foreign_fields(heads: Path, tmp_path: Path, kind: str) -> None:
+    pytest.importorskip(kind)
+    field, again, other = (foreign_field(kind, SHAPE, seed) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(field, again)
+    assert np.abs(np.log(field / other)).max() > 0.01
+    assert (field > 0).all()
+    assert np.log(field).mean() == pytest.approx(0, abs=1e-5)
+    out = tmp_path / "out"
+    assert accuracy_heads.main([str(heads), "--out", str(out), "--foreign", kind, "--methods", "input"]) == 0
+    rows = read_table(out / "accuracy_heads.tsv")
+    assert [(row["part"], row["field"]) for row in rows] == [("whole", kind), ("stripped", kind)]
+    assert all(float(row["field_brain"]) > 0.005 for row in rows)
 
 
 def test_every_third_head_covers_all_contrasts_and_fields(tmp_path: Path) -> None:
