@@ -1,8 +1,23 @@
-"""What a file that is neither NIfTI nor MGH is, and what to do with it."""
+"""What a file is: NIfTI or MGH that can be read, or something else, and what to do with it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from gzip import BadGzipFile
+from typing import Any, BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+from isal import isal_zlib
+from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
+from nibabel.wrapstruct import WrapStructError
+
+from .errors import GetNetError, one_line
+from .files import pointer_remedy
 
 CONVERT = "convert it to NIfTI"
 SIGNATURES = (
@@ -34,6 +49,13 @@ HEADER, MAGIC = 348, 344
 """Bytes of a header of NIfTI-1 and Analyze 7.5, and where NIfTI-1 has its magic."""
 LONGEST = 1024
 """A header with its extensions; a longer file without a magic is a NIfTI image that is damaged."""
+DAMAGE: tuple[Any, ...] = (BadGzipFile, isal_zlib.IsalError)
+"""What isal raises on gzip data that make no sense."""
+NONSENSE = (
+    *(HeaderDataError, ImageFileError, MGHError, WrapStructError),
+    *(KeyError, OverflowError, TypeError, ValueError),
+)
+"""What nibabel raises on one or another header that makes no sense."""
 
 
 def foreign(data: bytes, name: str | os.PathLike[str] = "") -> str | None:
@@ -74,3 +96,69 @@ def foreign(data: bytes, name: str | os.PathLike[str] = "") -> str | None:
     if os.fspath(name).lower().endswith((".img", ".img.gz")):
         return f"the voxels of an Analyze or NIfTI pair (.hdr and .img); {PAIR}, {SIDES}"
     return None
+
+
+def check_start(data: bytes, name: str | os.PathLike[str]) -> None:
+    """Refuse a file that is empty, only points to its data, or is of another format, by its first bytes."""
+    if not data:
+        raise GetNetError("the file is empty; copy or fetch it again", name)
+    if remedy := pointer_remedy(data) or foreign(data, name):
+        raise GetNetError(remedy, name)
+
+
+@contextmanager
+def reading(name: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what nibabel and the decompressor raise on files that are cut or damaged into `GetNetError`."""
+    try:
+        yield
+    except GetNetError:
+        raise
+    except EOFError:
+        raise GetNetError("truncated: its gzip data end early; copy or fetch it again", name) from None
+    except DAMAGE as error:
+        raise GetNetError(f"damaged gzip data ({error}); copy or fetch it again", name) from None
+    except OSError as error:
+        raise GetNetError(f"truncated: {one_line(error)}; copy or fetch it again", name) from None
+    except NONSENSE as error:
+        text = f"not a valid header ({type(error).__name__}: {one_line(error)}); repair or convert it"
+        raise GetNetError(text, name) from None
+
+
+def header_of(kind: Any, stream: BinaryIO) -> SpatialImage:
+    """Read an image's header; its voxels stay in the stream."""
+    try:
+        with np.errstate(all="ignore"):
+            return kind.from_stream(stream)
+    except MemoryError:
+        raise ValueError("it promises an extension that there is no memory for") from None
+
+
+def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
+    """Return where in the file an image's voxels begin; refuses a place inside the header, which nibabel would read."""
+    place = int(cast(Any, image.dataobj).offset)
+    least = getattr(image.header, "single_vox_offset", place)
+    if place < least:
+        raise GetNetError(
+            f"its vox_offset is {place}, inside the header; set it to {least} or where the data are", name
+        )
+    return place
+
+
+def holds(stream: BinaryIO, size: int) -> bool:
+    """Return whether a stream has so many bytes, before memory is taken for them."""
+    stream.seek(0)
+    while size > 0 and (block := stream.read(min(size, 1 << 20))):
+        size -= len(block)
+    return size <= 0
+
+
+def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
+    """Return the format from a file's first four bytes."""
+    sizes = {int.from_bytes(start, order) for order in ("little", "big")}
+    if 348 in sizes:
+        return nib.Nifti1Image
+    if 540 in sizes:
+        return nib.Nifti2Image
+    if start == b"\x00\x00\x00\x01":
+        return nib.MGHImage
+    raise GetNetError("neither NIfTI nor MGH; convert it to NIfTI", name)
