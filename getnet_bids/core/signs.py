@@ -17,6 +17,12 @@ RAYLEIGH_MEDIAN = 1.177
 """Median of the magnitude of complex noise whose parts have a standard deviation of 1."""
 MARGIN = 2
 """Voxels around the object that are no background: it is blurred there."""
+THICK = 1.1
+"""Voxels so many times longer along an axis than along another are slices."""
+VISIBLE = 0.2
+"""Smallest power of a ghost over that of the noise that lets it be told from that."""
+UNEVEN = 4.0
+"""Upper over lower quartile of a background from which on it is no noise alone, whose have 2.2 or less."""
 FEWEST = 500
 """Voxels from which a background tells something."""
 
@@ -85,12 +91,21 @@ def point_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
     return noise / level / averaged**0.5
 
 
-def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...]) -> float:
     """Measure a ghost at half the field of view (N/2, of Nyquist), along the axis where it is strongest.
 
     Odd and even lines that do not fit leave the object's picture once more, fainter, half a field of view away. It is
     seen where it falls on the background: there the square of the magnitude is the noise's plus that of the ghost, in
-    proportion to the square of the shifted object, and above what the rest of the background has.
+    proportion to the square of the shifted object, and above what the rest of the background has. Lines lie within
+    slices: an axis along which voxels are longer than along another is that of the slices, and has no such ghost.
+
+    Parameters
+    ----------
+    volume : ndarray, spatial shape
+    chosen : ndarray of bool, same shape
+        The object.
+    voxel : tuple of float
+        mm.
 
     Returns
     -------
@@ -103,18 +118,23 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float
         part = sparse(volume.shape, axis)
         values, inside = volume[part], chosen[part]
         half = volume.shape[axis] // 2
+        is_slices = volume.ndim > 2 and voxel[axis] > THICK * min(voxel)
         grown = ndimage.binary_dilation(inside, iterations=MARGIN)
         shifted, origin = np.roll(values, half, axis), ndimage.binary_erosion(np.roll(inside, half, axis))
         under, beside = ~grown & origin, ~grown & ~np.roll(grown, half, axis)
-        if half < 8 or min(np.count_nonzero(under), np.count_nonzero(beside)) < FEWEST:
+        if is_slices or half < 8 or min(np.count_nonzero(under), np.count_nonzero(beside)) < FEWEST:
             continue
         square, cause = (np.square(x[under], dtype=np.float64) for x in (values, shifted))
-        floor = float(np.median(np.square(values[beside], dtype=np.float64)))
+        low, middle, high = np.percentile(values[beside].astype(np.float64), (25, 50, 75))
+        if high > UNEVEN * low:
+            continue
+        floor = float(middle**2)
         bright = cause > np.median(cause)
         high, low = (float(np.median(square[where])) for where in (bright, ~bright))
         presence = (float(np.median(square)) - floor) / float(np.median(cause))
         proportion = (high - low) / max(float(np.median(cause[bright]) - np.median(cause[~bright])), 1e-30)
-        strongest = max(strongest, min(presence, proportion))
+        if presence * float(np.median(cause)) > VISIBLE * floor:
+            strongest = max(strongest, min(presence, proportion))
     return strongest**0.5
 
 

@@ -113,7 +113,7 @@ class Evidence:
             noise=noise_sd(volume, chosen) / mean if mean > 0 else 0.0,
             unequal=odd_even_difference(volume, chosen),
             point_noise=point_noise(volume, chosen, voxel),
-            ghost=ghost_share(volume, chosen),
+            ghost=ghost_share(volume, chosen, voxel),
         )
 
     def clipped_share(self, values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:

@@ -115,14 +115,14 @@ def test_slices_that_differ_by_less_than_the_field_is_known_are_ordinary():
 def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
     signal, inside = head(0.0, 0.2), ellipsoid(1.0) < 0
     noise = 0.02 * np.random.default_rng(4).normal(size=(2, *SHAPE))
-    assert ghost_share(np.hypot(signal + noise[0], noise[1]).astype(np.float32), inside) < 0.012
+    assert ghost_share(np.hypot(signal + noise[0], noise[1]).astype(np.float32), inside, VOXEL) < 0.012
     for axis in range(3):
         ghost = np.hypot(signal + 0.06 * np.roll(signal, SHAPE[axis] // 2, axis) + noise[0], noise[1])
-        assert abs(ghost_share(ghost.astype(np.float32), inside) - 0.06) < 0.01
+        assert abs(ghost_share(ghost.astype(np.float32), inside, VOXEL) - 0.06) < 0.01
     beside = np.hypot(
         signal + np.where(ellipsoid(1.15) > 0, 0.1, 0) + noise[0], noise[1]
     )  # of another part of the body
-    assert ghost_share(beside.astype(np.float32), inside) < 0.02
+    assert ghost_share(beside.astype(np.float32), inside, VOXEL) < 0.02
 
 
 def test_a_ghost_is_named(network):
