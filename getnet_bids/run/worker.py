@@ -69,6 +69,8 @@ class Loaded:
         The other images that the field is estimated from jointly.
     receive : ndarray, optional
         The receive field as it was measured, on the image's grid.
+    volumes : list of int, optional
+        Those of the series that `image` is the mean of, from 0; default all.
     """
 
     job: Job
@@ -77,6 +79,7 @@ class Loaded:
     reference: dict[str, Any] = field(default_factory=dict)
     further: tuple[SpatialImage, ...] = ()
     receive: NDArray[np.float32] | None = None
+    volumes: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def load(job: Job, metadata: Metadata) -> Loaded:
             receive = receive_field(head, body, average.image)
         use = "alone" if job.receive_alone else "divided out first; the rest was estimated"
         about["Receive"] = {"Sources": [one.uri for one in job.receive], "Use": use}
-    return Loaded(job, InputFile.of(source.path), average.image, about, further, receive)
+    return Loaded(job, InputFile.of(source.path), average.image, about, further, receive, average.volumes)
 
 
 def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
@@ -272,14 +275,15 @@ def save_target(
     if not job.is_plain:
         inputs = job.inputs(target, metadata)
         files = {relative: InputFile.of(used).as_json for relative, used in inputs.items()}
-        average = Average.of(source, metadata)
+        volumes = loaded.volumes
         if source != (job.references or (job.source,))[0]:
-            image = average.image
+            average = Average.of(source, metadata)
+            image, volumes = average.image, average.volumes
             field = on_grid(gain, image, source.relative)
             after = magnitudes(image) / field
             same = field.shape == foreground.shape and np.allclose(image.affine, gain.affine)
             foreground = foreground if same else foreground_of(image, source.relative)
-        found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": average.volumes}
+        found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": volumes}
     copies = []
     if job.is_plain or target.outputs.reference_only:
         numbers = storage.numbers(image, source.relative)
