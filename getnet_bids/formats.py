@@ -47,7 +47,7 @@ PAIR = "convert the pair to one .nii.gz file, as with `nib-convert x.hdr x.nii.g
 SIDES = "and look at left and right, which Analyze does not tell"
 HEADER, MAGIC = 348, 344
 """Bytes of a header of NIfTI-1 and Analyze 7.5, and where NIfTI-1 has its magic."""
-LONGEST = 1024
+MAX_HEADER_FILE = 1024
 """A header with its extensions; a longer file without a magic is a NIfTI image that is damaged."""
 DAMAGE: tuple[Any, ...] = (BadGzipFile, isal_zlib.IsalError)
 """What isal raises on gzip data that make no sense."""
@@ -86,7 +86,7 @@ def foreign(data: bytes, name: str | os.PathLike[str] = "") -> str | None:
         return "a web page, not an image; fetch the file itself"
     if any(int.from_bytes(data[:4], order) == HEADER for order in ("little", "big")):
         magic = data[MAGIC:HEADER]
-        if not HEADER <= len(data) <= LONGEST:
+        if not HEADER <= len(data) <= MAX_HEADER_FILE:
             return None
         if magic == b"ni1\x00":
             return f"the header of a NIfTI pair (.hdr and .img); {PAIR}"

@@ -31,17 +31,17 @@ DEFLATE_RATIO = 1032
 """No gzip data are longer than this many times their packed size."""
 USUAL, USUAL_RATIO = 2**28, 20
 """Bytes, and times a packed file's size, that are made room for on the header's word alone."""
-EXACT = 2**24
+MAX_EXACT_INTEGER = 2**24
 """Whole numbers up to this are told apart in float32."""
-FARTHEST = 1e9
+MAX_COORDINATE = 1e9
 """Of an affine's numbers, mm: a thousand kilometres."""
-SIZES = 1e-7, 1e5
+VOXEL_SIZE_RANGE = 1e-7, 1e5
 """Smallest and largest voxel that is believed, mm."""
-METRES = 0.1
+MAX_SIZE_IN_METRES = 0.1
 """Sizes of voxels in a header whose unit is the metre are below this, or they are in mm."""
 IGZIP_LEVELS = 3
 """Levels of gzip up to this are isal's, those above zlib's."""
-PIECE = 2**20
+WRITE_CHUNK = 2**20
 """Bytes that are packed at a time."""
 
 
@@ -145,15 +145,15 @@ def check_header(image: SpatialImage, name: str | os.PathLike[str]) -> tuple[flo
     shape = image.shape
     if len(shape) < 2 or any(n != 1 for n in shape[4:]) or min(shape) < 1:
         raise GetNetError(f"has shape {shape}; two, three or four dimensions with voxels are needed", name)
-    if image.affine is not None and not (np.abs(image.affine) < FARTHEST).all():
+    if image.affine is not None and not (np.abs(image.affine) < MAX_COORDINATE).all():
         raise GetNetError(
-            f"its affine holds values that are not finite, or above {FARTHEST:g}; repair the header", name
+            f"its affine holds values that are not finite, or above {MAX_COORDINATE:g}; repair the header", name
         )
     proxy = image.dataobj
     if not isinstance(proxy, ArrayProxy):
         return 1.0, 0.0
     slope, inter = float(proxy.slope), float(proxy.inter)
-    if dtype.kind in "iu" and abs(inter) > EXACT * abs(slope):
+    if dtype.kind in "iu" and abs(inter) > MAX_EXACT_INTEGER * abs(slope):
         text = f"its scl_inter, {inter:g}, leaves nothing of the values in float32; take the offset out of the header"
         raise GetNetError(text, name)
     return slope, inter
@@ -200,13 +200,15 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     with np.errstate(invalid="ignore"):
         sizes = np.array(image.header.get_zooms()[:count], dtype=float)
     if isinstance(image.header, nib.Nifti1Header):
-        in_metres = (sizes < METRES).all()  # else they are mm, whatever the header says: nobody scans such voxels
+        in_metres = (
+            sizes < MAX_SIZE_IN_METRES
+        ).all()  # else they are mm, whatever the header says: nobody scans such voxels
         sizes *= {1: 1e3 if in_metres else 1.0, 3: 1e-3}.get(int(image.header["xyzt_units"]) & 7, 1.0)
-    usable = (sizes >= SIZES[0]) & (sizes <= SIZES[1])
+    usable = (sizes >= VOXEL_SIZE_RANGE[0]) & (sizes <= VOXEL_SIZE_RANGE[1])
     if not usable.all() and image.affine is not None:
         with np.errstate(over="ignore"):
             sizes = np.where(usable, sizes, nib.affines.voxel_sizes(image.affine)[:count])
-        usable = (sizes >= SIZES[0]) & (sizes <= SIZES[1])
+        usable = (sizes >= VOXEL_SIZE_RANGE[0]) & (sizes <= VOXEL_SIZE_RANGE[1])
     # A single slice often comes without a thickness.
     alone = np.array([n == 1 for n in image.shape[:count]])
     if not (usable | alone).all():
@@ -315,7 +317,7 @@ def packing(path: str | os.PathLike[str], level: int = LEVEL) -> Iterator[Binary
         if ending in (".nii.gz", ".mgz"):
             gzip_file: Any = igzip.IGzipFile if level <= IGZIP_LEVELS else GzipFile
             packed = cast(io.RawIOBase, gzip_file("", "wb", level, file, mtime=0))
-            with io.BufferedWriter(packed, PIECE) as pieces:
+            with io.BufferedWriter(packed, WRITE_CHUNK) as pieces:
                 yield cast(BinaryIO, pieces)
         else:
             yield file

@@ -10,11 +10,11 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from .core.correction import CorrectedVolume
-from .images import METRES
+from .images import MAX_SIZE_IN_METRES
 
-SIZES = 2.0, 3000.0
+EXTENT_RANGE = 2.0, 3000.0
 """Smallest and largest extent of an object that is believed, mm: a fly, and more than a man."""
-DETAILS = 1 / 12, 1.5
+SMOOTHNESS_RANGE = 1 / 12, 1.5
 """Smallest and largest smoothness that is of use, as a share of the object's extent."""
 METRE = 1
 """Of the unit in a NIfTI header."""
@@ -60,17 +60,17 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
     'a smoothness of 70 mm is 7.8 times the extent of the object, 9 mm, so'
     """
     reasons = []
-    if not SIZES[0] <= extent <= SIZES[1]:
+    if not EXTENT_RANGE[0] <= extent <= EXTENT_RANGE[1]:
         reasons.append(
             f"by its header the object is {extent:.3g} mm long: taken so; repair the voxel size if that is wrong, "
             "though the field does not change with it unless a smoothness is given"
         )
-    if smoothness is not None and smoothness > DETAILS[1] * extent:
+    if smoothness is not None and smoothness > SMOOTHNESS_RANGE[1] * extent:
         reasons.append(
             f"a smoothness of {smoothness:g} mm is {smoothness / extent:.1f} times the extent of the object, "
             f"{extent:.3g} mm, so that next to no field is left: leave the smoothness out, or repair the voxel size"
         )
-    if smoothness is not None and smoothness < DETAILS[0] * extent:
+    if smoothness is not None and smoothness < SMOOTHNESS_RANGE[0] * extent:
         reasons.append(
             f"a smoothness of {smoothness:g} mm is a {extent / smoothness:.0f}th of the extent of the object, "
             f"{extent:.3g} mm, so that the field may follow anatomy: leave the smoothness out, or repair the voxel size"
@@ -110,4 +110,4 @@ def is_mislabelled(image: SpatialImage) -> bool:
     header = image.header
     if not isinstance(header, nib.Nifti1Header) or int(header["xyzt_units"]) & 7 != METRE:
         return False
-    return any(float(size) >= METRES for size in header.get_zooms()[:3])
+    return any(float(size) >= MAX_SIZE_IN_METRES for size in header.get_zooms()[:3])

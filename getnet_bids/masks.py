@@ -17,7 +17,7 @@ MISMATCH = 0.5
 """A mask's corners may lie this far from the image's, voxels: further off, another voxel would be meant."""
 
 
-LOST = (
+HEADER_LOST = (
     "if it was made from this image and lost its header, copy the image's, as with `fslcpgeom IMAGE MASK` or nibabel's "
     "Nifti1Image(mask.dataobj, image.affine); else resample it to the image"
 )
@@ -76,7 +76,7 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
         raise GetNetError(f"has shape {mask.shape}, the image {image.shape}; resample it to the image", name)
     off = min(corner_distance(one, other, shape) for one in spaces(image) for other in spaces(mask))
     if not off <= MISMATCH:
-        raise GetNetError(f"lies up to {off:.1f} voxels off the image; {LOST}", name)
+        raise GetNetError(f"lies up to {off:.1f} voxels off the image; {HEADER_LOST}", name)
     inside = magnitudes(mask, name).reshape(image.shape[:3]) > 0
     if not inside.any():
         raise GetNetError("is 0 everywhere; leave it out, or give the right one", name)

@@ -66,7 +66,7 @@ def chunk_of_pairs(crops: Crops, recipe: Recipe, group: int, chunk: int) -> Pair
 
 
 def photograph_at(place: int, count: int, seed: int) -> int:
-    """Give the photograph at a place of the endless sequence of shuffled epochs.
+    """Return the photograph at a place of the endless sequence of shuffled epochs.
 
     Examples
     --------

@@ -54,7 +54,7 @@ FAMILIES = {
 
 
 def families_of(recipe: Recipe) -> list[Family]:
-    """Give the families that a recipe draws from.
+    """Return the families that a recipe draws from.
 
     Raises
     ------

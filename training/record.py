@@ -66,7 +66,7 @@ def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: 
 
 
 def is_recipe(path: Path, recipe: Recipe) -> bool:
-    """Tell whether a file holds a recipe, which then stays as it is: somebody may have written it by hand."""
+    """Return whether a file holds a recipe, which then stays as it is: somebody may have written it by hand."""
     try:
         return path.exists() and load_recipe(path) == recipe
     except ValueError:

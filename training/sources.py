@@ -62,7 +62,7 @@ class Item:
     size: int = -1
 
     def read(self) -> bytes:
-        """Give the photograph's bytes."""
+        """Return the photograph's bytes."""
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -138,7 +138,7 @@ def items_of(path: str) -> list[Item]:
 
 
 def items_of_file(path: str) -> list[Item]:
-    """Give a file's only photograph, or none if it is something else."""
+    """Return a file's only photograph, or none if it is something else."""
     if is_photograph(path):
         return [Item(path, path)]
     if not os.path.splitext(path)[1]:  # DICOM files often have no ending.
@@ -298,7 +298,7 @@ class Row(Item):
     row: int = 0
 
     def read(self) -> bytes:
-        """Give the photograph's bytes; whole row groups are read, and the last few kept."""
+        """Return the photograph's bytes; whole row groups are read, and the last few kept."""
         with LOCK:
             value = row_group(self.path, self.group, self.column)[self.row].as_py()
         data = value.get("bytes") if isinstance(value, dict) else value

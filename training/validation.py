@@ -29,7 +29,7 @@ class HasLogGain(Protocol):
     """What is validated: a GetNet, or a stand-in for one."""
 
     def log_gain(self, slices: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the logarithm of the gain and of its spread, as `GetNet.log_gain`."""
+        """Return the logarithm of the gain and of its spread, as `GetNet.log_gain`."""
 
 
 @torch.no_grad()

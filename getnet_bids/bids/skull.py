@@ -33,7 +33,7 @@ def is_background(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
     outermost = np.ones(volume.shape, bool)
     outermost[inside_of(volume.shape)] = False
     values, counts = np.unique(volume[outermost & ~empty], return_counts=True)
-    if len(values) and counts.max() >= (1 - BORDER) * np.count_nonzero(outermost):
+    if len(values) and counts.max() >= (1 - MAX_BORDER_SHARE) * np.count_nonzero(outermost):
         background = volume == values[counts.argmax()]
         if not (empty | background).all():
             empty |= background
@@ -45,7 +45,7 @@ def inside_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(1, -1) if n > 2 and axis < 3 else slice(None) for axis, n in enumerate(shape))
 
 
-BORDER = 0.02
+MAX_BORDER_SHARE = 0.02
 """Largest share of the volume's outermost voxels that is not background."""
 INSIDE = 2 / 3
 """Largest share of all voxels that is not background."""
@@ -92,6 +92,6 @@ def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tu
     inside = count / signal.size
     how = (
         f"Measured: {border:.1%} of the outermost voxels and {inside:.1%} of all are no background "
-        f"(at most {BORDER:.0%} and {INSIDE:.0%} if stripped)."
+        f"(at most {MAX_BORDER_SHARE:.0%} and {INSIDE:.0%} if stripped)."
     )
-    return bool(border <= BORDER and inside <= INSIDE), how
+    return bool(border <= MAX_BORDER_SHARE and inside <= INSIDE), how

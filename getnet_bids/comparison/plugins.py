@@ -12,7 +12,7 @@ from getnet_bids.machine import processors
 from getnet_bids.run import console
 from getnet_bids.settings import Settings
 
-LONGEST = 400
+MAX_REASON_LENGTH = 400
 """Characters of a reason."""
 
 
@@ -94,7 +94,7 @@ def reason_in(result: dict[str, Any]) -> str:
     reason = " ".join(" ".join(lines[start:]).split()) or "it left no result"
     kind, _, message = reason.partition(": ")
     reason = message if kind.rpartition(".")[2] == "GetNetError" else reason
-    return reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ..."
+    return reason if len(reason) <= MAX_REASON_LENGTH else f"{reason[:MAX_REASON_LENGTH]} ..."
 
 
 def plugin_of(settings: Settings) -> Plugin:

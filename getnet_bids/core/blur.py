@@ -72,7 +72,7 @@ def grown(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def spread(cells: NDArray[np.bool_], shape: tuple[int, ...], axis: int, cell: int) -> NDArray[np.bool_]:
-    """Give each voxel the value of its cell; cells begin at the second voxel along the axis of the differences."""
+    """Return each voxel the value of its cell; cells begin at the second voxel along the axis of the differences."""
     out = np.moveaxis(cells, 0, axis)
     for a, n in enumerate(shape):
         step, first = (cell, 1) if a == axis else (max(1, n // LINES), 0)

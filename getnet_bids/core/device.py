@@ -91,7 +91,7 @@ def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
 
 
 def at_once(slabs: Tensor, count: int) -> int:
-    """Tell how many slabs of a volume to do at a time.
+    """Return how many slabs of a volume to do at a time.
 
     Parameters
     ----------

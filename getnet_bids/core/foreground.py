@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .device import at_once
 
-GRID = 64
+BLOCKS_PER_AXIS = 64
 """Blocks along the volume's longest side on the coarse grid."""
 OTSU = 128
 """Bins of the histogram that is split."""
@@ -41,7 +41,9 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
         Nothing is set if no voxel is above 0, or if the volume is noise alone.
     """
     longest = max(s * v for s, v in zip(volume.shape, voxel_size, strict=True))
-    block = [min(s, max(2, round(longest / GRID / v))) for s, v in zip(volume.shape, voxel_size, strict=True)]
+    block = [
+        min(s, max(2, round(longest / BLOCKS_PER_AXIS / v))) for s, v in zip(volume.shape, voxel_size, strict=True)
+    ]
     # Volumes lie in memory with the first axis fastest: the last is taken as the first.
     slabs, block = volume.permute(2, 1, 0), block[::-1]
     means, deviations = block_moments(slabs, block)
@@ -59,7 +61,7 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
 
 
 def block_moments(slabs: Tensor, block: list[int]) -> tuple[Tensor, Tensor]:
-    """Give the mean and the standard deviation of each block's voxels; what is below 0 counts as 0.
+    """Return the mean and the standard deviation of each block's voxels; what is below 0 counts as 0.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ def block_moments(slabs: Tensor, block: list[int]) -> tuple[Tensor, Tensor]:
 
 
 def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
-    """Give the means of neighbours along an axis, so many at a time; the last may be of fewer.
+    """Return the means of neighbours along an axis, so many at a time; the last may be of fewer.
 
     Examples
     --------
@@ -150,7 +152,7 @@ def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
 
 
 def ranked(values: Tensor, share: float) -> float:
-    """Give the value that a share of the values do not exceed.
+    """Return the value that a share of the values do not exceed.
 
     Examples
     --------
@@ -161,7 +163,7 @@ def ranked(values: Tensor, share: float) -> float:
 
 
 def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
-    """Tell whether a volume is noise alone: voxels that vary strongly and know nothing of their neighbours.
+    """Return whether a volume is noise alone: voxels that vary strongly and know nothing of their neighbours.
 
     The means of blocks of such voxels vary as those of independent numbers do; of any object they vary far more.
 
@@ -188,7 +190,7 @@ def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
 
 
 def block_share(shape: tuple[int, ...], block: list[int]) -> float:
-    """Give one over the voxels of a block, on average: those at the border may have fewer.
+    """Return one over the voxels of a block, on average: those at the border may have fewer.
 
     Examples
     --------

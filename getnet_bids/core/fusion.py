@@ -23,9 +23,9 @@ from .basis import Vector, cosines
 from .device import torch_threads
 from .geometry import Box, Plane
 
-MARGIN = 0.12
+DOMAIN_MARGIN = 0.12
 """The cosines' domain reaches this share of the object's longest extent beyond the object."""
-MOST = 10
+MAX_COSINES = 10
 """Largest number of cosines along an axis."""
 
 
@@ -51,14 +51,14 @@ class Basis:
     @classmethod
     def over(cls, box: Box, length: float) -> Basis:
         """Choose a basis that resolves half waves of a given length, mm, over an object."""
-        margin = MARGIN * box.extent
+        margin = DOMAIN_MARGIN * box.extent
         low = tuple(x - margin for x in box.low)
         high = tuple(x + margin for x in box.high)
-        count = tuple(min(MOST, 1 + round((h - w) / length * 2)) for w, h in zip(low, high, strict=True))
+        count = tuple(min(MAX_COSINES, 1 + round((h - w) / length * 2)) for w, h in zip(low, high, strict=True))
         return cls(low, high, count, length)
 
     def moved(self, by: Sequence[float]) -> Basis:
-        """Give the same basis at a place that is so many mm further along each axis."""
+        """Return the same basis at a place that is so many mm further along each axis."""
         low, high = (tuple(x + d for x, d in zip(ends, by, strict=True)) for ends in (self.low, self.high))
         return replace(self, low=low, high=high)
 

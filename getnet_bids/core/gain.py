@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .basis import cosines
 
-MARGIN = 0.25
+PERIOD_MARGIN = 0.25
 """The cosines' period ends this far outside the grid, so that the grid's border is nothing special."""
 
 
@@ -45,7 +45,7 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
     """
     device = length.device
     count = 16
-    omega = math.pi * torch.arange(count, device=device) / (1 + 2 * MARGIN)
+    omega = math.pi * torch.arange(count, device=device) / (1 + 2 * PERIOD_MARGIN)
     # The root of the correlation's spectrum, all of mean square 1; that of a cosine is a half.
     amplitude = torch.exp(-((omega * length[:, None]) ** 2) / 4)
     amplitude[:, 1:] *= math.sqrt(2)
@@ -56,7 +56,7 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
     amplitude = amplitude.reshape(len(length), count, *[1] * (len(shape) - 1))
     for size in shape:
         position = [(i + 0.5) / longest for i in range(size)]
-        basis = torch.from_numpy(cosines(position, -MARGIN, 1 + MARGIN, count)).to(field)
+        basis = torch.from_numpy(cosines(position, -PERIOD_MARGIN, 1 + PERIOD_MARGIN, count)).to(field)
         # Each turn takes the foremost axis away and puts it, evaluated, at the end.
         field = torch.tensordot(field * amplitude, basis, dims=([1], [1]))
     return field

@@ -31,7 +31,7 @@ ROUNDING = 1e-6
 """Added before a position is rounded down, so that the unit of length does not decide what lies on a border."""
 SLABS = 8
 """Slabs that are counted at a time."""
-LEAST = 12
+MIN_EXTENT = 12
 """A plane is used if the object has so many voxels along both its axes,"""
 LEAST_OF_THICK, THICK = 6, 0.5
 """or so many that span this share of its longest extent: a stack of thick slices, whose own planes tell nothing of what
@@ -78,7 +78,7 @@ class Box:
 
 
 def support(volume: Tensor) -> tuple[slice, slice, slice]:
-    """Give the part of a volume, shape (X, Y, Z), beyond which nothing is above 0; all of it if nothing is.
+    """Return the part of a volume, shape (X, Y, Z), beyond which nothing is above 0; all of it if nothing is.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL
     extent = [h - w for w, h in zip(box.low, box.high, strict=True)]
     across = [e / v for e, v in zip(extent, voxel_size, strict=True)]
-    least = [LEAST_OF_THICK if e >= THICK * box.extent else LEAST for e in extent]
+    least = [LEAST_OF_THICK if e >= THICK * box.extent else MIN_EXTENT for e in extent]
     planes = []
     for axis in range(3):
         others = [a for a in range(3) if a != axis]
@@ -208,7 +208,7 @@ def resampling(size: int, voxel: float, centre: float, pixel: float, device: tor
 
 
 def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the weights of samples at distances in units of their spacing; they reproduce parabolas.
+    """Return the weights of samples at distances in units of their spacing; they reproduce parabolas.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def slices_of(volume: Tensor, plane: Plane, voxel_size: tuple[float, float, float], box: Box) -> Tensor:
-    """Give a plane's slices.
+    """Return a plane's slices.
 
     Parameters
     ----------

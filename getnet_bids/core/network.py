@@ -29,9 +29,9 @@ CELLS = 16
 """Side of the grid that the gain is given on, cells."""
 CELL = SLICE // CELLS
 """Side of a cell, pixels."""
-LARGEST = 1e35
+MAX_PIXEL = 1e35
 """Brighter pixels count as this bright; a row's sum must not be beyond float32."""
-MOST = 1024
+MAX_LAYER_SIZE = 1024
 """Largest width and depth: a file's word for it must not fill the memory."""
 FORMAT = "1"
 """Of the files of weights; another is refused."""
@@ -61,8 +61,10 @@ class GetNetConfig:
 
     def __post_init__(self) -> None:
         for numbers in (self.widths, self.depths):
-            if len(numbers) != 4 or not all(isinstance(n, int) and 1 <= n <= MOST for n in numbers):
-                raise ValueError(f"widths and depths must be four whole numbers from 1 to {MOST}, not {numbers}")
+            if len(numbers) != 4 or not all(isinstance(n, int) and 1 <= n <= MAX_LAYER_SIZE for n in numbers):
+                raise ValueError(
+                    f"widths and depths must be four whole numbers from 1 to {MAX_LAYER_SIZE}, not {numbers}"
+                )
         if not 0 < self.bound < math.inf:
             raise ValueError(f"bound must be above 0, not {self.bound}")
 
@@ -124,7 +126,7 @@ class GetNet(nn.Module):
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def forward(self, slices: Tensor) -> Tensor:
-        """Give the gain field of each slice.
+        """Return the gain field of each slice.
 
         Parameters
         ----------
@@ -139,7 +141,7 @@ class GetNet(nn.Module):
         return self.log_gain(slices)[0].exp()
 
     def log_gain(self, slices: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the natural logarithm of the gain and how far it may be off.
+        """Return the natural logarithm of the gain and how far it may be off.
 
         Parameters
         ----------
@@ -198,7 +200,7 @@ def normalise(slices: Tensor) -> Tensor:
     tensor([[0.0000, 0.5000],
             [1.0000, 1.5000]])
     """
-    x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_(0, LARGEST)
+    x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_(0, MAX_PIXEL)
     count = torch.sign(x).sum((1, 2, 3)).clamp_min(1)  # exact, as long as a slice has less than 2^24 pixels
     mean = x.sum(3).sum((1, 2), dtype=torch.float64) / count
     out = x.new_empty(len(x), 2, *x.shape[2:])

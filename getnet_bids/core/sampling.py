@@ -13,7 +13,7 @@ from .basis import Vector
 from .geometry import HEAD, ROUNDING, Box
 from .noise import relative_noise
 
-GRID = 55
+POINTS_PER_AXIS = 55
 """Points along the object's longest extent; 4 mm apart in a head."""
 SMOOTHING = 0.8
 """Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm in a
@@ -63,7 +63,7 @@ class SampledLogImage:
         unit = box.extent / HEAD
         x, y, z = (grid(box, axis, size) for axis, size in enumerate(voxel))
         position = (x, y, z)
-        sigma = max(SMOOTHING * unit, noise_smoothing(volume, voxel, box.extent / GRID))
+        sigma = max(SMOOTHING * unit, noise_smoothing(volume, voxel, box.extent / POINTS_PER_AXIS))
         level, slope = (
             [gaussian(p, n, v, sigma, d) for p, n, v in zip(position, volume.shape, voxel, strict=True)]
             for d in (False, True)
@@ -120,7 +120,7 @@ def noise_smoothing(volume: Tensor, voxel: tuple[float, float, float], most: flo
 def grid(box: Box, axis: int, voxel: float) -> Vector:
     """Choose the points along an axis with voxels of a size, mm."""
     extent = box.high[axis] - box.low[axis]
-    count = max(1, round(extent / max(box.extent / GRID, voxel)))
+    count = max(1, round(extent / max(box.extent / POINTS_PER_AXIS, voxel)))
     points = box.low[axis] + (np.arange(count, dtype=np.float64) + 0.5) * (extent / count)
     if extent / count <= voxel * 1.5:  # thick slices: take them as they are
         points = (np.unique(np.floor(points / voxel + ROUNDING)) + 0.5) * voxel

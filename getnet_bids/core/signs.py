@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .noise import noise_sd, sparse
-from .sampling import GRID
+from .sampling import POINTS_PER_AXIS
 
 SIGNIFICANT = 4.0
 """Standard errors that a difference of odd and even slices must be at least."""
@@ -86,7 +86,7 @@ def point_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
     noise = min(noise, outside) if outside > 0 else noise
     ranges = [np.flatnonzero(chosen.any(tuple(b for b in range(chosen.ndim) if b != a))) for a in range(chosen.ndim)]
     extents = [(r[-1] - r[0] + 1) * size for r, size in zip(ranges, voxel, strict=False)]
-    spacing = max(extents) / GRID
+    spacing = max(extents) / POINTS_PER_AXIS
     averaged = math.prod(max(1.0, spacing / size) for size, n in zip(voxel, chosen.shape, strict=False) if n > 1)
     return noise / level / averaged**0.5
 

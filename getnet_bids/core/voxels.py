@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from getnet_bids.errors import GetNetError
 
-LARGEST = 1e37
+MAX_INTENSITY = 1e37
 """What is above this could be beyond float32 once it is divided by the field."""
 
 
@@ -28,12 +28,12 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
 
 
 def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the mean of a series' volumes, or the image; what is not finite is left out of it, and is 0 where all is.
+    """Return the mean of a series' volumes, or the image; what is not finite is left out of it, and is 0 where all is.
 
     Raises
     ------
     ValueError
-        There are values above `LARGEST`.
+        There are values above `MAX_INTENSITY`.
     """
     if image.ndim < 4:
         return finite(image)[0]
@@ -58,7 +58,7 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
         there = np.isfinite(volume)
         volume = np.where(there, volume, np.float32(0))
         low, high = volume.min(), volume.max()
-    if max(high, -low) > LARGEST:
+    if max(high, -low) > MAX_INTENSITY:
         value = float(high if high > -low else low)
         raise GetNetError(f"a value of {value:.3g} is too large for float32 once corrected; replace it, or scale down")
     return volume, there
@@ -66,7 +66,7 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 BORDER, SAMPLE = 0.5, 4_000
 """A value is the background if more than this share of the voxels on the faces has it; about so many of each count."""
-FEW = 0.01
+NEGATIVE_SHARE = 0.01
 """Share of the other voxels of which so many may be negative where a negative background is no offset."""
 
 
@@ -106,7 +106,7 @@ def without_background(volume: NDArray[np.float32], background: float) -> NDArra
     if value == 0:
         return volume
     out: NDArray[np.float32] = np.where(volume == value, np.float32(0), volume)
-    filled = value < 0 and np.count_nonzero(out < 0) <= FEW * np.count_nonzero(out)
+    filled = value < 0 and np.count_nonzero(out < 0) <= NEGATIVE_SHARE * np.count_nonzero(out)
     if value <= volume.min() and not filled:
         out = np.where(volume == value, np.float32(0), volume - value)
     return out
@@ -115,7 +115,7 @@ def without_background(volume: NDArray[np.float32], background: float) -> NDArra
 def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale a volume to a maximum of 1, or leave it if nothing is above 0; the first axis is fastest in memory."""
     peak = volume.max()
-    if 0 < peak < 1 and volume.min() < -LARGEST * peak:
+    if 0 < peak < 1 and volume.min() < -MAX_INTENSITY * peak:
         volume = np.maximum(volume, 0)  # or the quotient would overflow; what is below 0 is no signal
     # Where torch lays it: products of what lies elsewhere may differ in the last bit from process to process.
     out = torch.empty(volume.shape[::-1]).numpy().T

@@ -50,7 +50,7 @@ class ComparisonFigure(SimpleInterface):
     """Draw an image before and after each correction, and the fields, on the same slices and scales.
 
     Below come the histogram of each tissue and the table of metrics. Every image is brought to the same mean over
-    what has signal, since the scale of a field is arbitrary.
+    the foreground, since the scale of a field is arbitrary.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def compose(
     entire : ndarray of bool
         What has signal.
     volumes : dict of ndarray
-        By method, the uncorrected first, each of mean 1 over what has signal.
+        By method, the uncorrected first, each of mean 1 over the foreground.
     fields : dict of ndarray
         By method, each of geometric mean 1 there.
     tissues : dict of ndarray of bool

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-GRID = 48
+COARSE_GRID = 48
 """Points along the longest side of the grid that fields are drawn on: far finer than they vary."""
 LENGTH = 0.45
 """Correlation length, as a share of the object's extent: some 100 mm in a head, as at 3 T."""
@@ -34,7 +34,7 @@ class SimulateGainInputSpec(BaseInterfaceInputSpec):
     length = traits.Range(
         low=0.0, exclude_low=True, desc="correlation length of the field, mm (default 0.45 of the object's extent)"
     )
-    mask_image = File(desc="above 0 where the field is to span its range (default: what has signal)")
+    mask_image = File(desc="above 0 where the field is to span its range (default: the foreground)")
 
 
 class SimulateGainOutputSpec(TraitedSpec):
@@ -115,7 +115,7 @@ def gain_field(
     if length is None:
         spans = [np.flatnonzero(inside.any(tuple(a for a in range(inside.ndim) if a != i))) for i in range(inside.ndim)]
         length = LENGTH * max((s[-1] - s[0] + 1) * v for s, v in zip(spans, voxel, strict=True))
-    grid = [max(1, round(GRID * e / max(extent))) for e in extent]
+    grid = [max(1, round(COARSE_GRID * e / max(extent))) for e in extent]
     generator = torch.Generator().manual_seed(seed)
     coarse = (
         smooth_log_gain(grid, torch.tensor([length / max(extent)], dtype=torch.float32), generator)[0]

@@ -151,12 +151,12 @@ def entities_of(path: Path, for_api: bool = False) -> dict[str, Any]:
     return {"desc": None, **entities, "suffix": suffix, "extension": ".nii.gz", **resolution}
 
 
-MARGIN = 6.0
+BRAIN_MARGIN = 6.0
 """mm around the template's brain within which images are compared: what lies beyond is no matter."""
 COARSE, FINE = 4.0, 2.0
 """mm, at which starts are tried, and the chosen one is worked out."""
 RISE = (0.0, 25.0, 50.0)
-"""mm by which the brain's centre is tried above the centre of what has signal: with neck and shoulders it is high."""
+"""mm by which the brain's centre is tried above the centre of the foreground: with neck and shoulders it is high."""
 GROW = 1.5
 """mm by which the mask carried over is grown: a template's edge is inside of the CSF around the brain."""
 
@@ -218,7 +218,9 @@ def register_template(
     fixed = as_ants("template", template.image.get_fdata(), template.image.affine)
     brain = template.brain.get_fdata() > 0.5
     sizes = nib.affines.voxel_sizes(template.image.affine)
-    near = as_ants("near", ndimage.distance_transform_edt(~brain, sampling=sizes) <= MARGIN, template.image.affine)
+    near = as_ants(
+        "near", ndimage.distance_transform_edt(~brain, sampling=sizes) <= BRAIN_MARGIN, template.image.affine
+    )
 
     centre = np.array(image.affine @ [*ndimage.center_of_mass(inside), 1])[:3]
     target = np.array(template.image.affine @ [*ndimage.center_of_mass(brain), 1])[:3]

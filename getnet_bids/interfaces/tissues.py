@@ -127,7 +127,7 @@ class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
         "classes",
         usedefault=True,
         desc="derivatives: the segmentation given; atropos: template and Atropos; classes: Atropos without priors in "
-        "what has signal; auto: the first that is possible",
+        "the foreground; auto: the first that is possible",
     )
     dseg = File(exists=True, desc="labels that there are already")
     probsegs = InputMultiObject(File(exists=True), desc="tissue probabilities that there are already")
@@ -300,6 +300,6 @@ def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
 
 
 def classes_of(image: SpatialImage, inside: NDArray[np.bool_], count: int) -> dict[str, NDArray[np.float32]]:
-    """Split what has signal into classes, from dark to bright."""
+    """Split the foreground into classes, from dark to bright."""
     maps = atropos(image, inside, count)
     return {f"class {i}": data for i, data in enumerate(maps, 1)}

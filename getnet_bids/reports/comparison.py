@@ -14,9 +14,9 @@ from .page import ABSENT, data_uri, link, number, percent
 from .records import Record, read_table
 
 COLUMNS = {column.name: column for column in MEASURED}
-WIDEST = 1500
+MAX_WIDTH = 1500
 """A figure is made no wider for the page, pixels."""
-LARGEST = 300_000
+MAX_BYTES = 300_000
 """A figure with fewer bytes is taken as it is."""
 
 
@@ -84,9 +84,9 @@ def figure(output_dir: Path, record: Record) -> dict[str, Any] | None:
         content = path.read_bytes()
         image = Image.open(io.BytesIO(content))
         kind, size = "image/png", image.size
-        if len(content) > LARGEST:
+        if len(content) > MAX_BYTES:
             shown = image.convert("RGB")
-            shown.thumbnail((WIDEST, 10 * WIDEST))
+            shown.thumbnail((MAX_WIDTH, 10 * MAX_WIDTH))
             packed = io.BytesIO()
             shown.save(packed, "JPEG", quality=80)
             content, kind, size = packed.getvalue(), "image/jpeg", shown.size

@@ -15,10 +15,10 @@ from getnet_bids.core.algorithm import ALGORITHM
 
 from .records import CORRECTED, Record, RunHistory, image_folders, read_record, records_of, subjects_of
 
-FETCH = "not fetched; run `datalad get` on the derivative dataset"
-AGAIN = "run the participant level again"
+NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
+RUN_AGAIN = "run the participant level again"
 ALIKE = "fields differ by about 2e-4; --precision float32 makes all alike"
-NAMED = 20
+MAX_NAMED = 20
 """So many subjects are named in messages."""
 
 
@@ -66,15 +66,15 @@ class Completeness:
             groups.setdefault((source.partition("/")[0], reason), []).append(Path(source).name)
         said = []
         for i, ((subject, reason), images) in enumerate(groups.items()):
-            if i == NAMED:
-                said.append(f"... and {len(groups) - NAMED} more; group_metrics.html lists all")
+            if i == MAX_NAMED:
+                said.append(f"... and {len(groups) - MAX_NAMED} more; group_metrics.html lists all")
                 break
             what = images[0] if len(images) == 1 else counted(len(images))
             said.append(f"{subject}: {what}: {reason}")
         if self.untouched:
             subjects = sorted({source.partition("/")[0] for source in self.untouched})
             some = ", ".join(subjects[:5]) + (", ..." if len(subjects) > 5 else "")
-            said.append(f"in no run yet: {counted(len(self.untouched))} of {some}; {AGAIN} to add them")
+            said.append(f"in no run yet: {counted(len(self.untouched))} of {some}; {RUN_AGAIN} to add them")
         if len(self.precisions) > 1:
             counts = ", ".join(f"{counted(number)} in {name}" for name, number in sorted(self.precisions.items()))
             said.append(f"the network ran in two precisions: {counts}; {ALIKE}")
@@ -122,7 +122,9 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
     for source, cut in logged(output_dir, history).items():
         if source not in result.expected and os.path.lexists(raw / source):
             result.expected.add(source)
-            result.missing[source] = f"the run was cut short; {AGAIN}" if cut else f"its results are gone; {AGAIN}"
+            result.missing[source] = (
+                f"the run was cut short; {RUN_AGAIN}" if cut else f"its results are gone; {RUN_AGAIN}"
+            )
     suffixes |= {suffix_of(source) for source in result.expected}
     result.untouched = sorted(
         source for source in found if source not in result.expected and suffix_of(source) in suffixes
@@ -139,15 +141,19 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
     """Return why the files of a result are not those that its sidecar tells of, or None."""
     algorithm = record.made.get("Algorithm")
     if algorithm != ALGORITHM:
-        return f"of another algorithm ({algorithm}; this is {ALGORITHM}); {AGAIN}, or gather with that version"
+        return f"of another algorithm ({algorithm}; this is {ALGORITHM}); {RUN_AGAIN}, or gather with that version"
     sizes = record.made.get("Outputs")
     for name, size in sizes.items() if isinstance(sizes, dict) else ():
         path = output_dir / record.folder / Path(str(name)).name
         if not_fetched(path):
-            return FETCH
+            return NOT_FETCHED
         now = size_of(path)
         if now != size:
-            return f"{path.name} is missing; {AGAIN}" if now is None else f"{path.name} was changed or cut; {AGAIN}"
+            return (
+                f"{path.name} is missing; {RUN_AGAIN}"
+                if now is None
+                else f"{path.name} was changed or cut; {RUN_AGAIN}"
+            )
     return None
 
 
@@ -163,9 +169,9 @@ def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]
             source = f"{folder}/{stem.replace(f'_desc-{desc}', '')}.nii.gz"
             path = output_dir / folder / f"{stem}.json"
             if not_fetched(path):
-                yield source, FETCH
+                yield source, NOT_FETCHED
             else:
-                yield source, f"{path.name} is missing, or no sidecar of getnet_bids; {AGAIN}"
+                yield source, f"{path.name} is missing, or no sidecar of getnet_bids; {RUN_AGAIN}"
 
 
 def logged(output_dir: Path, history: RunHistory) -> dict[str, bool]:

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE = 400_000
+MAX_SAMPLE = 400_000
 """At most so many voxels of the grid are looked at."""
-ENOUGH = 5_000
+MIN_SAMPLE = 5_000
 """Unless fewer than this are foreground: then more are looked at."""
 BINS = 96
 PERCENTILES = (0.5, 1, 50, 99, 99.5)
 """Of the intensities."""
-EXTREME = 10.0
+EXTREME_RANGE = 10.0
 """Ratio of the field's 99th to its 1st percentile from which it is remarked on: a head coil's receive field that was
 measured at 3 T, by the ratio to the body coil, spans 7 to 10 over head and neck."""
-WORSE = 1.2
+CV_INCREASE = 1.2
 """Ratio of the coefficients of variation after and before from which it is remarked on."""
 
 
@@ -64,12 +64,12 @@ def sample(
     Sample
     """
     step = 1
-    while np.prod([-(-n // step) for n in foreground.shape]) > SAMPLE:
+    while np.prod([-(-n // step) for n in foreground.shape]) > MAX_SAMPLE:
         step += 1
     while True:
         every = (slice(None, None, step),) * foreground.ndim
         chosen = np.ascontiguousarray(foreground[every])
-        if step == 1 or np.count_nonzero(chosen) >= ENOUGH:
+        if step == 1 or np.count_nonzero(chosen) >= MIN_SAMPLE:
             break
         step -= 1
 
@@ -177,13 +177,13 @@ def remarks(measures: dict[str, Any], metadata: dict[str, Any]) -> list[str]:
             "The scanner has normalised the source already (its ImageType has NORM); the field is of what was left."
         )
     ratio = measures["FieldP99"] / measures["FieldP1"]
-    if ratio >= EXTREME:
+    if ratio >= EXTREME_RANGE:
         found.append(
             f"The field is extreme: its 99th percentile is {ratio:.1f} times its 1st. Look whether a coil failed, or "
             "whether the field follows anatomy."
         )
     before, after = measures["CVBefore"], measures["CVAfter"]
-    if before and after and after > WORSE * before:
+    if before and after and after > CV_INCREASE * before:
         found.append(
             f"The foreground varies much more after the correction (CV {after:.3f}) than before ({before:.3f}). "
             "Compare the two with care."

@@ -15,13 +15,13 @@ from scipy import ndimage
 COLUMNS = 5
 CELL = 170
 """Longest side of a slice, pixels."""
-ALONE = 440
+SINGLE_SLICE_WIDTH = 440
 """The same where there is one slice only."""
 ENLARGED = 8
 """No voxel is drawn with more pixels than this along its smallest side."""
 THIN = 16
 """A plane with fewer voxels than this along one side is not drawn if there is a better one."""
-MARGIN = 0.03
+EDGE_MARGIN = 0.03
 """Left around the foreground, as a share of its extent."""
 PLANES = {2: (0, 1), 1: (0, 2), 0: (1, 2)}
 """Axial, coronal, sagittal: the axis that is cut, and those that go right and up."""
@@ -270,7 +270,7 @@ def arrange(
         rows += [[(axis, i) for i in places[k : k + COLUMNS]] for k in range(0, len(places), COLUMNS)]
     slices = tuple(Slice(*cell, row, column) for row, line in enumerate(rows) for column, cell in enumerate(line))
 
-    side = ALONE if len(slices) == 1 else CELL
+    side = SINGLE_SLICE_WIDTH if len(slices) == 1 else CELL
     longest = max(millimetres[list(PLANES[axis])].max() for axis in planes)
     scale = min(side / longest, ENLARGED / sizes.min())
     drawn = {
@@ -316,7 +316,7 @@ def with_margin(low: int, high: int, n: int) -> tuple[int, int]:
     >>> with_margin(10, 109, 200), with_margin(0, 99, 100)
     ((7, 113), (0, 100))
     """
-    margin = int(np.ceil(MARGIN * (high - low + 1)))
+    margin = int(np.ceil(EDGE_MARGIN * (high - low + 1)))
     return max(0, low - margin), min(n, high + 1 + margin)
 
 

@@ -22,7 +22,7 @@ from .mosaic import anatomical, arrange
 
 QUALITY = 70
 """Of the JPEG files."""
-LEAST = 1.1
+MIN_COLOUR_RANGE = 1.1
 """The field's colours span at least a tenth up and down, so that a flat field looks flat."""
 COLOURS = (
     (68, 1, 84),
@@ -175,7 +175,7 @@ def field_reach(measures: dict[str, Any]) -> float:
     >>> field_reach({"FieldP1": 0.8, "FieldP99": 1.2}), field_reach({"FieldP1": 0.99, "FieldP99": 1.01})
     (1.25, 1.1)
     """
-    reach = max(measures["FieldP99"], 1 / measures["FieldP1"], LEAST)
+    reach = max(measures["FieldP99"], 1 / measures["FieldP1"], MIN_COLOUR_RANGE)
     return float(np.ceil(reach * 20 - 1e-9) / 20)
 
 

@@ -106,7 +106,7 @@ def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
 
 
 def look_at_versions(found: Diagnosis) -> None:
-    """Tell versions, and of packages that are too old or not there."""
+    """Report versions, and of packages that are too old or not there."""
     found.facts.append(("getnet_bids", f"{__version__}, algorithm {ALGORITHM}, in {Path(__file__).parents[1]}"))
     found.facts.append(("Python", f"{platform.python_version()} in {sys.prefix}"))
     found.facts.append(("system", f"{platform.platform()}{', in a container' if in_container() else ''}"))
@@ -153,7 +153,7 @@ def look_at_weights(found: Diagnosis) -> None:
 
 
 def look_at_machine(found: Diagnosis) -> None:
-    """Tell processors, memory and what the environment says of them."""
+    """Report processors, memory and what the environment says of them."""
     count, of_machine = processors(), os.cpu_count() or 1
     found.facts.append(("processors", f"{count} for this process, {of_machine} in the machine; {processor_name()}"))
     given = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
@@ -193,7 +193,7 @@ def in_gb(size: float) -> str:
 
 
 def look_at_folder(found: Diagnosis, folder: Path, which: str) -> None:
-    """Tell whether a folder can be written to, how much room it has and whether it knows locks."""
+    """Report whether a folder can be written to, how much room it has and whether it knows locks."""
     try:
         locks = has_locks(folder)
         free = shutil.disk_usage(folder).free
@@ -244,7 +244,7 @@ def look_at_imports(found: Diagnosis) -> set[str]:
 
 
 def look_at_device(found: Diagnosis) -> None:
-    """Tell what torch sees, and of a GPU that it does not see."""
+    """Report what torch sees, and of a GPU that it does not see."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -245,7 +245,7 @@ def test_a_simulated_gain(raw, tmp_path, capsys):
     table = read_table(out / "sub-01/anat/sub-01_mod-T2w_desc-table1_metrics.tsv")
     assert [row["method"] for row in table] == ["Gain", "GetNet", "N4"]
     error = np.abs(shaded * (given * shaded).sum() / (shaded**2).sum() - given).sum() / given.sum()
-    assert float(table[0]["entire image"]) == pytest.approx(error, rel=0.05)  # there over what has signal
+    assert float(table[0]["entire image"]) == pytest.approx(error, rel=0.05)  # there over the foreground
     assert issues(out) == []
 
     assert app(raw, out, *options, "--simulate-gain", "30") == 0

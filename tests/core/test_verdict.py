@@ -5,7 +5,7 @@ from getnet_bids.core.correction import Options, correct_volume
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
 from getnet_bids.core.noise import noise_sd
-from getnet_bids.core.sampling import GRID
+from getnet_bids.core.sampling import POINTS_PER_AXIS
 from getnet_bids.core.signs import ghost_share, odd_even_difference, point_noise
 from getnet_bids.core.verdict import Evidence, judge
 from getnet_bids.core.voxels import constant_background, without_background
@@ -139,7 +139,7 @@ def test_noise_at_a_point_falls_with_the_voxels_that_it_averages():
     cube[5:105, 5:105, 5:105] = True
     complex_noise = 0.1 * rng.normal(size=(2, *shape))
     volume = np.hypot(cube + complex_noise[0], complex_noise[1]).astype(np.float32)
-    assert abs(point_noise(volume, cube, (1.0, 1.0, 1.0)) - 0.1 / (100 / GRID) ** 1.5) < 0.005
+    assert abs(point_noise(volume, cube, (1.0, 1.0, 1.0)) - 0.1 / (100 / POINTS_PER_AXIS) ** 1.5) < 0.005
     assert abs(point_noise(volume[::4, ::4, ::4], cube[::4, ::4, ::4], (4.0, 4.0, 4.0)) - 0.1) < 0.02
 
 

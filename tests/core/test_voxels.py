@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from getnet_bids.core.voxels import LARGEST, checked, finite, mean_volume, scaled, usable_mask
+from getnet_bids.core.voxels import MAX_INTENSITY, checked, finite, mean_volume, scaled, usable_mask
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int16, ">i2", np.uint8, np.float64])
@@ -48,7 +48,7 @@ def test_what_is_not_finite_is_0_and_told():
     np.testing.assert_array_equal(there, [[True, False], [False, True]])
 
 
-@pytest.mark.parametrize("value", [2 * LARGEST, -2 * LARGEST])
+@pytest.mark.parametrize("value", [2 * MAX_INTENSITY, -2 * MAX_INTENSITY])
 def test_what_would_overflow_is_refused(value):
     with pytest.raises(ValueError, match="too large"):
         finite(np.float32([[1, value], [0, 0]]))

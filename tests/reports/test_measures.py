@@ -5,7 +5,7 @@ import pytest
 
 from getnet_bids.columns import MEASURES
 from getnet_bids.core import metrics
-from getnet_bids.reports.measures import BINS, ENOUGH, SAMPLE, Sample, measure, remarks, sample
+from getnet_bids.reports.measures import BINS, MAX_SAMPLE, MIN_SAMPLE, Sample, measure, remarks, sample
 
 
 def image(shape, rng):
@@ -36,7 +36,7 @@ def test_a_large_image_is_sampled_evenly():
     rng = np.random.default_rng(2)
     before, after, field, foreground = image((120, 110, 100), rng)
     taken = sample(before, after, field, foreground)
-    assert len(taken.field) <= SAMPLE
+    assert len(taken.field) <= MAX_SAMPLE
     found = measure(taken, 1.0)
     assert found["CVBefore"] == pytest.approx(metrics.cv(before, foreground), rel=0.02)
     assert found["FieldP99"] == pytest.approx(np.percentile(field[foreground], 99), rel=0.02)
@@ -47,7 +47,7 @@ def test_a_small_object_in_a_large_image_is_not_missed():
     foreground = np.zeros(shape, bool)
     foreground[101:115, 101:115, 101:115] = True
     ones = np.ones(shape, np.float32)
-    assert len(sample(ones, ones, ones, foreground).field) == 14**3 < ENOUGH
+    assert len(sample(ones, ones, ones, foreground).field) == 14**3 < MIN_SAMPLE
 
 
 def test_a_series_gives_its_mean():

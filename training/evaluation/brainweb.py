@@ -68,7 +68,7 @@ def spin_echo_signal(t1: float, t2: float, density: float, te: float) -> float:
 
 
 def signals(contrast: str) -> NDArray[np.float32]:
-    """Give the signal of each label; that of the brightest of CSF, GM and WM is 1.
+    """Return the signal of each label; that of the brightest of CSF, GM and WM is 1.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class Head:
         return csf + gray + white > 0.5
 
     def pure(self, tissue: str) -> Mask:
-        """Give the voxels that are nearly nothing but one tissue."""
+        """Return the voxels that are nearly nothing but one tissue."""
         return self.shares[tissue] > 0.9
 
 

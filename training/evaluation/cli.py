@@ -17,8 +17,8 @@ from published tissue parameters, without noise, times a gain field from 0.7 to 
 corrected by N4, by the network alone as in the paper (GetNet), and by what `getnet` does with a single slice
 (getnet_bids: network, smooth basis, refinement).
 
-Two conventions: `as is`, where each estimated field has geometric mean 1 over what has signal; and `best scale`,
-after the one factor per slice that fits best in least squares over what has signal. N4 takes long; it is run on a
+Two conventions: `as is`, where each estimated field has geometric mean 1 over the foreground; and `best scale`,
+after the one factor per slice that fits best in least squares over the foreground. N4 takes long; it is run on a
 random subset of the slices, if asked, and its time is extrapolated.
 """
 

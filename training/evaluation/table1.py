@@ -57,7 +57,7 @@ class Method:
     slices : int
         How many were corrected.
     fields : list of ndarray
-        The estimated fields, geometric mean 1 over what has signal.
+        The estimated fields, geometric mean 1 over the foreground.
     """
 
     name: str
@@ -105,7 +105,7 @@ def upsampled(cells: torch.Tensor) -> torch.Tensor:
 
 
 def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
-    """Give the network's own fields, slice by slice as in the paper: one pass, interpolated smoothly."""
+    """Return the network's own fields, slice by slice as in the paper: one pass, interpolated smoothly."""
     device = next(network.parameters()).device
     for start in range(0, len(slices), BATCH):
         images = np.stack([s.image for s in slices[start : start + BATCH]])[:, None]
@@ -115,13 +115,13 @@ def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]
 
 
 def product_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
-    """Give the fields that `getnet` divides a single slice by: network, smooth basis, refinement."""
+    """Return the fields that `getnet` divides a single slice by: network, smooth basis, refinement."""
     for s in slices:
         yield correct_volume(s.image, (1.0, 1.0), network).field
 
 
 def n4_fields(slices: Sequence[Shaded]) -> Iterator[Slice]:
-    """Give the fields of N4 (antspyx's defaults, in two dimensions), which is told where the signal is."""
+    """Return the fields of N4 (antspyx's defaults, in two dimensions), which is told where the signal is."""
     import ants
 
     for s in slices:
@@ -159,7 +159,7 @@ def measure(name: str, slices: Sequence[Shaded], estimate: Callable[[], Iterator
 
 
 def as_rows(methods: Sequence[Method]) -> list[list[str]]:
-    """Give the table's rows: a header, then one for each method and scale."""
+    """Return the table's rows: a header, then one for each method and scale."""
     rows = [["method", "scale", *(f"{r}{s}" for r in REGIONS for s in ("", " SD")), "slices", "s / 12,000 slices"]]
     for scale in SCALES:
         for method in methods:

@@ -80,7 +80,7 @@ def listed(text: str | None = None) -> list[Listed]:
 
 
 def package_file(name: str) -> Traversable:
-    """Give a file beside the list."""
+    """Return a file beside the list."""
     return importlib.resources.files("getnet_bids.training.gathering") / name
 
 
