@@ -99,6 +99,7 @@ def test_every_module_imports_on_windows_but_those_that_run_nipype():
     assert set(failed.values()) <= {"pwd is blocked"}
 
 
+@pytest.mark.slow
 def test_the_training_imports_on_windows():
     done = python(f"import lightning, tensorboard\n{WINDOWS}", IMPORTS, *modules("getnet_bids.training"))
     assert done.returncode == 0, done.stderr

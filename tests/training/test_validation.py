@@ -64,7 +64,7 @@ def oracle(monkeypatch: pytest.MonkeyPatch) -> Oracle:
     return oracle
 
 
-@pytest.fixture(params=["default", "simko2019"])
+@pytest.fixture(params=[pytest.param("default", marks=pytest.mark.slow), "simko2019"])
 def recipe(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param)
 

@@ -61,6 +61,7 @@ def test_slices_of_a_model(models: Path) -> None:
     assert middle.original[regions["CSF"]].mean() < middle.original[regions["GM"]].mean()
 
 
+@pytest.mark.slow
 def test_fields_span_30_percent_and_are_the_seeds(slices: list[Shaded], models: Path) -> None:
     again = shaded_slices(sorted(models.glob("*")), 12, 0.3, seed=0)
     assert len(slices) == 12
