@@ -13,10 +13,12 @@ from getnet_bids.cli.app import main
 from tests.datasets import add, as_scan, describe
 
 ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz"
+SERIES = ("sub-01/dwi/sub-01_dwi.nii.gz", "sub-01/func/sub-01_task-rest_bold.nii.gz")
 COMPARED = ("--compare", "n4", "--use-plugin", "linear.yml", "--device", "cpu", "-m", "T1w")
 KINDS = {
     "plain": (),
     "compared": (*COMPARED, "--segmentation", "derivatives", "--derivatives", "labels"),
+    "series": ("--device", "cpu", "-m", "T1w", "dwi", "bold"),
     "simulated": (*COMPARED, "--segmentation", "none", "--simulate-gain", "30"),
 }
 
@@ -28,6 +30,11 @@ def made(tmp_path_factory, head):
     image = as_scan(head)
     labels = nib.Nifti1Image(np.digitize(head, (300, 700)).astype(np.uint8), image.affine)
     add(describe(folder / "raw"), ONE, TWO, image=image)
+    series = nib.Nifti1Image(np.stack([head, head / 2, head / 3], 3).astype(np.int16), image.affine)
+    add(folder / "raw", *SERIES, image=series)
+    (folder / "raw" / SERIES[0].replace("nii.gz", "bval")).write_text("0 1000 1000\n")
+    (folder / "raw" / SERIES[0].replace("nii.gz", "bvec")).write_text("0 1 0\n0 0 1\n0 0 0\n")
+    (folder / "raw" / "task-rest_bold.json").write_text('{"TaskName": "rest", "RepetitionTime": 2.0}')
     names = (relative.replace("T1w", "dseg") for relative in (ONE, TWO))
     add(describe(folder / "labels", DatasetType="derivative"), *names, image=labels)
     (folder / "linear.yml").write_text("plugin: Linear\n")
@@ -52,9 +59,17 @@ def test_pybids_opens_it_alone(made, kind):
 def test_pybids_opens_it_as_derivatives_of_the_raw_data(made, kind):
     layout = BIDSLayout(made / "raw", derivatives=made / kind, indexer=BIDSLayoutIndexer(index_metadata=True))
     found = layout.get(scope="getnet_bids", suffix="T1w", extension="nii.gz", subject="01")
-    descs = {"plain": {"preproc"}, "compared": {"preproc", "N4"}}
+    descs = {"plain": {"preproc"}, "series": {"preproc"}, "compared": {"preproc", "N4"}}
     assert {file.entities["desc"] for file in found} == descs.get(kind, {"simulated", "simulatedGetNet", "simulatedN4"})
     assert all(file.get_metadata()["SkullStripped"] is False for file in found)
+
+
+def test_pybids_finds_series_with_what_belongs_to_them(made):
+    layout = BIDSLayout(made / "raw", derivatives=made / "series", indexer=BIDSLayoutIndexer(index_metadata=True))
+    query = {"scope": "getnet_bids", "desc": "preproc", "extension": "nii.gz", "subject": "01"}
+    (diffusion,), (bold,) = (layout.get(suffix=suffix, **query) for suffix in ("dwi", "bold"))
+    assert layout.get_bval(diffusion.path) == str(made / "series/sub-01/dwi/sub-01_desc-preproc_dwi.bval")
+    assert bold.get_metadata()["RepetitionTime"] == 2.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
