@@ -287,19 +287,19 @@ def estimate(
     first, *others = (one.volume[part] for one in prepared)
     posterior = estimate_log_field(first, voxel, network, fit_mask, options, others).refined
     basis = posterior.basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])
-    of_images = [(one.mean, one.evidence, one.chosen) for one in prepared]
+    of_images = [(one.mean, one.evidence, one.chosen, one.foreground) for one in prepared]
     del first, others, prepared  # the memory is needed again
     chosen = of_images[0][2]
-    for _, _, another in of_images[1:]:
+    for _, _, another, _ in of_images[1:]:
         chosen = chosen | another
     field = gain_field(basis, posterior.theta.to(device), voxel, chosen)
     median, p95, coarse = field_sd(basis, posterior.root, voxel, chosen)
     uncertainty = resize(coarse, tuple(chosen.shape)).reshape(spatial, order="F") if options.uncertainty else None
     gain = field.cpu().numpy().reshape(spatial, order="F")
     estimations = []
-    for mean, evidence, own in of_images:
-        where = own.cpu().numpy().reshape(spatial, order="F")
-        found = evidence.with_field(mean, gain, where, median, p95, voxel)
+    for mean, evidence, *places in of_images:
+        where, whole = (place.cpu().numpy().reshape(spatial, order="F") for place in places)
+        found = evidence.with_field(mean, gain, where, median, p95, voxel, whole)
         estimations.append(Estimation(gain, where, found, uncertainty))
     return estimations
 

@@ -36,6 +36,7 @@ class Prepared:
         Scaled, 0 in the background.
     part : tuple of slice
         Beyond it nothing is above 0.
+    foreground : Tensor of bool, shape (X, Y, Z)
     chosen : Tensor of bool, shape (X, Y, Z)
         The foreground, inside the mask if there is one.
     """
@@ -44,6 +45,7 @@ class Prepared:
     evidence: Evidence
     volume: Tensor
     part: tuple[slice, slice, slice]
+    foreground: Tensor
     chosen: Tensor
 
     @classmethod
@@ -84,7 +86,7 @@ class Prepared:
             if inside is not None:
                 what = " inside the mask; leave the mask out, or give the right one"
             raise GetNetError(f"fewer than {MIN_VOXELS} voxels have signal above the noise{what}")
-        return cls(mean, evidence, volume, part, chosen)
+        return cls(mean, evidence, volume, part, foreground, chosen)
 
 
 def joint_part(parts: list[tuple[slice, slice, slice]]) -> tuple[slice, slice, slice]:

@@ -98,8 +98,20 @@ class Evidence:
         sd_median: float,
         sd_p95: float,
         voxel: tuple[float, ...],
+        foreground: NDArray[np.bool_],
     ) -> Evidence:
-        """Add what is measured of the field and of the foreground; voxel sizes in mm."""
+        """Add what is measured of the field, of the voxels it was estimated from, and of what lies beside the object.
+
+        Parameters
+        ----------
+        volume, field : ndarray, spatial shape
+        chosen : ndarray of bool, spatial shape
+            The foreground, inside the mask if there is one.
+        sd_median, sd_p95 : float
+        voxel : tuple of float
+            mm.
+        foreground : ndarray of bool, spatial shape
+        """
         part = sparse(volume.shape)
         where = chosen[part] if chosen[part].any() else chosen
         values, field_values = (x[part][where] if where is not chosen else x[chosen] for x in (volume, field))
@@ -112,8 +124,8 @@ class Evidence:
             sd_p95=sd_p95,
             noise=noise_sd(volume, chosen) / mean if mean > 0 else 0.0,
             unequal=odd_even_difference(volume, chosen),
-            point_noise=point_noise(volume, chosen, voxel),
-            ghost=ghost_share(volume, chosen, voxel),
+            point_noise=point_noise(volume, foreground, voxel),
+            ghost=ghost_share(volume, foreground, voxel),
         )
 
     def clipped_share(self, values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:

@@ -155,3 +155,9 @@ def test_the_map_of_uncertainty_is_given_when_asked_for(network, stripped):
     assert (done.uncertainty > 0).all()
     assert abs(np.median(done.uncertainty[done.foreground]) - done.field_sd_median) < 0.2 * done.field_sd_median
     assert correct_volume(stripped, VOXEL, network).uncertainty is None
+
+
+def test_a_mask_changes_nothing_of_what_lies_beside_the_object(network):
+    image = head(0.02, 0.2)
+    done = correct_volume(image, VOXEL, network, mask=ellipsoid(0.7) < 0)
+    assert (done.verdict, done.reasons) == ("corrected", ())
