@@ -206,7 +206,6 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     from getnet_bids.bids.jobs import Job
     from getnet_bids.bids.metadata import Metadata
     from getnet_bids.bids.receive import receive_pair
-    from getnet_bids.bids.sessions import share_fields
     from getnet_bids.comparison.jobs import is_finished, make_job
 
     metadata = Metadata(settings.bids_dir)
@@ -215,6 +214,8 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     else:
         groups = group_images(found.sources, settings.series_reference == "sbref")
         if settings.shared_field == "session":
+            from getnet_bids.bids.sessions import share_fields  # reads headers, for which it loads libraries
+
             groups = share_fields(groups, metadata)
     planned = []
     for group in groups:
