@@ -14,6 +14,10 @@ FOREGROUND = "foreground"
 """The foreground's name in the dataset's table."""
 
 
+TISSUES = ("CSF", "GM", "WM")
+"""Tissues of a brain, by their names in tables and file names."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table, or a measure of a sidecar.

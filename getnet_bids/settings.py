@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .bids.names import ALL, SERIES, SUFFIXES, WEIGHTED, expand
 from .comparison.methods import METHODS
+from .core import PRECISIONS
 from .errors import GetNetError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 RUN = "run"
 """Table of a kept file that tells of the run; it is ignored when the file is given back."""
 LEVELS = ("participant", "group")
-PRECISIONS = ("auto", "float32", "bfloat16")
 SERIES_REFERENCES = ("mean", "sbref")
 SHARED_FIELDS = ("session",)
 RECEIVE_FIELDS = ("none", "auto", "measured")

@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 from getnet_bids import __version__, settings
 from getnet_bids.bids.names import ALL, ON_REQUEST, SERIES, SUFFIXES, WEIGHTED
 from getnet_bids.comparison.methods import METHODS
+from getnet_bids.core import PRECISIONS
 from getnet_bids.errors import GetNetError
 from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
 from getnet_bids.settings import (
     HAND_OVERS,
     LAYOUTS,
     LEVELS,
-    PRECISIONS,
     RECEIVE_FIELDS,
     SEGMENTATIONS,
     SERIES_REFERENCES,

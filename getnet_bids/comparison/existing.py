@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from getnet_bids.bids.discovery import IMAGES, Source, entries
-
-TISSUES = ("CSF", "GM", "WM")
+from getnet_bids.columns import TISSUES
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from getnet_bids.errors import GetNetError
 
+from . import PRECISIONS
 from .device import unless_out_of_memory
 from .field import field_sd, gain_field, resize
 from .fusion import Basis, fuse
@@ -70,7 +71,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.smoothness is not None and not self.smoothness > 0:
             raise ValueError(f"smoothness must be above 0 mm, not {self.smoothness}")
-        if self.precision not in ("auto", "float32", "bfloat16"):
+        if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")

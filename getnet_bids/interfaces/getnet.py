@@ -8,6 +8,7 @@ from typing import Any
 from nipype import logging
 from nipype.interfaces.base import File, Str, Tuple, isdefined, traits
 
+from getnet_bids.core import PRECISIONS
 from getnet_bids.errors import GetNetError, errors_about
 from getnet_bids.weights import default_weights
 
@@ -45,7 +46,7 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
         "proportion to their extent)"
     )
     precision = traits.Enum(
-        "auto", "float32", "bfloat16", usedefault=True, desc="of the network; auto: bfloat16 where the processor has it"
+        *PRECISIONS, usedefault=True, desc="of the network; auto: bfloat16 where the processor has it"
     )
     output_dtype = traits.Enum(
         "float32", "same", usedefault=True, desc="of the corrected image; same: as the input, rounded, never clipped"

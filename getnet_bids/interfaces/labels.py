@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from getnet_bids.columns import TISSUES
 from getnet_bids.errors import GetNetError
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
     from numpy.typing import NDArray
 
-TISSUES = ("CSF", "GM", "WM")
 BIDS = {1: "GM", 2: "WM", 3: "CSF"}
 """Labels of a dseg without a table, as fMRIPrep and sMRIPrep have them."""
 FREESURFER = {

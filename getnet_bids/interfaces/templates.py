@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from getnet_bids.columns import TISSUES
 from getnet_bids.errors import GetNetError, one_line
-
-from .labels import TISSUES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,9 +22,10 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from getnet_bids.columns import TISSUES
 from getnet_bids.errors import GetNetError
 
-from .labels import BIDS, TISSUES, given_maps, on_grid
+from .labels import BIDS, given_maps, on_grid
 from .n4 import itk_threads
 from .templates import BUNDLED
 
