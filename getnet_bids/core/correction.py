@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,10 +16,12 @@ from torch import Tensor
 from getnet_bids.errors import GetNetError
 
 from . import PRECISIONS
+from .agreement import disagreement
 from .device import unless_out_of_memory
 from .field import field_sd, gain_field, resize
 from .fusion import Basis, fuse
 from .geometry import HEAD, Box, Plane, choose_planes, slices_of
+from .inference import run_network
 from .network import CELL, GetNet
 from .preparation import Prepared, joint_part
 from .refinement import Posterior, refine_together
@@ -255,6 +257,14 @@ class Stages:
     network: Posterior
     refined: Posterior
 
+    def disagreement(self, inside: Sequence[Tensor], voxel: tuple[float, float, float]) -> float:
+        """Compare the volumes' fields, as `agreement.disagreement` does; 0 for one volume."""
+        count = len(self.planes) // len(inside)
+        parts = [slice(i, i + count) for i in range(0, len(self.planes), count)] if len(inside) > 1 else []
+        cells = [(self.log_gain[part], self.weights[part]) for part in parts]
+        of = self.network
+        return disagreement(of.basis, self.planes[:count], cells, inside, voxel, STIFFNESS, of.error_sd)
+
 
 def estimate(
     images: Sequence[NDArray[np.float32]],
@@ -286,7 +296,8 @@ def estimate(
     part = joint_part([one.part for one in prepared])
     fit_mask = None if inside is None else inside[part]
     first, *others = (one.volume[part] for one in prepared)
-    posterior = estimate_log_field(first, voxel, network, fit_mask, options, others).refined
+    stages = estimate_log_field(first, voxel, network, fit_mask, options, others)
+    posterior, conflict = stages.refined, stages.disagreement([first > 0, *(x > 0 for x in others)], voxel)
     basis = posterior.basis.moved([along.start * size for along, size in zip(part, voxel, strict=True)])
     of_images = [(one.mean, one.evidence, one.chosen, one.foreground) for one in prepared]
     del first, others, prepared  # the memory is needed again
@@ -300,7 +311,7 @@ def estimate(
     estimations = []
     for mean, evidence, *places in of_images:
         where, whole = (place.cpu().numpy().reshape(spatial, order="F") for place in places)
-        found = evidence.with_field(mean, gain, where, median, p95, voxel, whole)
+        found = replace(evidence, conflict=conflict).with_field(mean, gain, where, median, p95, voxel, whole)
         estimations.append(Estimation(gain, where, found, uncertainty))
     return estimations
 
@@ -346,7 +357,7 @@ def estimate_log_field(
     planes = planes * len(volumes)
     counted = slices if mask is None else extract_slices(fitted)
     shares = F.avg_pool2d((counted > 0).float(), CELL)[:, 0]
-    log_gain, log_spread = run_network(network, slices, options)
+    log_gain, log_spread = run_network(network, slices, options.precision, options.batch_size)
     counts = [len(plane.index) for plane in planes]
     cells = list(log_gain.split(counts))
     weights = list((shares * torch.exp(-2 * log_spread)).split(counts))
@@ -357,43 +368,3 @@ def estimate_log_field(
     if options.refine:
         refined = refine_together([SampledLogImage.of(one, voxel, box) for one in fitted], box, alone, expected)
     return Stages(box, planes, cells, weights, alone, refined)
-
-
-def run_network(network: GetNet, slices: Tensor, options: Options) -> tuple[Tensor, Tensor]:
-    """Run the network over slices, fewer at a time where its device has no memory for a batch.
-
-    Parameters
-    ----------
-    network : GetNet
-    slices : Tensor, shape (N, 1, 256, 256)
-    options : Options
-
-    Returns
-    -------
-    log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
-    """
-    low = reduced_precision(options.precision, slices.device)
-
-    def run(size: int) -> tuple[Tensor, Tensor]:
-        with torch.no_grad(), torch.autocast(slices.device.type, torch.bfloat16, enabled=low):
-            gains, spreads = zip(*(network.log_gain(part) for part in slices.split(size)), strict=True)
-        return torch.cat(gains), torch.cat(spreads)
-
-    size = min(len(slices), options.batch_size)
-    while size > 1:
-        done = unless_out_of_memory(partial(run, size))
-        if done is not None:
-            return done
-        size = (size + 1) // 2
-    return run(size)
-
-
-def reduced_precision(precision: str, device: torch.device) -> bool:
-    """Whether the network runs in bfloat16."""
-    if precision == "auto":
-        if device.type == "cuda":
-            return torch.cuda.is_bf16_supported()
-        # No public function tells this; a torch that lacks this one takes float32.
-        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-        return device.type == "cpu" and supported is not None and bool(supported())
-    return precision == "bfloat16"

@@ -27,6 +27,8 @@ NOISY = 0.25
 """Noise over the foreground's mean from which on the estimate is doubtful."""
 POINT_NOISE = 0.06
 """Relative noise of a point of the grid from which on gray and white matter, some 20 % apart, overlap."""
+CONFLICT = 2.0
+"""Standard deviations that two images' fields may differ by where they are to have one."""
 GHOST = 0.025
 """Strength of a ghost, relative to the object, from which on it is named."""
 UNEQUAL = 0.03
@@ -59,6 +61,8 @@ class Evidence:
         Relative noise of a cube as large as the grid's spacing that the tissues are judged on.
     ghost : float
         Strength of a ghost at half the field of view, relative to the object.
+    conflict : float
+        How far the fields of images that share one differ, over what is expected; 0 for one image.
     """
 
     negative: float
@@ -71,6 +75,7 @@ class Evidence:
     unequal: float = 0.0
     point_noise: float = 0.0
     ghost: float = 0.0
+    conflict: float = 0.0
 
     @classmethod
     def of_image(cls, volume: NDArray[np.float32]) -> Evidence:
@@ -189,6 +194,11 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         reasons.append(
             f"odd and even slices differ by {evidence.unequal:.0%}, as an interleaved acquisition leaves them: "
             "equalise them first, for no smooth field can"
+        )
+    if evidence.conflict > CONFLICT:
+        reasons.append(
+            f"its field and that of an image that it shares one with differ {evidence.conflict:.1f} times as much as "
+            "expected: they were not measured alike, or one was normalised; correct each by itself"
         )
     if evidence.field_sd > STRONGEST:
         reasons.append(

@@ -344,8 +344,8 @@ def precision_line(done: list[Planned], settings: Settings) -> str:
     from getnet_bids.bids.metadata import read_object
     from getnet_bids.bids.outputs import sidecar
     from getnet_bids.bids.provenance import KEY
-    from getnet_bids.core.correction import reduced_precision
     from getnet_bids.core.device import resolve_device
+    from getnet_bids.core.inference import reduced_precision
 
     if settings.precision != "auto":
         return ""  # a result of another precision is done again

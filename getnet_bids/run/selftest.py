@@ -82,7 +82,8 @@ def self_test(device: str = "auto") -> SelfTest:
     GetNetError
         The device or the weights cannot be used.
     """
-    from getnet_bids.core.correction import Options, correct_volume, reduced_precision
+    from getnet_bids.core.correction import Options, correct_volume
+    from getnet_bids.core.inference import reduced_precision
     from getnet_bids.core.metrics import field_error
     from getnet_bids.weights import load_network
 

@@ -26,8 +26,9 @@ from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
 from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance, write_sidecars
 from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.bids.status import RunLog
-from getnet_bids.core.correction import CorrectedVolume, Options, correct_together, reduced_precision
+from getnet_bids.core.correction import CorrectedVolume, Options, correct_together
 from getnet_bids.core.device import torch_threads
+from getnet_bids.core.inference import reduced_precision
 from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line, reason_of
 from getnet_bids.files import read_bytes, write_bytes
 from getnet_bids.grids import on_grid

@@ -58,6 +58,12 @@ def test_each_image_is_judged_by_itself(network, two):
     assert "clipped" in doubtful.reasons[0]
 
 
+def test_images_of_different_fields_are_told(network, two):
+    normalised = two[1] / realistic.field()
+    for done in correct_together([two[0], normalised], realistic.VOXEL, network):
+        assert any("not measured alike" in reason for reason in done.reasons)
+
+
 def test_other_shapes_are_refused(network, two):
     with pytest.raises(ValueError, match="must be of one shape"):
         correct_together([two[0], two[1][1:]], realistic.VOXEL, network)
