@@ -59,6 +59,13 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache-only", action="store_true", help="decode the photographs, then stop")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
 
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="WEIGHTS",
+        help="begin a new run with these weights (.safetensors) in place of random ones",
+    )
+
     schedule = parser.add_argument_group("schedule")
     schedule.add_argument(
         "--max-minutes", type=minutes, default=math.inf, metavar="M", help="stop, with a checkpoint, after this time"
@@ -146,10 +153,20 @@ def run_training(args: argparse.Namespace) -> int:
     recipe = load_recipe(name, args.set)
     run = args.run or Path("runs") / recipe.name
 
+    import hashlib
     from dataclasses import replace
+
+    if args.start_from:
+        found = hashlib.sha256(args.start_from.read_bytes()).hexdigest()
+        if recipe.start not in ("", found):
+            raise ValueError(f"{args.start_from}: recipe {recipe.name} begins with the weights {recipe.start[:12]}..., "
+                             f"these are {found[:12]}...")
+        recipe = replace(recipe, start=found)
 
     import torch
     from lightning.fabric import Fabric
+
+    from getnet_bids.core.network import load_weights
 
     from .loop import Outcome, Schedule, steps_per_second, train
     from .photographs import photographs
@@ -187,7 +204,8 @@ def run_training(args: argparse.Namespace) -> int:
         if args.rate_only:
             return 0
     schedule = Schedule(args.max_minutes, args.save_minutes, args.log_every, args.validate_every)
-    outcome = train(recipe, photos, run, fabric, schedule, args.changed_recipe)
+    start = load_weights(args.start_from).requires_grad_(True) if args.start_from else None
+    outcome = train(recipe, photos, run, fabric, schedule, args.changed_recipe, start)
     if fabric.is_global_zero:
         print(f"{run}: {outcome.value}; getnet-train export {run} makes weights of it", file=sys.stderr)
     return REQUEUE if outcome is Outcome.SIGNAL else 0

@@ -87,6 +87,7 @@ def train(
     fabric: Fabric,
     schedule: Schedule | None = None,
     changed_recipe: bool = False,
+    start_from: GetNet | None = None,
 ) -> Outcome:
     """Train, or go on where the run folder's checkpoint stands.
 
@@ -103,6 +104,8 @@ def train(
     schedule : Schedule, optional
     changed_recipe : bool
         Go on even if the run was begun with another recipe.
+    start_from : GetNet, optional
+        A new run begins with this network's weights; needed if the recipe names weights in `start`.
 
     Returns
     -------
@@ -112,20 +115,23 @@ def train(
     Raises
     ------
     ValueError
-        The photographs are too few, the batch cannot be shared by the processes, or the checkpoint does not fit.
+        The photographs are too few, the batch cannot be shared by the processes, the checkpoint does not fit, or the
+        weights to start from are missing or those of other layers.
     FloatingPointError
         The loss is not finite any more; the checkpoint is from before.
     """
     schedule = schedule or Schedule()
     training, held_out = photos.split(recipe.validation)
     torch.manual_seed(recipe.seed)
-    network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
+    network = first_network(recipe, start_from)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     model, optimiser = fabric.setup(LogGainModule(network), make_optimiser(network, recipe))
     state = checkpoint.load(run, network, average, optimiser, recipe, changed_recipe)
     if state.step >= recipe.steps:
         return Outcome.DONE
+    if state.step == 0 and recipe.start and start_from is None:
+        raise ValueError(f"recipe {recipe.name} begins with other weights: give their file with --start-from")
 
     first = fabric.is_global_zero
     if first:
@@ -194,6 +200,19 @@ def train(
         journal.close()
     fabric.barrier()
     return Outcome.DONE if done else Outcome.SIGNAL if told else Outcome.TIME
+
+
+def first_network(recipe: Recipe, start_from: GetNet | None) -> GetNet:
+    """Make the network that a new run begins with: random weights, or those of another training."""
+    network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
+    if start_from is not None:
+        if start_from.config != network.config:
+            raise ValueError(
+                f"the weights to start from are of other layers ({start_from.config}) than recipe {recipe.name}'s "
+                f"({network.config}): set widths and depths as theirs"
+            )
+        network.load_state_dict(start_from.state_dict())
+    return network
 
 
 def descend(

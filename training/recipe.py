@@ -103,10 +103,14 @@ class Recipe:
         ``log`` (absolute error of the logarithm, free of scale) or ``gain`` (the paper's ``|k - N|``).
     seed : int
         Of everything random.
+    start : str
+        SHA-256 of the file of weights that the training begins with (``getnet-train --start-from``); empty to begin
+        with random ones.
     """
 
     name: str
     seed: int
+    start: str
     photographs: int
     validation: float
     widths: tuple[int, int, int, int]
