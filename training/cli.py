@@ -159,8 +159,10 @@ def run_training(args: argparse.Namespace) -> int:
     if args.start_from:
         found = hashlib.sha256(args.start_from.read_bytes()).hexdigest()
         if recipe.start not in ("", found):
-            raise ValueError(f"{args.start_from}: recipe {recipe.name} begins with the weights {recipe.start[:12]}..., "
-                             f"these are {found[:12]}...")
+            raise ValueError(
+                f"{args.start_from}: recipe {recipe.name} begins with the weights {recipe.start[:12]}..., "
+                f"these are {found[:12]}..."
+            )
         recipe = replace(recipe, start=found)
 
     import torch

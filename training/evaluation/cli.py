@@ -5,21 +5,26 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from getnet_bids import __version__
 
 from ..cli import count
 
+SEARCHED = 10
+"""So many slices, at the other end of the random order, are used to search N4's spline distance."""
+
 DESCRIPTION = """
 Relative MAE of slices of 256x256 pixels (1 mm) on all three planes of BrainWeb's anatomical models, T1w simulated
-from published tissue parameters, without noise, times a gain field from 0.7 to 1.3: as they are (Gain), and
-corrected by N4, by the network alone as in the paper (GetNet), and by what `getnet` does with a single slice
-(getnet_bids: network, smooth basis, refinement).
+from published tissue parameters, times a gain field from 0.4 to 1.6: as they are (Gain), and corrected by N4, by the
+network alone as in the paper (GetNet), and by what `getnet` does with a single slice (getnet_bids: network, smooth
+basis, refinement).
 
 Two conventions: `as is`, where each estimated field has geometric mean 1 over the foreground; and `best scale`,
 after the one factor per slice that fits best in least squares over the foreground. N4 takes long; it is run on a
-random subset of the slices, if asked, and its time is extrapolated.
+random subset of the slices, if asked, with its defaults and, `N4 tuned`, without shrinking and with the spline
+distance that is best on ten other slices; its time is extrapolated. Times are of --threads threads.
 """
 
 
@@ -43,7 +48,22 @@ def make_parser() -> argparse.ArgumentParser:
         "--product-slices", type=int, default=100, metavar="N", help="of these, for getnet_bids [%(default)s]"
     )
     brainweb.add_argument("--n4-slices", type=int, default=0, metavar="N", help="of these, for N4 [%(default)s]")
-    brainweb.add_argument("--gain", type=float, default=0.3, help="fields span 1 minus to 1 plus this [%(default)s]")
+    brainweb.add_argument("--gain", type=float, default=0.6, help="fields span 1 minus to 1 plus this [%(default)s]")
+    brainweb.add_argument(
+        "--noise", type=float, default=0.0, help="Rician noise, share of white matter's signal [%(default)s]"
+    )
+    brainweb.add_argument("--threads", type=count, default=1, metavar="N", help="of all methods [%(default)s]")
+    brainweb.add_argument(
+        "--write-slices", type=Path, metavar="FILE", help="write the images as a .npy array for another tool, and stop"
+    )
+    brainweb.add_argument(
+        "--fields",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "FILE"),
+        help="a .npy array of the fields that another tool has estimated from all these slices: one more row",
+    )
     brainweb.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     brainweb.add_argument("--device", default="auto", help="auto, cpu or cuda [%(default)s]")
     brainweb.add_argument("--out", type=Path, metavar="DIR", help="write table1.tsv and figure2.png there")
@@ -68,21 +88,45 @@ def run_brainweb(args: argparse.Namespace) -> int:
     if not 0 < args.gain < 1:
         raise ValueError(f"--gain must lie between 0 and 1, not {args.gain}")
 
+    import os
     import random
+
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(args.threads)
+    import torch
 
     from getnet_bids.weights import load_network
 
-    from .table1 import as_rows, measure, n4_fields, network_fields, product_fields, shaded_slices
+    from .table1 import (
+        as_rows,
+        best_spline,
+        given_fields,
+        measure,
+        n4_fields,
+        network_fields,
+        product_fields,
+        shaded_slices,
+        write_slices,
+    )
 
+    torch.set_num_threads(args.threads)
     network = load_network(args.weights, args.device)
-    slices = shaded_slices(models, args.slices or 0, args.gain, args.seed)
+    slices = shaded_slices(models, args.slices or 0, args.gain, args.seed, args.noise)
     # In random order, any first few are a random subset.
     random.Random(args.seed).shuffle(slices)
     print(f"{len(slices)} slices of {len(models)} models", file=sys.stderr)
+    if args.write_slices:
+        write_slices(args.write_slices, slices)
+        return 0
     methods = [measure("Gain", slices, None)]
+    for name, file in args.fields:
+        fields = given_fields(Path(file), slices)
+        methods.append(replace(measure(name, slices, lambda fields=fields: iter(fields)), seconds=0.0))
     if args.n4_slices:
-        some = slices[: args.n4_slices]
+        some, others = slices[: args.n4_slices], slices[-SEARCHED:]
         methods.append(measure("N4", some, lambda: n4_fields(some)))
+        spline = best_spline(others)
+        print(f"N4 tuned: splines of {f'{spline:g} mm' if spline else 'one element a side'}", file=sys.stderr)
+        methods.append(measure("N4 tuned", some, lambda: n4_fields(some, shrink=1, spline=spline)))
     list(network_fields(slices[:64], network))  # warm-up, so that the time is that of the steady state
     methods.append(measure("GetNet", slices, lambda: network_fields(slices, network)))
     if args.product_slices:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.foreground import find_foreground
 from getnet_bids.core.gain import smooth_log_gain
 from getnet_bids.core.metrics import best_scale, relative_mae
 from getnet_bids.core.network import SLICE, GetNet
@@ -34,9 +35,13 @@ MIN_PIXELS = 100
 Slice = NDArray[np.float32]
 
 
+SPLINES = (40.0, 60.0, 90.0, 130.0, 200.0)
+"""Spline distances among which N4's is searched, mm; its default, one element a side, is tried too."""
+
+
 @dataclass(frozen=True)
 class Shaded:
-    """A slice, its gain field, and their product, each of shape (256, 256)."""
+    """A slice, its gain field, and their product with noise, each of shape (256, 256)."""
 
     head: HeadSlice
     gain: Slice
@@ -67,7 +72,7 @@ class Method:
     fields: list[Slice]
 
 
-def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int) -> list[Shaded]:
+def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int, noise: float = 0.0) -> list[Shaded]:
     """Draw slices of all models and planes at random, and a gain field for each.
 
     Parameters
@@ -79,6 +84,8 @@ def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int) ->
     gain : float
         Each field spans 1 minus to 1 plus this; it is as smooth as those of the recipe simko2019.
     seed : int
+    noise : float
+        Standard deviation of the Rician noise, of the signal of the brightest of CSF, GM and WM.
     """
     rng = np.random.default_rng(seed)
     shares = np.diff(np.linspace(0, count, len(models) + 1).round().astype(int))
@@ -94,7 +101,11 @@ def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int) ->
         length = uniform(1, shortest, longest, generator).exp()
         log_gain = with_peak(smooth_log_gain((GRID, GRID), length, generator), torch.tensor([gain]))
         k = upsampled(log_gain[None].exp())[0].numpy()
-        shaded.append(Shaded(head, k, head.original * k))
+        image = head.original * k
+        if noise > 0:
+            real, imaginary = rng.normal(scale=noise, size=(2, *image.shape)).astype(np.float32)
+            image = np.hypot(image + real, imaginary)
+        shaded.append(Shaded(head, k, image))
     return shaded
 
 
@@ -104,11 +115,17 @@ def upsampled(cells: torch.Tensor) -> torch.Tensor:
     return F.interpolate(cells, size=(SLICE, SLICE), mode="bicubic", align_corners=False, antialias=True)[:, 0]
 
 
+def without_noise_around(image: Slice) -> Slice:
+    """Set what is not foreground to 0, as the product does before the network sees an image."""
+    foreground = find_foreground(torch.from_numpy(image)[:, :, None], (1.0, 1.0, 1.0))[:, :, 0].numpy()
+    return image * foreground
+
+
 def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
     """Return the network's own fields, slice by slice as in the paper: one pass, interpolated smoothly."""
     device = next(network.parameters()).device
     for start in range(0, len(slices), BATCH):
-        images = np.stack([s.image for s in slices[start : start + BATCH]])[:, None]
+        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH]])[:, None]
         with torch.inference_mode():
             log_gain = network.log_gain(torch.from_numpy(images).to(device))[0]
             yield from upsampled(log_gain[:, None]).exp().cpu().numpy()
@@ -120,13 +137,61 @@ def product_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]
         yield correct_volume(s.image, (1.0, 1.0), network).field
 
 
-def n4_fields(slices: Sequence[Shaded]) -> Iterator[Slice]:
-    """Return the fields of N4 (antspyx's defaults, in two dimensions), which is told where the signal is."""
+def n4_fields(slices: Sequence[Shaded], shrink: int = 4, spline: float | None = None) -> Iterator[Slice]:
+    """Give the fields of N4 in two dimensions (antspyx), which is told where the signal is.
+
+    Parameters
+    ----------
+    slices : sequence of Shaded
+    shrink : int
+        Shrink factor; 4 is antspyx's default.
+    spline : float, optional
+        Distance of the splines' knots, mm; by default one element along each side, as antspyx's.
+    """
     import ants
 
     for s in slices:
-        image, mask = ants.from_numpy(s.image), ants.from_numpy((s.image > 0).astype(np.float32))
-        yield ants.n4_bias_field_correction(image, mask=mask, return_bias_field=True).numpy()
+        image = ants.from_numpy(s.image)
+        mask = ants.from_numpy(s.head.regions["entire image"].astype(np.float32))
+        yield ants.n4_bias_field_correction(
+            image, mask=mask, shrink_factor=shrink, spline_param=spline, return_bias_field=True
+        ).numpy()
+
+
+def best_spline(slices: Sequence[Shaded]) -> float | None:
+    """Search the spline distance with which N4, without shrinking, is best over the entire image.
+
+    Parameters
+    ----------
+    slices : sequence of Shaded
+        Others than those it is then judged by.
+    """
+
+    def error(spline: float | None) -> float:
+        tried = measure("N4", slices, lambda: n4_fields(slices, shrink=1, spline=spline))
+        return float(np.mean(tried.errors["best scale", "entire image"]))
+
+    return min((None, *SPLINES), key=error)
+
+
+def given_fields(path: Path, slices: Sequence[Shaded]) -> list[Slice]:
+    """Read the fields that another tool has estimated from the images of `write_slices`.
+
+    Raises
+    ------
+    ValueError
+        The file does not hold one field for each slice.
+    """
+    fields = np.load(path, allow_pickle=False)
+    wanted = (len(slices), SLICE, SLICE)
+    if not isinstance(fields, np.ndarray) or fields.shape != wanted:
+        raise ValueError(f"{path}: give a .npy file of shape {wanted}, a field for each slice of --write-slices")
+    return list(fields.astype(np.float32))
+
+
+def write_slices(path: Path, slices: Sequence[Shaded]) -> None:
+    """Write the shaded images, background removed, as one .npy array of shape (slices, 256, 256)."""
+    np.save(path, np.stack([without_noise_around(s.image) for s in slices]))
 
 
 def measure(name: str, slices: Sequence[Shaded], estimate: Callable[[], Iterator[Slice]] | None) -> Method:

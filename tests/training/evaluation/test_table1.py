@@ -15,7 +15,15 @@ from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
 from getnet_bids.training.evaluation import brainweb
 from getnet_bids.training.evaluation.brainweb import SHAPE, read_labels, slices_of_model, t1w_signal
 from getnet_bids.training.evaluation.cli import main
-from getnet_bids.training.evaluation.table1 import Shaded, as_rows, measure, network_fields, shaded_slices
+from getnet_bids.training.evaluation.table1 import (
+    Shaded,
+    as_rows,
+    given_fields,
+    measure,
+    network_fields,
+    shaded_slices,
+    write_slices,
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +110,21 @@ def test_network_fields_are_smooth_and_follow_the_cells(slices: list[Shaded]) ->
     assert field.shape == (256, 256)
     rate = np.diff(np.log(field[100]))[24:-24]
     assert np.allclose(rate, np.log(2) / 15 / 16, rtol=0.01)
+
+
+def test_noise_and_the_slices_for_another_tool(models: Path, tmp_path: Path) -> None:
+    noisy = shaded_slices(sorted(models.glob("*")), 3, 0.6, seed=0, noise=0.03)
+    outside = ~noisy[0].head.regions["entire image"]
+    assert np.median(noisy[0].image[outside]) == pytest.approx(0.03 * 1.177, rel=0.1)  # of the Rayleigh distribution
+    write_slices(tmp_path / "slices.npy", noisy)
+    written = np.load(tmp_path / "slices.npy")
+    assert written.shape == (3, 256, 256)
+    assert (written[0][outside] == 0).mean() > 0.95
+    np.save(tmp_path / "fields.npy", np.stack([s.gain for s in noisy]))
+    fields = given_fields(tmp_path / "fields.npy", noisy)
+    assert np.array_equal(fields[2], noisy[2].gain)
+    with pytest.raises(ValueError, match="a field for each slice"):
+        given_fields(tmp_path / "fields.npy", noisy[:2])
 
 
 def test_rows(slices: list[Shaded]) -> None:
