@@ -18,7 +18,7 @@ POINTS_PER_AXIS = 55
 SMOOTHING = 0.8
 """Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm in a
 head); more where there is noise."""
-POINT_NOISE = 0.02
+POINT_NOISE = 0.03
 """Relative noise of a point that tissues can be told apart by: the smoothing is so much stronger that it is reached."""
 TAU = 0.05
 """Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
@@ -40,12 +40,15 @@ class SampledLogImage:
         Points with signal.
     position : tuple of three ndarrays
         The grid, mm.
+    noise : float
+        Standard deviation of the noise of a point, after the smoothing (log).
     """
 
     log_image: Tensor
     weight: Tensor
     inside: Tensor
     position: tuple[Vector, Vector, Vector]
+    noise: float
 
     @classmethod
     def of(cls, volume: Tensor, voxel: tuple[float, float, float], box: Box) -> SampledLogImage:
@@ -63,7 +66,8 @@ class SampledLogImage:
         unit = box.extent / HEAD
         x, y, z = (grid(box, axis, size) for axis, size in enumerate(voxel))
         position = (x, y, z)
-        sigma = max(SMOOTHING * unit, noise_smoothing(volume, voxel, box.extent / POINTS_PER_AXIS))
+        noise = relative_noise(volume)
+        sigma = max(SMOOTHING * unit, min(noise_smoothing(noise, voxel), box.extent / POINTS_PER_AXIS))
         level, slope = (
             [gaussian(p, n, v, sigma, d) for p, n, v in zip(position, volume.shape, voxel, strict=True)]
             for d in (False, True)
@@ -89,32 +93,40 @@ class SampledLogImage:
         value = torch.where(there, value, 1.0)
         weight = there / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
         log_image, weight, there = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight, there))
-        return cls(log_image, weight, there, position)
+        return cls(log_image, weight, there, position, noise_left(noise, voxel, sigma))
 
 
-def noise_smoothing(volume: Tensor, voxel: tuple[float, float, float], most: float) -> float:
+def noise_smoothing(noise: float, voxel: tuple[float, float, float]) -> float:
     """Compute the smoothing that leaves relative noise of `POINT_NOISE` at a point.
-
-    A Gaussian of standard deviation s averages (4 pi)^(3/2) s^3 of volume: white noise shrinks by the root of that over
-    the volume of a voxel.
 
     Parameters
     ----------
-    volume : Tensor, shape (X, Y, Z)
-        0 in the background.
+    noise : float
+        Of a voxel, relative.
     voxel : tuple of float
         mm.
-    most : float
-        Largest smoothing, mm.
 
     Returns
     -------
     float
         Standard deviation, mm.
+
+    Examples
+    --------
+    >>> sigma = noise_smoothing(0.2, (1.0, 1.0, 1.0))
+    >>> round(noise_left(0.2, (1.0, 1.0, 1.0), sigma), 3)
+    0.03
     """
-    noise = relative_noise(volume)
-    volume_averaged = math.prod(voxel) * (noise / POINT_NOISE) ** 2
-    return min(most, (volume_averaged / (4 * math.pi) ** 1.5) ** (1 / 3))
+    return float((math.prod(voxel) * (noise / POINT_NOISE) ** 2 / (4 * math.pi) ** 1.5) ** (1 / 3))
+
+
+def noise_left(noise: float, voxel: tuple[float, float, float], sigma: float) -> float:
+    """Compute the relative noise of a point after a Gaussian smoothing.
+
+    A Gaussian of standard deviation s averages (4 pi)^(3/2) s^3 of volume: white noise shrinks by the root of that over
+    the volume of a voxel.
+    """
+    return noise * min(1.0, (math.prod(voxel) / ((4 * math.pi) ** 1.5 * sigma**3)) ** 0.5)
 
 
 def grid(box: Box, axis: int, voxel: float) -> Vector:

@@ -56,7 +56,7 @@ def test_single_slice(network):
     assert field_error(done.field, field()[..., middle], brain[..., middle]) < 0.0328
 
 
-FROZEN = [0.1771, 0.1018, 0.0766, 0.076, 0.0703, 0.0259, 0.0249, 0.0187]
+FROZEN = [0.1797, 0.1015, 0.0765, 0.0756, 0.0678, 0.0255, 0.0246, 0.0184]
 """Coefficients of the whole head's refined field; another number of `ALGORITHM` goes with a change of them."""
 
 
@@ -67,4 +67,4 @@ def test_the_numbers_of_the_algorithm_are_these(network):
     theta = estimate_log_field(volume, VOXEL, network, None, options).refined.theta
     found = theta.flatten()[1:].sort(descending=True).values[:8]
     np.testing.assert_allclose(found, FROZEN, atol=1e-3, err_msg="raise ALGORITHM, and renew these on purpose")
-    assert ALGORITHM == 4
+    assert ALGORITHM == 5

@@ -4,7 +4,15 @@ import torch
 
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
-from getnet_bids.core.refinement import MODEL_ERROR, Blocks, Posterior, inner_share, most_probable, refine_field
+from getnet_bids.core.refinement import (
+    CAUTION,
+    MODEL_ERROR,
+    Blocks,
+    Posterior,
+    inner_share,
+    most_probable,
+    refine_field,
+)
 from getnet_bids.core.sampling import SampledLogImage
 from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, field, head, log_field
 
@@ -80,7 +88,7 @@ def test_the_estimate_is_that_of_the_equations():
     found = most_probable(blocks, mean, total, 0.05, 0.04)
     used = torch.nonzero(blocks.root_spectrum)[:, 0]
     c = found.error_sd * blocks.cosines
-    v = found.tissue_sd**2 * blocks.correlation + torch.diag(0.05**2 / total + 1e-8) + 2.0**2
+    v = CAUTION**2 * (found.tissue_sd**2 * blocks.correlation + torch.diag(0.05**2 / total + 1e-8)) + 2.0**2
     inverse = torch.linalg.inv(v)
     covariance = torch.linalg.inv(c.T @ inverse @ c + torch.eye(c.shape[1], dtype=c.dtype))
     scale = found.error_sd * blocks.root_spectrum[used]
