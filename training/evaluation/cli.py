@@ -120,7 +120,7 @@ def run_brainweb(args: argparse.Namespace) -> int:
     methods = [measure("Gain", slices, None)]
     for name, file in args.fields:
         fields = given_fields(Path(file), slices)
-        methods.append(replace(measure(name, slices, lambda fields=fields: iter(fields)), seconds=0.0))
+        methods.append(replace(measure(name, slices, fields.__iter__), seconds=0.0))
     if args.n4_slices:
         some, others = slices[: args.n4_slices], slices[-SEARCHED:]
         methods.append(measure("N4", some, lambda: n4_fields(some)))
