@@ -10,7 +10,7 @@ import numpy as np
 from accuracy_tables import NAMES, Row, mean, number, simple_table, text
 from foreign_fields import FOREIGN
 
-METHODS = ("input", "n4", "n4-mask", "getnet-alone", "getnet")
+METHODS = ("input", "n4", "n4-mask", "n4-simpleitk", "getnet-alone", "getnet")
 GROUPS = {"ordinary": ("smooth20", "smooth40", "coil", "bowl"), "smooth10": ("smooth10",), "none": ("none",)}
 GROUPS |= {kind: (kind,) for kind in FOREIGN}
 """Kinds of fields that are averaged together."""

@@ -17,6 +17,7 @@ NAMES = {
     "n4": "N4 (defaults)",
     "n4-mask": "N4 (foreground)",
     "n4-brain": "N4 (true brain)",
+    "n4-simpleitk": "N4 (SimpleITK)",
     "n4ax": "n4ax",
     "getnet-alone": "GetNet alone",
     "getnet": "GetNet",
@@ -37,11 +38,21 @@ COLOURS = {
     "n4": "#e08214",
     "n4-mask": "#8c510a",
     "n4-brain": "#bf812d",
+    "n4-simpleitk": "#fee0b6",
     "n4ax": "#fdb863",
     "getnet-alone": "#92c5de",
     "getnet": "#2166ac",
 }
-MARKERS = {"input": "_", "n4": "s", "n4-mask": "D", "n4-brain": "P", "n4ax": "^", "getnet-alone": "v", "getnet": "o"}
+MARKERS = {
+    "input": "_",
+    "n4": "s",
+    "n4-mask": "D",
+    "n4-brain": "P",
+    "n4-simpleitk": "X",
+    "n4ax": "^",
+    "getnet-alone": "v",
+    "getnet": "o",
+}
 
 
 def number(row: Row, column: str) -> float:

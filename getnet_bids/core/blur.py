@@ -41,18 +41,16 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
     shape = tuple(volume.shape)
     axis = int(np.argmax(shape))
     part = sparse(shape, axis)
-    rows = np.moveaxis(volume[part].cpu().numpy(), axis, 0)
-    inside = np.moveaxis(foreground[part].cpu().numpy(), axis, 0)
+    rows, inside = (np.moveaxis(x[part].cpu().numpy().copy(order="K"), axis, 0) for x in (volume, foreground))
     cell = max(1, shape[axis] // LINES)
     if len(rows) < WIDTH * cell + 2:
         return None
     every = inside[:-2] & inside[1:-1] & inside[2:]
     rough = np.where(every, np.abs(rows[:-2] - 2 * rows[1:-1] + rows[2:]), 0)
-    starts = np.arange(0, len(rough), cell)
-    total, count = (np.add.reduceat(x, starts, 0, dtype=np.float64) for x in (rough, every))
+    total, count = sums(rough, cell), sums(every, cell)
+    there = count > 0
     size = tuple(min(WIDTH, n) for n in total.shape)
     total, count = (ndimage.uniform_filter(x, size, mode="constant") for x in (total, count))
-    there = np.add.reduceat(every, starts, 0) > 0
     mean = total / np.maximum(count, 1e-9)
     if not there.any():
         return None
@@ -64,6 +62,15 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
     if not large.size:
         return None
     return torch.from_numpy(spread(grown(np.isin(pieces, large)), shape, axis, cell)).to(volume.device)
+
+
+def sums(rows: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> NDArray[np.float64]:
+    """Add up so many neighbours along the first axis; there may be fewer of them in the last sum."""
+    out = np.zeros_like(rows[::cell], np.float64)
+    for i in range(cell):
+        part = rows[i::cell]
+        out[: len(part)] += part
+    return out
 
 
 def grown(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -37,3 +37,21 @@ def relative_noise(volume: Tensor) -> float:
     values = volume[sparse(tuple(volume.shape), axis)].cpu().numpy()
     inside = values > 0
     return noise_sd(values, inside) / float(np.median(values[inside])) if inside.any() else 0.0
+
+
+def dilated(mask: NDArray[np.bool_], iterations: int = 1) -> NDArray[np.bool_]:
+    """Grow a mask by one voxel along each axis, several times: ``scipy.ndimage.binary_dilation``, but much faster.
+
+    Examples
+    --------
+    >>> dilated(np.array([False, False, True, False])).tolist()
+    [False, True, True, True]
+    """
+    for _ in range(iterations):
+        grown = mask.copy(order="K")
+        for axis in range(mask.ndim):
+            of, to = np.moveaxis(mask, axis, 0), np.moveaxis(grown, axis, 0)
+            to[1:] |= of[:-1]
+            to[:-1] |= of[1:]
+        mask = grown
+    return mask

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -135,7 +136,8 @@ def refine_together(images: Sequence[SampledLogImage], box: Box, network: Poster
             found = [one.means(theta) for one in tissues]
             mean, total, noise = (torch.cat(values) for values in zip(*found, strict=True))
             if estimate is None or iteration in EVIDENCE_AT:
-                estimate = most_probable(blocks, mean, total, noise, network_sd)
+                near = TISSUE_SD[2] if estimate is None else estimate.tissue_sd
+                estimate = most_probable(blocks, mean, total, noise, network_sd, near)
             new = estimate.coefficients(mean, blocks)
             step = float(np.std(np.concatenate([one.blocks.at_points(new - theta) for one in tissues])))
             theta = new
@@ -349,7 +351,14 @@ class Estimate:
         return out
 
 
-def most_probable(blocks: Blocks, mean: Tensor, total: Tensor, noise: float | Tensor, network_sd: float) -> Estimate:
+def most_probable(
+    blocks: Blocks,
+    mean: Tensor,
+    total: Tensor,
+    noise: float | Tensor,
+    network_sd: float,
+    near: float = TISSUE_SD[2],
+) -> Estimate:
     """Choose the most probable standard deviations, and make the estimate with them.
 
     Parameters
@@ -360,25 +369,34 @@ def most_probable(blocks: Blocks, mean: Tensor, total: Tensor, noise: float | Te
         Standard deviation of a point.
     network_sd : float
         Expected error of the network (log).
+    near : float
+        The one of `TISSUE_SD` at which the search begins: the probability has one maximum, which is climbed to.
     """
-    best, chosen = -np.inf, (TISSUE_SD[0], network_sd)
     white_noise = torch.diag(noise**2 / total + 1e-8)
     constant = LEVEL_SD**2 * blocks.same_image
-    for tissue_sd in TISSUE_SD:
-        factor = torch.linalg.cholesky(tissue_sd**2 * blocks.correlation + white_noise + constant)
+
+    @cache
+    def probability(index: int) -> tuple[float, float]:
+        """Return the log probability of one of `TISSUE_SD`, and the error of the network that it is largest with."""
+        factor = torch.linalg.cholesky(TISSUE_SD[index] ** 2 * blocks.correlation + white_noise + constant)
         both = torch.linalg.solve_triangular(factor, torch.cat([blocks.cosines, mean[:, None]], 1), upper=False)
         plain, white = both[:, :-1], both[:, -1]
         normal, projected, energy = plain.T @ plain, plain.T @ white, float(white @ white)
         determinant = float(factor.diagonal().log().sum())
+        best = (-np.inf, network_sd)
         for times in ERROR_FACTORS:
             error_sd = times * network_sd
             precision = torch.linalg.cholesky(error_sd**2 * normal + torch.eye(len(normal), dtype=normal.dtype))
             part = torch.linalg.solve_triangular(precision, error_sd * projected[:, None], upper=False)[:, 0]
             evidence = -0.5 * (energy - float(part @ part)) - determinant - float(precision.diagonal().log().sum())
-            probability = EVIDENCE_POWER * evidence - 0.5 * (np.log(times) / FACTOR_SD) ** 2
-            if probability > best:
-                best, chosen = probability, (tissue_sd, error_sd)
-    tissue_sd, error_sd = chosen
+            best = max(best, (EVIDENCE_POWER * evidence - 0.5 * (np.log(times) / FACTOR_SD) ** 2, error_sd))
+        return best
+
+    index, before = TISSUE_SD.index(near), -1
+    while index != before:
+        before = index
+        index = max(range(max(index - 1, 0), min(index + 2, len(TISSUE_SD))), key=lambda i: probability(i)[0])
+    tissue_sd, error_sd = TISSUE_SD[index], probability(index)[1]
     factor = torch.linalg.cholesky(CAUTION**2 * (tissue_sd**2 * blocks.correlation + white_noise) + constant)
     whitened = error_sd * torch.linalg.solve_triangular(factor, blocks.cosines, upper=False)
     precision = torch.linalg.cholesky(whitened.T @ whitened + torch.eye(whitened.shape[1], dtype=whitened.dtype))

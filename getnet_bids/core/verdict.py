@@ -120,16 +120,16 @@ class Evidence:
         part = sparse(volume.shape)
         where = chosen[part] if chosen[part].any() else chosen
         values, field_values = (x[part][where] if where is not chosen else x[chosen] for x in (volume, field))
-        mean = float(values.mean(dtype=np.float64))
+        mean, noise = float(values.mean(dtype=np.float64)), noise_sd(volume, foreground)
         return replace(
             self,
             clipped=self.clipped_share(volume[part], chosen[part]),
             field_sd=float(np.log(field_values).std(dtype=np.float64)),
             sd_median=sd_median,
             sd_p95=sd_p95,
-            noise=noise_sd(volume, chosen) / mean if mean > 0 else 0.0,
+            noise=noise / mean if mean > 0 else 0.0,
             unequal=odd_even_difference(volume, chosen),
-            point_noise=point_noise(volume, foreground, voxel),
+            point_noise=point_noise(volume, foreground, voxel, noise),
             ghost=ghost_share(volume, foreground, voxel),
         )
 

@@ -1,4 +1,4 @@
-"""Accuracy on a head whose tissues are not flat may not get worse: each limit is 1.3 times the error measured."""
+"""Accuracy on a head whose tissues are not flat may not get worse: each limit is at most 1.3 times that measured."""
 
 import numpy as np
 import pytest
@@ -28,9 +28,9 @@ def kept_contrast(corrected, flat):
 @pytest.mark.parametrize(
     ("stripped", "refine", "limit", "contrast"),
     [
-        (False, True, 0.0316, 0.068),
-        (True, True, 0.0332, 0.073),
-        (False, False, 0.0369, 0.099),
+        (False, True, 0.0316, 0.067),
+        (True, True, 0.0332, 0.095),
+        (False, False, 0.0351, 0.094),
         (True, False, 0.0456, 0.131),
     ],
     ids=["whole", "stripped", "whole, network alone", "stripped, network alone"],
@@ -42,7 +42,7 @@ def test_error_over_the_brain(network, stripped, refine, limit, contrast):
     assert abs(kept_contrast(done.corrected, head(0.0, stripped)[0]) - 1) < contrast
 
 
-@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0051), (True, 0.0097)])
+@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0046), (True, 0.0097)])
 def test_no_field(network, stripped, limit):
     image, brain = head(0.0, stripped)
     done = correct_volume(image, VOXEL, network)
