@@ -27,7 +27,8 @@ def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
     if len(rows) < 3:
         return 0.0
     second = rows[:-2] - 2 * rows[1:-1] + rows[2:]
-    second = np.abs(second[inside[:-2] & inside[1:-1] & inside[2:]])
+    every = inside[:-2] & inside[1:-1] & inside[2:]
+    second = np.abs(np.moveaxis(second, 0, axis).T[np.moveaxis(every, 0, axis).T])  # as they lie in memory
     return float(np.median(second)) / 0.6745 / 6**0.5 if second.size else 0.0
 
 

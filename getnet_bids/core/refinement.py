@@ -374,12 +374,13 @@ def most_probable(
     """
     white_noise = torch.diag(noise**2 / total + 1e-8)
     constant = LEVEL_SD**2 * blocks.same_image
+    fixed, columns = white_noise + constant, torch.cat([blocks.cosines, mean[:, None]], 1)
 
     @cache
     def probability(index: int) -> tuple[float, float]:
         """Return the log probability of one of `TISSUE_SD`, and the error of the network that it is largest with."""
-        factor = torch.linalg.cholesky(TISSUE_SD[index] ** 2 * blocks.correlation + white_noise + constant)
-        both = torch.linalg.solve_triangular(factor, torch.cat([blocks.cosines, mean[:, None]], 1), upper=False)
+        factor = torch.linalg.cholesky(torch.add(fixed, blocks.correlation, alpha=TISSUE_SD[index] ** 2))
+        both = torch.linalg.solve_triangular(factor, columns, upper=False)
         plain, white = both[:, :-1], both[:, -1]
         normal, projected, energy = plain.T @ plain, plain.T @ white, float(white @ white)
         determinant = float(factor.diagonal().log().sum())
