@@ -34,9 +34,9 @@ from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.network import GetNet
 from getnet_bids.images import magnitudes, voxel_size
 from getnet_bids.interfaces import N4Correction
-from getnet_bids.interfaces.gain import gain_field
+from getnet_bids.interfaces.fields import gain_field
 from getnet_bids.interfaces.n4 import antspyx_field
-from getnet_bids.run.worker import Average
+from getnet_bids.run.results import Average
 from getnet_bids.weights import load_network
 
 TABLE = Path(__file__).with_suffix(".tsv")

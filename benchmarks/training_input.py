@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from getnet_bids.core.network import GetNet, GetNetConfig
-from getnet_bids.training.batches import batches
 from getnet_bids.training.loop import make_optimiser
 from getnet_bids.training.neednet import neednet_loss
+from getnet_bids.training.pairs import batches
 from getnet_bids.training.photographs import ROW, Photographs
 from getnet_bids.training.recipe import load_recipe
 from getnet_bids.training.record import describe_hardware

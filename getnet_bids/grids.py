@@ -1,15 +1,18 @@
-"""Smooth fields on other grids than their own, through the affines."""
+"""Fields that are not estimated, on an image's grid: resampled, read from a file, or measured by two coils."""
 
 from __future__ import annotations
 
 import os
 
+import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.ndimage import map_coordinates
 
 from .errors import GetNetError
+from .images import foreground_of, like, magnitudes, read, voxel_size
 
 SAME = 1e-3
 """Affines that differ by no more, mm, are of one grid."""
@@ -94,3 +97,102 @@ def resample(
         inside = [(p >= -0.5 - SAME) & (p <= n - 0.5 + SAME) for p, n in zip(place, log.shape, strict=True)]
         within[..., k] = np.all(inside, 0).reshape(full[:2])
     return out.reshape(shape), within.reshape(shape)
+
+
+MIN_SHARE, WHOLE_SHARE = 0.5, 0.95
+"""Share of an image's foreground that a field must reach; and from which on it is said to reach all of it."""
+
+
+def field_for(
+    path: str | os.PathLike[str], image: SpatialImage, name: str | os.PathLike[str]
+) -> tuple[SpatialImage, float]:
+    """Read a field and resample it to an image's grid, through both affines.
+
+    The logarithm is interpolated linearly, as a field is smooth. Beyond the field's grid its nearest value counts.
+
+    Parameters
+    ----------
+    path : str or path
+        The field: positive everywhere, 2-D or 3-D.
+    image : SpatialImage, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    name : str or path
+        Of the image, for messages.
+
+    Returns
+    -------
+    SpatialImage
+        Float32, on the image's spatial grid; the same bits if that is the field's own.
+    float
+        Share of the image's foreground that lies within the field's grid.
+
+    Raises
+    ------
+    GetNetError
+        It is not positive and finite everywhere, or lies beside the image.
+    OSError
+        It cannot be read.
+    """
+    field = read(path)
+    values = magnitudes(field, path)
+    values = values.reshape(values.shape[:3]) if all(n == 1 for n in values.shape[3:]) else values
+    if values.ndim > 3:
+        raise GetNetError(f"has {values.shape[3]} volumes; a field has one for all volumes", path)
+    if not (np.isfinite(values).all() and values.min() > 0):
+        raise GetNetError("is not above 0 everywhere, so no image can be divided by it; give a bias field", path)
+    shape = image.shape[:3]
+    if values.shape == shape and np.allclose(field.affine, image.affine, atol=SAME):
+        return like(image, values), 1.0
+    resampled, within = resample(values, field.affine, image.affine, shape)
+    where = foreground_of(image, name)
+    share = float(within[where].mean()) if where.any() else float(within.mean())
+    if share < MIN_SHARE:
+        raise GetNetError(
+            f"reaches {share:.0%} of the object in {name} only; give the field of an image of the same place, and look "
+            "whether both headers are right",
+            path,
+        )
+    return like(image, resampled), share
+
+
+RECEIVE_FWHM = 12.0
+"""Of the Gaussian that smooths the logarithm of the ratio, mm, as usual for such maps."""
+
+
+def receive_field(head: SpatialImage, body: SpatialImage, image: SpatialImage) -> NDArray[np.float32]:
+    """Compute the receive field of the head coil relative to the body coil.
+
+    Where both images have signal the logarithm of their ratio is smoothed by a normalised Gaussian convolution;
+    elsewhere the nearest such value is continued, so that the field stays within the range that was measured.
+
+    Parameters
+    ----------
+    head, body : SpatialImage
+        By the head coil and by the body coil (``RB1COR``), in memory.
+    image : SpatialImage
+        On whose grid the field is wanted.
+
+    Returns
+    -------
+    ndarray, float32, spatial shape of `image`
+        Above 0; its geometric mean over what has signal in both is 1.
+
+    Raises
+    ------
+    GetNetError
+        Nothing has signal, or the grids do not overlap.
+    """
+    by_head = magnitudes(head).reshape(head.shape[:3])
+    shifted = nib.Nifti1Image(np.maximum(magnitudes(body).reshape(body.shape[:3]), np.float32(1e-30)), body.affine)
+    by_body = on_grid(shifted, head, "the body coil's image")
+    both = like(head, np.minimum(by_head, by_body * (by_head.mean() / max(by_body.mean(), 1e-30))))
+    inside = foreground_of(both, "the RB1COR pair") & (by_head > 0) & (by_body > 1e-20)
+    ratio = np.zeros(by_head.shape, np.float32)
+    ratio[inside] = np.log(by_head[inside] / by_body[inside])
+    ratio[inside] -= ratio[inside].mean()
+    sigma = RECEIVE_FWHM / np.sqrt(8 * np.log(2)) / np.array(voxel_size(head))
+    weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
+    smooth = ndimage.gaussian_filter(ratio, sigma) / np.maximum(weight, 1e-3)
+    nearest = ndimage.distance_transform_edt(~inside, voxel_size(head), return_distances=False, return_indices=True)
+    filled = ndimage.gaussian_filter(np.where(inside, smooth, smooth[tuple(nearest)]), sigma)
+    log = np.where(inside, smooth, filled)
+    return on_grid(nib.Nifti1Image(np.exp(log, dtype=np.float32), head.affine), image, "the image")

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from .errors import GetNetError
 from .files import atomic, read_bytes
-from .formats import check_start, header_of, holds, image_class, place_of_voxels, reading
-from .stored import LEVEL, SCALING, check_mgh
+from .formats import LEVEL, SCALING, check_mgh, check_start, header_of, holds, image_class, place_of_voxels, reading
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """What can be read and written."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from .core.voxels import mean_of
 from .errors import GetNetError, errors_about
 from .files import POINTER
+from .formats import Storage
 from .grids import on_grid
 from .images import (
     as_float32,
@@ -33,7 +34,6 @@ from .images import (
     place_of_voxels,
     reading,
 )
-from .stored import Storage
 
 B0 = 50.0
 """A volume counts as one without diffusion weighting up to this b, s/mm2, as scanners write b = 0 as 5, say."""

@@ -19,7 +19,7 @@ from .core import PRECISIONS
 from .errors import GetNetError
 
 if TYPE_CHECKING:
-    from .stored import Storage
+    from .formats import Storage
 
 RUN = "run"
 """Table of a kept file that tells of the run; it is ignored when the file is given back."""
@@ -29,7 +29,6 @@ SHARED_FIELDS = ("session",)
 RECEIVE_FIELDS = ("none", "auto", "measured")
 SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
 OUTPUT_DTYPES = ("float32", "same")
-GZIP_LEVELS = range(1, 10)
 LAYOUTS = ("bids", "legacy")
 HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
 BATCH = 32
@@ -45,49 +44,39 @@ def device(text: str) -> str:
     return text
 
 
-def positive_int(text: str) -> int:
-    """Read a whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise GetNetError(f"{text!r} is not a whole number above 0")
-    return int(text)
+def whole_number(low: int, high: int | None, words: str) -> Callable[[str], int]:
+    """Return a reader of a whole number from `low` to `high`; `words` say which for messages."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+            raise GetNetError(f"{text!r} is not a whole number {words}")
+        return int(text)
+
+    return read
 
 
-def gzip_level(text: str) -> int:
-    """Read a level of gzip."""
-    if not text.isdecimal() or int(text) not in GZIP_LEVELS:
-        raise GetNetError(f"{text!r} is not a whole number from 1 to 9")
-    return int(text)
+positive_int = whole_number(1, None, "above 0")
+gzip_level = whole_number(1, 9, "from 1 to 9")
+seed = whole_number(0, LARGEST_SEED, "from 0 to 2^63 - 1")
 
 
-def seed(text: str) -> int:
-    """Read a whole number, 0 or above, that torch takes as a seed."""
-    if not text.isdecimal() or int(text) > LARGEST_SEED:
-        raise GetNetError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
-    return int(text)
+def positive_number(high: float, words: str) -> Callable[[str], float]:
+    """Return a reader of a number above 0 and below `high`; `words` say which for messages."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < high:
+            raise GetNetError(f"{text!r} is not a number {words}")
+        return value
+
+    return read
 
 
-def positive_float(text: str) -> float:
-    """Read a finite number above 0."""
-    value = number(text)
-    if not 0 < value < math.inf:
-        raise GetNetError(f"{text!r} is not a number above 0")
-    return value
-
-
-def percent(text: str) -> float:
-    """Read a percentage that leaves a field above 0."""
-    value = number(text)
-    if not 0 < value < 100:
-        raise GetNetError(f"{text!r} is not a number above 0 and below 100")
-    return value
-
-
-def number(text: str) -> float:
-    """Read a number; NaN if the text is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+positive_float = positive_number(math.inf, "above 0")
+percent = positive_number(100, "above 0 and below 100")
 
 
 def named_path(text: str) -> str:
@@ -138,9 +127,9 @@ def setting(read: Callable[[str], Any], default: Any = None, kind: Any = str, al
     return field(default=default, metadata={"read": read, "kind": kind, "aliases": tuple(aliases)})
 
 
-def flag() -> Any:
+def flag(default: bool = False) -> Any:
     """Make a field that is on or off."""
-    return field(default=False, metadata={"kind": bool, "aliases": ()})
+    return field(default=default, metadata={"kind": bool, "aliases": ()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +146,7 @@ class ModelSettings:
     device: str = setting(device, "auto")
     batch_size: int = setting(positive_int, BATCH, int)
     precision: str = setting(one_of(*PRECISIONS), "auto")
-    refine: bool = field(default=True, metadata={"kind": bool, "aliases": ()})
+    refine: bool = flag(True)
     smoothness: float | None = setting(positive_float, None, float)
     output_dtype: str = setting(one_of(*OUTPUT_DTYPES), "float32")
     compress: int | None = setting(gzip_level, None, int)
@@ -181,7 +170,7 @@ class ModelSettings:
     @property
     def storage(self) -> Storage:
         """How results are stored."""
-        from .stored import LEVEL, Storage  # numpy is not for --help
+        from .formats import LEVEL, Storage  # numpy is not for --help
 
         return Storage(self.output_dtype, self.compress or LEVEL)
 
@@ -287,7 +276,7 @@ NEEDS = (
 CONTRADICTORY = (
     *(("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare")),
     *(("compress", "compare"), ("hand_over", "reports_only"), ("hand_over", "dry_run"), ("hand_over", "simulate_gain")),
-    *(("reference_only", "compare"), ("shared_field", "compare")),
+    *(("reference_only", "compare"), ("shared_field", "compare"), ("receive_field", "compare")),
 )
 NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty", "hand_over")
 """Settings that the group level would not heed."""
@@ -302,10 +291,8 @@ def check_combination(settings: Settings) -> None:
         if getattr(settings, name) != defaults[name] and not getattr(settings, other):
             raise GetNetError(f"{option(name)} does something only with {how}")
     for one, other in CONTRADICTORY:
-        if getattr(settings, one) and getattr(settings, other):
+        if all(getattr(settings, name) != defaults[name] for name in (one, other)):
             raise GetNetError(f"{option(one)} and {option(other)} contradict each other; give one")
-    if settings.compare and settings.receive_field != "none":
-        raise GetNetError("--receive-field and --compare contradict each other; give one")
     if settings.uncertainty and settings.receive_field == "measured":
         raise GetNetError("--uncertainty is of an estimate; --receive-field measured makes none: leave one out")
     if settings.compare and (series := [suffix for suffix in settings.suffixes if suffix in SERIES]):

@@ -49,8 +49,8 @@ def refuse(event, arguments):
                 raise PermissionError(13, "it is open", os.fspath(path))
 
 sys.addaudithook(refuse)
-import getnet_bids.locks
-getnet_bids.locks.MOVABLE = False
+import getnet_bids.files
+getnet_bids.files.MOVABLE = False
 """
 )
 """A Python that has what it has on Windows alone, and refuses what that refuses."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from getnet_bids.cli.parser import app_parser, parse
+from getnet_bids.cli.app import parse
+from getnet_bids.cli.parser import app_parser
 from getnet_bids.run import console
 
 DESCRIBE = runpy.run_path(str(Path(__file__).parents[1] / "containers" / "boutiques.py"))["describe"]

@@ -24,8 +24,7 @@ from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import REFERENCES, Outputs, place_beside, sidecar
 from getnet_bids.cli.app import main as app
 from getnet_bids.cli.demo import MARK, demo_parser
-from getnet_bids.cli.doctor import doctor_parser
-from getnet_bids.cli.parser import app_parser, image_parser
+from getnet_bids.cli.parser import app_parser, doctor_parser, image_parser
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import Comparison
 from getnet_bids.core.correction import Options, correct_volume

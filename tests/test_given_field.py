@@ -8,7 +8,7 @@ import pytest
 
 from getnet_bids.cli.one import main
 from getnet_bids.errors import GetNetError
-from getnet_bids.given_field import field_for
+from getnet_bids.grids import field_for
 
 
 def gain(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

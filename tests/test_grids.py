@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from getnet_bids.errors import GetNetError
-from getnet_bids.grids import on_grid
-from getnet_bids.receive import receive_field
+from getnet_bids.grids import on_grid, receive_field
 
 
 def image_of(function, shape, affine):

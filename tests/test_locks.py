@@ -10,13 +10,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from getnet_bids.files import atomic
-from getnet_bids.locks import HIDDEN, LOCK, has_locks, locked, open_held, part_of, remove_abandoned, sweep
+from getnet_bids.files import HIDDEN, LOCK, atomic, has_locks, locked, open_held, part_of, remove_abandoned, sweep
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from getnet_bids.locks import open_held
+from getnet_bids.files import open_held
 file = open_held(Path(sys.argv[1]), "wb")
 print("held", flush=True)
 time.sleep(60)
@@ -174,7 +173,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from getnet_bids.files import write_text
-from getnet_bids.locks import locked, sweep
+from getnet_bids.files import locked, sweep
 folder = Path(sys.argv[1])
 os.umask(0o022)
 os.setgid(65534), os.setuid(65534)
@@ -244,7 +243,7 @@ def test_a_rename_that_a_scanner_is_in_the_way_of_is_tried_again(tmp_path, monke
 
 
 def test_where_open_files_stay_a_part_of_this_machine_goes_after_a_day(tmp_path, monkeypatch):
-    monkeypatch.setattr("getnet_bids.locks.MOVABLE", False)
+    monkeypatch.setattr("getnet_bids.files.MOVABLE", False)
     part = part_of(tmp_path / "a")
     part.touch()
     assert not remove_abandoned(part)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from getnet_bids.bids.names import WEIGHTED
-from getnet_bids.cli.parser import parse
+from getnet_bids.cli.app import parse
 from getnet_bids.errors import GetNetError
 from getnet_bids.run import console as exits
 from getnet_bids.settings import Settings, toml

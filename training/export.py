@@ -14,8 +14,8 @@ from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, save_we
 
 from . import checkpoint, record
 from .checkpoint import TrainingState
+from .neednet import collapsed
 from .recipe import Recipe, recipe_of, to_toml
-from .validation import collapsed
 
 HARDLY = 50_000
 """Weights of fewer pairs than this are said to be hardly trained."""

@@ -19,14 +19,12 @@ from torch import Tensor
 from getnet_bids.core.network import GetNet, GetNetConfig
 
 from . import checkpoint, record
-from .batches import batches
 from .checkpoint import TrainingState
-from .neednet import neednet_loss
-from .pairs import Pairs
+from .neednet import collapsed, neednet_loss, validate
+from .pairs import Pairs, batches
 from .photographs import Photographs
 from .recipe import Recipe
 from .record import Journal, Progress, describe_hardware, stop_on_signal
-from .validation import collapsed, validate
 
 ASK_EVERY = 10
 """Several processes ask each other every so many steps whether one of them was told to stop."""

@@ -1,4 +1,4 @@
-"""NeedNet: what GetNet is trained to satisfy.
+"""NeedNet: what GetNet is trained to satisfy, as a loss and as figures on photographs held out.
 
 With G the network's field and k a gain multiplied onto a photograph v, the need of v·k beyond that of v is
 N(v, k) = G(v·k) / G(v), and it must equal k (Simko et al., MIDL 2019). A photograph's own field need not be
@@ -9,11 +9,19 @@ is flat, rule that out: for them G(v·k) itself must equal k.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .pairs import Pairs
+from getnet_bids.core.network import CELLS
+
+from .pairs import Pairs, make_pairs
+from .photographs import Photographs
+from .recipe import Recipe, load_recipe
 
 SPREAD_WEIGHT = 0.02
 """Weight of the expected error's likelihood beside the error; small, as both share the network's layers."""
@@ -93,3 +101,135 @@ def of_mean_one(gain: Tensor, weight: Tensor) -> Tensor:
     """Divide each slice's gain by its weighted mean; shapes (N, 16, 16)."""
     total = weight.sum((1, 2), keepdim=True).clamp_min(1e-6)
     return gain * total / (gain * weight).sum((1, 2), keepdim=True).clamp_min(1e-6)
+
+
+LEAK = 0.3
+"""From this leakage on, a network is said to have collapsed."""
+ERRORS = ("ratio_mae", "field_mae", "field_size", "false_field", "error_over_spread")
+SLOPES = ("picture", "variation")
+TOGETHER = 16
+"""Pairs that are measured at a time."""
+
+
+class HasLogGain(Protocol):
+    """What is validated: a GetNet, or a stand-in for one."""
+
+    def log_gain(self, slices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logarithm of the gain and of its spread, as `GetNet.log_gain`."""
+
+
+@torch.no_grad()
+def validate(
+    network: HasLogGain, photos: Photographs, recipe: Recipe, device: torch.device, count: int = 128
+) -> dict[str, float]:
+    """Measure a network, always on the same pairs.
+
+    Parameters
+    ----------
+    network : HasLogGain
+    photos : Photographs
+        Not trained on.
+    recipe : Recipe
+        Its transforms and fields are used. If it has no posterised photographs, half are posterised here, since
+        without known fields neither a direct error nor a collapse could be seen.
+    device : torch.device
+    count : int
+        So many pairs; if there are fewer photographs, they come again, cut and shaded anew.
+
+    Returns
+    -------
+    dict of float
+        ``ratio_mae``: mean absolute error of log N(v, k) on plain photographs.
+        ``field_mae``: of log G on posterised ones, whose field is known.
+        ``field_size``: mean absolute size of these fields, what a flat answer would score.
+        ``false_field``: mean absolute log field claimed where there is none.
+        ``image_leakage``: slope of that field on the logarithm of the picture's own brightness, blurred: 0 if the
+        field knows nothing of the picture, about 1 for a low-pass filter (see `collapsed`).
+        ``rim_leakage``, ``core_leakage``: the same on pictures of which all have rims, or cores, by the transforms of
+        the default recipe.
+        ``variation_leakage``: slope of the error on smooth changes within classes, which are no field, on the latter.
+        ``error_over_spread``: mean of the absolute error over what the network expects; 1 if it knows itself.
+        NaN where there are no such pictures.
+    """
+    if recipe.posterised == 0:
+        recipe = replace(recipe, posterised=0.5)
+    which = [i % len(photos) for i in range(count)]
+    crops = torch.from_numpy(photos.crops(which, np.random.default_rng(0))).to(device)
+    errors, slopes = measure(network, crops, recipe)
+    figures = {name: value for name, value in errors.items() if name != "error_over_spread"}
+    figures["image_leakage"] = slopes["picture"]
+    some = crops[: count // 2]
+    probe = load_recipe("default")  # the same for all recipes, so that they can be compared
+    bare = replace(probe, posterised=1.0, background=1.0, flat=1.0, ribbons=0.0, rims=0.0, cores=0.0)
+    figures["rim_leakage"] = measure(network, some, replace(bare, rims=1.0))[1]["picture"]
+    with_cores = measure(network, some, replace(bare, cores=1.0))[1]
+    figures["core_leakage"], figures["variation_leakage"] = with_cores["picture"], with_cores["variation"]
+    figures["error_over_spread"] = errors["error_over_spread"]
+    return figures
+
+
+def measure(network: HasLogGain, crops: Tensor, recipe: Recipe) -> tuple[dict[str, float], dict[str, float]]:
+    """Compute errors, and slopes of what is claimed on the picture and on changes within classes.
+
+    Parameters
+    ----------
+    network : HasLogGain
+    crops : Tensor, shape (N, 1, 256, 256), uint8
+    recipe : Recipe
+
+    Returns
+    -------
+    errors, slopes : dict of float
+        See `validate`; ``picture`` and ``variation`` are the slopes.
+    """
+    device = crops.device
+    sums = {name: torch.zeros(2, device=device) for name in (*ERRORS, *SLOPES)}
+    for start in range(0, len(crops), TOGETHER):
+        generator = torch.Generator(device).manual_seed(start)
+        pairs = make_pairs(crops[start : start + TOGETHER], recipe, generator)
+        log_first, spread_first = network.log_gain(pairs.first)
+        first = centred(log_first, pairs.weight)
+        second = centred(network.log_gain(pairs.second)[0], pairs.weight)
+        truth1 = centred(pairs.log_gain_first, pairs.weight)
+        truth2 = centred(pairs.log_gain_second, pairs.weight)
+        known = pairs.weight * pairs.flat[:, None, None]
+        bare = known * (pairs.log_gain_second.abs().amax((1, 2)) == 0)[:, None, None]
+        plain = pairs.weight * ~pairs.flat[:, None, None]
+        for name, error, weight in (
+            ("ratio_mae", first - second - truth1 + truth2, plain),
+            ("field_mae", first - truth1, known),
+            ("field_size", truth1, known),
+            ("false_field", second, bare),
+            ("error_over_spread", (first - truth1) / spread_first.exp(), known),
+        ):
+            sums[name] += torch.stack([(error.abs() * weight).sum(), weight.sum()])
+        picture, change = centred(brightness(pairs.second), bare), centred(pairs.variation, known)
+        for name, answer, cause, weight in (
+            ("picture", second, picture, bare),
+            ("variation", first - truth1 + second - truth2, 2 * change, known),
+        ):
+            sums[name] += torch.stack([(answer * cause * weight).sum(), (cause * cause * weight).sum()])
+    ratios = {name: float(a / b) for name, (a, b) in sums.items()}
+    return {name: ratios[name] for name in ERRORS}, {name: ratios[name] for name in SLOPES}
+
+
+def brightness(slices: Tensor) -> Tensor:
+    """Logarithm of the mean brightness around each cell, of what is above 0; shape (N, 16, 16)."""
+    pooled = [F.adaptive_avg_pool2d(x, CELLS) for x in (slices, (slices > 0).float())]
+    for _ in range(2):
+        pooled = [F.avg_pool2d(x, 3, stride=1, padding=1) for x in pooled]
+    return (pooled[0] / pooled[1].clamp_min(1e-6)).clamp_min(1e-3).log()[:, 0]
+
+
+def collapsed(figures: dict[str, float]) -> bool:
+    """Whether a network low-passes its input, which satisfies NeedNet as well as a true field does.
+
+    G(v) = blur(v) has G(v·k) / G(v) close to k, so that ``ratio_mae`` is small; but on a picture without any field it
+    gives the picture's own brightness for a field, so that ``image_leakage`` is large.
+
+    Examples
+    --------
+    >>> collapsed({"image_leakage": 0.9}), collapsed({"image_leakage": 0.05})
+    (True, False)
+    """
+    return figures["image_leakage"] > LEAK

@@ -1,19 +1,28 @@
-"""From photographs to the pairs of shaded slices that GetNet learns from."""
+"""From photographs to the pairs of shaded slices that GetNet learns from, and which of them a step takes.
+
+Pairs are a function of the recipe and the step's number, so that resuming needs no state. All photographs lie in a
+GPU's memory where it is large enough, so that no step waits for the processor.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from getnet_bids.core.network import CELLS
 
-from . import acquisition, transforms
+from . import transforms
 from .anatomy import fill, uneven
 from .fields import GRID, random_log_gain
 from .outlines import depth_below_outline
+from .photographs import SIDE, Photographs
 from .recipe import Recipe
 from .transforms import chance, resize
 
@@ -78,10 +87,10 @@ def make_pairs(photos: Tensor, recipe: Recipe, generator: torch.Generator) -> Pa
     depth = depth_below_outline(photos, recipe.background, generator)
     depth = uneven(depth, recipe.waves, generator)
     v, change, ends = fill(photos, depth, flat, recipe, generator)
-    v = acquisition.partial_volume(v * (depth > 0), recipe.blur, recipe.thick, generator)
-    inside = acquisition.cut(v, depth, ends, recipe.cut, generator)
+    v = transforms.partial_volume(v * (depth > 0), recipe.blur, recipe.thick, generator)
+    inside = transforms.cut(v, depth, ends, recipe.cut, generator)
     v = v * inside
-    v = acquisition.uneven_lines(v, recipe.lines, generator)
+    v = transforms.uneven_lines(v, recipe.lines, generator)
 
     signal = (v >= recipe.signal).float() * inside
     share = F.avg_pool2d(signal, size // GRID)
@@ -90,10 +99,121 @@ def make_pairs(photos: Tensor, recipe: Recipe, generator: torch.Generator) -> Pa
     for flat_share in (0.0, recipe.flat):
         log_gain = random_log_gain(share, recipe, flat_share, generator)
         shaded = v * resize(log_gain.exp(), size)
-        shaded = acquisition.ghost(shaded, recipe.ghost, generator)
-        shaded = acquisition.clip(shaded, recipe.clipped, generator)
-        slices.append(acquisition.rician_noise(shaded, recipe.noise, generator).mul_(noisy))
+        shaded = transforms.ghost(shaded, recipe.ghost, generator)
+        shaded = transforms.clip(shaded, recipe.clipped, generator)
+        slices.append(transforms.rician_noise(shaded, recipe.noise, generator).mul_(noisy))
         cells.append(F.adaptive_avg_pool2d(log_gain, CELLS)[:, 0])
     weight = F.adaptive_avg_pool2d(share, CELLS)[:, 0]
     within = F.avg_pool2d(change * signal, size // CELLS)[:, 0] / weight.clamp_min(1e-6)
     return Pairs(slices[0], slices[1], cells[0], cells[1], weight, within, flat)
+
+
+def batches(
+    photos: Photographs, recipe: Recipe, start: int, rank: int, world: int, device: torch.device
+) -> Iterator[Pairs]:
+    """Make one process's share of each step's pairs, from step `start` on.
+
+    Parameters
+    ----------
+    photos : Photographs
+    recipe : Recipe
+    start : int
+        The first step.
+    rank, world : int
+        Number of this process, and how many share the steps.
+    device : torch.device
+        Where the pairs are made.
+
+    Raises
+    ------
+    ValueError
+        The chunks of a step cannot be shared out evenly.
+    """
+    chunks = max(1, recipe.batch // recipe.chunk)
+    if chunks % world:
+        raise ValueError(
+            f"{chunks} chunks of {recipe.chunk} pairs (a batch of {recipe.batch}) cannot be shared evenly by {world} "
+            f"processes: set batch to a multiple of {recipe.chunk * world}, or a smaller chunk"
+        )
+    crops = Crops(photos, device)
+    parts: list[Pairs] = []
+    for step in range(start, recipe.steps):
+        group, within = divmod(step, recipe.ahead)
+        if within == 0 or not parts:
+            parts = [chunk_of_pairs(crops, recipe, group, c) for c in range(rank, chunks, world)]
+        yield joined([every(part, within, recipe.ahead) for part in parts])
+
+
+def chunk_of_pairs(crops: Crops, recipe: Recipe, group: int, chunk: int) -> Pairs:
+    """Make chunk number `chunk` of a group of steps; it is the same whichever process makes it."""
+    size = min(recipe.chunk, recipe.batch) * recipe.ahead
+    first = group * recipe.batch * recipe.ahead + chunk * size
+    which = [photograph_at(first + i, len(crops.photos), recipe.seed) for i in range(size)]
+    rng = np.random.default_rng([recipe.seed, group, chunk])
+    photos = crops(which, rng)
+    generator = torch.Generator(crops.device).manual_seed(int(rng.integers(2**63)))
+    return make_pairs(photos, recipe, generator)
+
+
+def photograph_at(place: int, count: int, seed: int) -> int:
+    """Return the photograph at a place of the endless sequence of shuffled epochs.
+
+    Examples
+    --------
+    >>> sorted(photograph_at(place, 5, seed=0) for place in range(10, 15))
+    [0, 1, 2, 3, 4]
+    """
+    epoch, within = divmod(place, count)
+    return int(order(epoch, count, seed)[within])
+
+
+@lru_cache(maxsize=3)
+def order(epoch: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Shuffle an epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+SHARE = 0.4
+"""Photographs are held on the device if they take at most this share of its free memory."""
+PIECE = 1 << 26
+"""So many bytes are sent at a time."""
+
+
+class Crops:
+    """Cuts squares from photographs, on the device where its memory is large enough.
+
+    Parameters
+    ----------
+    photos : Photographs
+    device : torch.device
+    """
+
+    def __init__(self, photos: Photographs, device: torch.device) -> None:
+        self.photos, self.device = photos, device
+        self.pixels = to_device(photos, device) if fits(photos, device) else None
+
+    def __call__(self, which: Sequence[int], rng: np.random.Generator) -> Tensor:
+        """Cut a square from each of some photographs, as `Photographs.crops`; uint8 on the device."""
+        if self.pixels is None:
+            return torch.from_numpy(self.photos.crops(which, rng)).to(self.device)
+        # Copies of this size do not wait for the device, if they are told so.
+        first, width = (
+            torch.from_numpy(x).to(self.device, non_blocking=True)[:, None, None]
+            for x in self.photos.places(which, rng)
+        )
+        step = torch.arange(SIDE, device=self.device)
+        return self.pixels[first + step[None, :, None] * width + step[None, None, :]][:, None]
+
+
+def fits(photos: Photographs, device: torch.device) -> bool:
+    """Whether a device is a GPU with room for the photographs."""
+    return device.type == "cuda" and len(photos.pixels) < SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def to_device(photos: Photographs, device: torch.device) -> Tensor:
+    """Copy all pixels to a device; shape (bytes,), uint8."""
+    pixels = torch.empty(len(photos.pixels), dtype=torch.uint8, device=device)
+    for start in range(0, len(pixels), PIECE):
+        piece = torch.from_numpy(photos.pixels[start : start + PIECE].copy())
+        pixels[start : start + len(piece)] = piece.to(device)
+    return pixels

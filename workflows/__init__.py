@@ -1,9 +1,8 @@
 """Nipype workflows: GetNet, N4, and the two side by side; and a MultiProc that notices when a worker is killed."""
 
-from .comparison import init_comparison_wf
+from .comparison import init_comparison_wf, init_tissue_wf
 from .corrections import init_getnet_wf, init_n4_wf
 from .plugin import LinearPlugin, WatchedMultiProcPlugin
-from .tissue import init_tissue_wf
 
 __all__ = [
     "LinearPlugin",

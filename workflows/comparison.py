@@ -1,4 +1,4 @@
-"""GetNet and another method, as a rule N4, on one image, measured by tissue."""
+"""GetNet and another method, as a rule N4, on one image, measured by tissue; segmentation into tissues."""
 
 from __future__ import annotations
 
@@ -8,10 +8,99 @@ from typing import Any
 from nipype import Node, Workflow
 from nipype.interfaces.utility import IdentityInterface, Merge
 
-from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics, SimulateGain
+from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics, SimulateGain, TissueSegmentation
 
 from .corrections import init_getnet_wf, init_n4_wf
-from .tissue import GIVEN, OUTPUTS, init_tissue_wf
+
+TISSUE_MEM_GB = 4.0
+"""Upper estimate of the memory that the segmentation of one head takes, GB."""
+TISSUE_OUTPUTS = ["dseg", "dseg_tsv", "tissue_maps", "tissue_names", "brain_mask", "method", "note"]
+EXISTING = ["dseg", "probsegs", "brain_mask"]
+"""What there may be already."""
+
+
+def init_tissue_wf(
+    *,
+    method: str = "auto",
+    template: str = "bundled",
+    omp_nthreads: int = 1,
+    mem_scale: float = 1.0,
+    name: str = "tissue_wf",
+) -> Workflow:
+    """Build a workflow that segments an image into CSF, GM and WM, or into classes where it is no brain.
+
+    Workflow Graph
+        .. workflow::
+            :graph2use: orig
+            :simple_form: yes
+
+            from getnet_bids.workflows import init_tissue_wf
+            wf = init_tissue_wf()
+
+    Parameters
+    ----------
+    method : {"auto", "derivatives", "atropos", "classes"}
+        See `getnet_bids.interfaces.TissueSegmentation`.
+    template : str
+        ``bundled``, or the name of a template of TemplateFlow.
+    omp_nthreads : int
+        Threads of ITK.
+    mem_scale : float
+        Size of the image relative to a head's.
+    name : str
+        Of the workflow.
+
+    Inputs
+    ------
+    in_file
+        Image before correction.
+    bias_images
+        Optional: fields of the methods that are to be compared; what is segmented is divided by their geometric mean.
+    dseg
+        Optional: labels that there are already.
+    probsegs
+        Optional: tissue probabilities that there are already.
+    brain_mask
+        Optional: a mask of the brain that there is already.
+
+    Outputs
+    -------
+    dseg
+        Labels.
+    dseg_tsv
+        Their names.
+    tissue_maps
+        Probability of each tissue or class.
+    tissue_names
+        CSF, GM, WM; or class 1, class 2 ...
+    brain_mask
+        The brain, if there is one.
+    method
+        How it was made.
+    note
+        What a reader should know of it, if there is something.
+    """
+    workflow = Workflow(name=name)
+    inputnode = Node(IdentityInterface(fields=["in_file", "bias_images", *EXISTING]), name="inputnode")
+    outputnode = Node(IdentityInterface(fields=TISSUE_OUTPUTS), name="outputnode")
+    tissues = Node(
+        TissueSegmentation(method=method, template=template, num_threads=omp_nthreads),
+        name="tissues",
+        n_procs=omp_nthreads,
+        mem_gb=TISSUE_MEM_GB * mem_scale,
+    )
+    workflow.connect(
+        [
+            (
+                inputnode,
+                tissues,
+                [("in_file", "input_image"), ("bias_images", "bias_images"), *[(name, name) for name in EXISTING]],
+            ),
+            (tissues, outputnode, [(output, output) for output in TISSUE_OUTPUTS]),
+        ]
+    )
+    return workflow
+
 
 MADE = ["file", "bias", "seconds"]
 """What there is of each method, as ``<method in lower case>_<this>``."""
@@ -104,11 +193,11 @@ def init_comparison_wf(
         Slices, histograms, metrics.
     """
     workflow = Workflow(name=name)
-    inputnode = Node(IdentityInterface(fields=["in_file", *GIVEN, "title"]), name="inputnode")
+    inputnode = Node(IdentityInterface(fields=["in_file", *EXISTING, "title"]), name="inputnode")
     methods = methods or {"GetNet": init_getnet_wf, "N4": init_n4_wf}
     names = list(methods)
     made = [f"{method.lower()}_{what}" for method in names for what in MADE]
-    outputnode = Node(IdentityInterface(fields=[*made, *OUTPUTS, *MEASURED]), name="outputnode")
+    outputnode = Node(IdentityInterface(fields=[*made, *TISSUE_OUTPUTS, *MEASURED]), name="outputnode")
 
     size: dict[str, Any] = {"omp_nthreads": omp_nthreads, "mem_scale": mem_scale}
     merge_files, merge_biases, merge_seconds = (
@@ -164,14 +253,14 @@ def init_comparison_wf(
         tissue_wf = init_tissue_wf(method=segmentation, template=template, **size)
         workflow.connect(
             [
-                (inputnode, tissue_wf, [(name, f"inputnode.{name}") for name in GIVEN]),
+                (inputnode, tissue_wf, [(name, f"inputnode.{name}") for name in EXISTING]),
                 (source, tissue_wf, [(image, "inputnode.in_file")]),
                 (merge_biases, tissue_wf, [("out", "inputnode.bias_images")]),
                 *[
                     (tissue_wf, node, [(f"outputnode.{name}", name) for name in ("tissue_maps", "tissue_names")])
                     for node in (metrics, figure)
                 ],
-                (tissue_wf, outputnode, [(f"outputnode.{output}", output) for output in OUTPUTS]),
+                (tissue_wf, outputnode, [(f"outputnode.{output}", output) for output in TISSUE_OUTPUTS]),
             ]
         )
     workflow.connect(

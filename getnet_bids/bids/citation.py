@@ -6,7 +6,7 @@ import re
 from html import escape
 
 from getnet_bids import __version__
-from getnet_bids.core.algorithm import ALGORITHM
+from getnet_bids.core import ALGORITHM
 
 MARKDOWN = """\
 # How to cite

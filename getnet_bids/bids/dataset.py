@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids import __version__
-from getnet_bids.files import write_text
-from getnet_bids.locks import locked
+from getnet_bids.files import locked, write_text
 
 from .citation import citations
 from .discovery import entries

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from getnet_bids.core.algorithm import ALGORITHM
+from getnet_bids.core import ALGORITHM
 from getnet_bids.files import hash_bytes, hash_file, read_bytes, write_text
 
 from .discovery import Source

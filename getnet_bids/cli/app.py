@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from getnet_bids.bids.dataset import check_input, check_output, check_results
-from getnet_bids.bids.handover import check_hand_over
 from getnet_bids.comparison.dataset import check_kind
-from getnet_bids.errors import reason_of
+from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.run import console
 from getnet_bids.run.console import Interrupted, interruptible
-from getnet_bids.settings import Settings
+from getnet_bids.run.handover import check_hand_over
+from getnet_bids.settings import LEVELS, Settings, read_toml
 
-from .doctor import doctor, is_doctor
-from .parser import parse
+from .parser import app_parser, doctor_parser
+
+LABEL = "[0-9a-zA-Z+]+"
+LABEL_COLUMNS = {
+    "sub-": ("participant_id", "participant", "participant_label", "subject_id", "subject", "sub"),
+    "ses-": ("session_id", "session", "session_label", "ses"),
+}
+"""Names of the column of labels in a table, in lower case."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,6 +48,101 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         console.say(reason_of(error))
         return console.IO_ERROR
+
+
+def parse(argv: list[str]) -> Settings:
+    """Read the command line, and the configuration file that it may name.
+
+    What the command line says wins over the file; what neither says has its default.
+
+    Parameters
+    ----------
+    argv : list of str
+        Without the program's name.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    CommandError
+        The file is not there, a value is not allowed, or two options do not go together.
+    """
+    given = vars(app_parser().parse_args(argv))
+    file = given.pop("config_file", None)
+    try:
+        configured = read_toml(file) if file else {}
+    except FileNotFoundError:
+        raise console.CommandError(console.NO_INPUT, f"{file}: no such file") from None
+    except GetNetError as error:
+        raise console.CommandError(console.USAGE, str(error)) from None
+    values: dict[str, Any] = {**configured, **given}
+    if values["analysis_level"] not in LEVELS:
+        text = f"analysis level {values['analysis_level']!r} is not known; use participant or group"
+        raise console.CommandError(console.UNKNOWN_LEVEL, text)
+    for name, prefix in (("participant_label", "sub-"), ("session_label", "ses-")):
+        if name in values:
+            values[name] = labels(values[name], prefix)
+    try:
+        for name, value in values.items():
+            values[name] = tuple(value) if isinstance(value, list) else value
+        if values.get("output_layout") == "legacy":
+            values["output_dir"] /= "getnet_bids"
+        return Settings(**values)
+    except GetNetError as error:
+        raise console.CommandError(console.USAGE, str(error)) from None
+
+
+def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """Remove the prefix of labels, and doubles; a text file, or a table, stands for the labels in it.
+
+    Examples
+    --------
+    >>> labels(["sub-01", "02"], "sub-")
+    ('01', '02')
+    """
+    listed: list[str] = []
+    for one in given:
+        # A single label may also be the name of a file; of several, those are files that can be no labels.
+        is_file = (len(given) == 1 or not re.fullmatch(LABEL, one.removeprefix(prefix))) and Path(one).is_file()
+        listed += read_labels(Path(one), prefix) if is_file else [one]
+    clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in listed))
+    for label in clean:
+        if not re.fullmatch(LABEL, label):
+            raise console.CommandError(
+                console.USAGE, f"{label!r} is no label ({prefix}<letters and digits>), nor a file of them"
+            )
+    if not clean:
+        raise console.CommandError(console.USAGE, "the file of labels is empty")
+    return clean
+
+
+def read_labels(path: Path, prefix: str) -> list[str]:
+    """Read a file of labels: words apart by blanks, commas or lines, or a table such as ``participants.tsv``.
+
+    Of a table the column counts that is called ``participant_id`` or ``session_id``, ``sub`` or ``ses`` and the like.
+
+    Raises
+    ------
+    CommandError
+        It is no text.
+    """
+    try:
+        data = path.read_bytes()
+        encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+        lines = data.decode(encoding).splitlines()
+    except UnicodeDecodeError:
+        raise console.CommandError(
+            console.USAGE, f"{path}: not a text file of labels; write one label a line"
+        ) from None
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    head = [cell.strip(' "').lower() for cell in re.split("[\t,;]", lines[0])] if lines else []
+    column = next((i for i, cell in enumerate(head) if cell in LABEL_COLUMNS[prefix]), None)
+    if column is None:
+        return [word.strip('"') for word in re.split(r"[\s,;]+", "\n".join(lines)) if word.strip('"')]
+    rows = [[cell.strip(' "') for cell in re.split("[\t,;]", line)] for line in lines[1:]]
+    return [row[column] for row in rows if len(row) > column and row[column] not in ("", "n/a")]
 
 
 def participant(settings: Settings, argv: list[str]) -> int:
@@ -121,6 +224,28 @@ def check_files(settings: Settings) -> None:
             raise console.CommandError(console.USAGE, "--derivatives: raw stands for the input; give another name")
         if paths.setdefault(name, folder) != folder:
             raise console.CommandError(console.USAGE, f"--derivatives: {name} stands for two folders; name them apart")
+
+
+def is_doctor(argv: list[str]) -> bool:
+    """Return whether a command line is this command's: a dataset may be called so, too.
+
+    Examples
+    --------
+    >>> is_doctor(["doctor"]), is_doctor(["doctor", "--device", "cpu"]), is_doctor(["doctor", "out", "participant"])
+    (True, True, False)
+    """
+    return argv[:1] == ["doctor"] and all(word.startswith("-") for word in argv[1:2])
+
+
+def doctor(argv: list[str]) -> int:
+    """Run the command line and return the exit code."""
+    args = doctor_parser().parse_args(argv)
+    # Not before the command line is read: torch takes seconds to import.
+    from getnet_bids.run.doctor import diagnose
+
+    found = diagnose(args.device, args.output_dir)
+    print("\n".join(found.lines()))
+    return console.SOME_FAILED if found.wrong else console.DONE
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) ->
 
     from getnet_bids import images, series
     from getnet_bids.errors import GetNetError
-    from getnet_bids.given_field import WHOLE, field_for
+    from getnet_bids.grids import WHOLE_SHARE, field_for
 
     images.silence_nibabel()
     storage = model.storage
@@ -152,7 +152,7 @@ def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) ->
     except OSError as error:
         code = console.CANNOT_CREATE if error.errno in REFUSED else console.IO_ERROR
         raise console.CommandError(code, reason_of(error)) from None
-    if share < WHOLE:
+    if share < WHOLE_SHARE:
         text = f"the field reaches {share:.0%} of the object; beyond, its nearest value counts"
         console.say(f"{args.image}: {text}", "getnet")
 

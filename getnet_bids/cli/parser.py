@@ -1,9 +1,8 @@
-"""The options of getnet-bids and getnet; imports nothing heavy, so that --help is quick."""
+"""The options of getnet-bids, getnet and getnet-bids doctor; imports nothing heavy, so that --help is quick."""
 
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,24 +12,15 @@ from getnet_bids.bids.names import ALL, ON_REQUEST, SERIES, SUFFIXES, WEIGHTED
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.core import PRECISIONS
 from getnet_bids.errors import GetNetError
-from getnet_bids.run.console import NO_INPUT, UNKNOWN_LEVEL, USAGE, CommandError
+from getnet_bids.run.console import USAGE
 from getnet_bids.settings import (
     HAND_OVERS,
     LAYOUTS,
-    LEVELS,
     RECEIVE_FIELDS,
     SEGMENTATIONS,
     SERIES_REFERENCES,
     SHARED_FIELDS,
-    Settings,
 )
-
-LABEL = "[0-9a-zA-Z+]+"
-COLUMNS = {
-    "sub-": ("participant_id", "participant", "participant_label", "subject_id", "subject", "sub"),
-    "ses-": ("session_id", "session", "session_label", "ses"),
-}
-"""Names of the column of labels in a table, in lower case."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,97 +46,6 @@ def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
 device, named_path, percent = typed(settings.device), typed(settings.named_path), typed(settings.percent)
 positive_float, positive_int = typed(settings.positive_float), typed(settings.positive_int)
 gzip_level, seed = typed(settings.gzip_level), typed(settings.seed)
-
-
-def parse(argv: list[str]) -> Settings:
-    """Read the command line, and the configuration file that it may name.
-
-    What the command line says wins over the file; what neither says has its default.
-
-    Parameters
-    ----------
-    argv : list of str
-        Without the program's name.
-
-    Returns
-    -------
-    Settings
-
-    Raises
-    ------
-    CommandError
-        The file is not there, a value is not allowed, or two options do not go together.
-    """
-    given = vars(app_parser().parse_args(argv))
-    file = given.pop("config_file", None)
-    try:
-        configured = settings.read_toml(file) if file else {}
-    except FileNotFoundError:
-        raise CommandError(NO_INPUT, f"{file}: no such file") from None
-    except GetNetError as error:
-        raise CommandError(USAGE, str(error)) from None
-    values: dict[str, Any] = {**configured, **given}
-    if values["analysis_level"] not in LEVELS:
-        text = f"analysis level {values['analysis_level']!r} is not known; use participant or group"
-        raise CommandError(UNKNOWN_LEVEL, text)
-    for name, prefix in (("participant_label", "sub-"), ("session_label", "ses-")):
-        if name in values:
-            values[name] = labels(values[name], prefix)
-    try:
-        for name, value in values.items():
-            values[name] = tuple(value) if isinstance(value, list) else value
-        if values.get("output_layout") == "legacy":
-            values["output_dir"] /= "getnet_bids"
-        return Settings(**values)
-    except GetNetError as error:
-        raise CommandError(USAGE, str(error)) from None
-
-
-def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
-    """Remove the prefix of labels, and doubles; a text file, or a table, stands for the labels in it.
-
-    Examples
-    --------
-    >>> labels(["sub-01", "02"], "sub-")
-    ('01', '02')
-    """
-    listed: list[str] = []
-    for one in given:
-        # A single label may also be the name of a file; of several, those are files that can be no labels.
-        is_file = (len(given) == 1 or not re.fullmatch(LABEL, one.removeprefix(prefix))) and Path(one).is_file()
-        listed += read_labels(Path(one), prefix) if is_file else [one]
-    clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in listed))
-    for label in clean:
-        if not re.fullmatch(LABEL, label):
-            raise CommandError(USAGE, f"{label!r} is no label ({prefix}<letters and digits>), nor a file of them")
-    if not clean:
-        raise CommandError(USAGE, "the file of labels is empty")
-    return clean
-
-
-def read_labels(path: Path, prefix: str) -> list[str]:
-    """Read a file of labels: words apart by blanks, commas or lines, or a table such as ``participants.tsv``.
-
-    Of a table the column counts that is called ``participant_id`` or ``session_id``, ``sub`` or ``ses`` and the like.
-
-    Raises
-    ------
-    CommandError
-        It is no text.
-    """
-    try:
-        data = path.read_bytes()
-        encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-        lines = data.decode(encoding).splitlines()
-    except UnicodeDecodeError:
-        raise CommandError(USAGE, f"{path}: not a text file of labels; write one label a line") from None
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    head = [cell.strip(' "').lower() for cell in re.split("[\t,;]", lines[0])] if lines else []
-    column = next((i for i, cell in enumerate(head) if cell in COLUMNS[prefix]), None)
-    if column is None:
-        return [word.strip('"') for word in re.split(r"[\s,;]+", "\n".join(lines)) if word.strip('"')]
-    rows = [[cell.strip(' "') for cell in re.split("[\t,;]", line)] for line in lines[1:]]
-    return [row[column] for row in rows if len(row) > column and row[column] not in ("", "n/a")]
 
 
 def app_parser() -> Parser:
@@ -206,6 +105,22 @@ def image_parser() -> Parser:
     parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return without_defaults(parser, keep=("field", "uncertainty", "mask", "bvals", "apply", "verbose"))
+
+
+def doctor_parser() -> Parser:
+    """Build the parser of getnet-bids doctor."""
+    parser = Parser(
+        prog="getnet-bids doctor",
+        description="Print what a report of a bug needs to know (versions, weights, processors, memory, device, "
+        "precision), correct a tiny head whose field is known, and tell what is wrong.",
+        epilog="Exit codes: 0 nothing is wrong, 1 something is, 64 usage.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
+    parser.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="look whether derivatives can be written there, and for locks"
+    )
+    return parser
 
 
 def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:

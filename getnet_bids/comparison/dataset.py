@@ -10,8 +10,7 @@ from getnet_bids.bids.dataset import DESCRIPTION, add_to_description
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import KEY, write_json
-from getnet_bids.files import write_text
-from getnet_bids.locks import locked
+from getnet_bids.files import locked, write_text
 
 from .methods import GETNET, Method
 from .outputs import Comparison

@@ -20,12 +20,12 @@ from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import KEY
 from getnet_bids.bids.status import RunLog
 from getnet_bids.errors import GetNetError, reason_of
-from getnet_bids.locks import HIDDEN, LOCK, remove_lock, take
+from getnet_bids.files import HIDDEN, LOCK, remove_lock, take
 from getnet_bids.reports.pages import Pages
 from getnet_bids.run import console
 from getnet_bids.run.console import Progress, say
 from getnet_bids.run.pipeline import threads_for
-from getnet_bids.run.worker import verdict_of
+from getnet_bids.run.results import verdict_of
 from getnet_bids.settings import Settings
 
 from .jobs import CompareJob, check_job, make_job
@@ -231,7 +231,7 @@ def run_some(
     """Run the workflows of some images."""
     from nipype import Workflow
 
-    from .workflow import draw_graph, image_workflow, workflow_name
+    from .sink import draw_graph, image_workflow, workflow_name
 
     workflow = Workflow(ROOT, base_dir=str(work))
     workflow.config["execution"].update(

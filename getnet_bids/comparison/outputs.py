@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from getnet_bids.bids.discovery import Source, entries, rejection_reason
 from getnet_bids.bids.metadata import read_object
@@ -14,7 +12,6 @@ from getnet_bids.bids.names import ON_REQUEST, WEIGHTED, Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import KEY, Recipe, is_done
 
-from .existing import Derivatives
 from .methods import GETNET, Method
 
 FILES = "Files"
@@ -182,43 +179,6 @@ def name_collides(own: Name, file: str) -> bool:
     if (other.suffix, other.entities) == (own.suffix, own.entities) or rejection_reason(other, place):
         return False
     return segmentation_name(other).entities == segmentation_name(own).entities
-
-
-def recipe_of(recipe: Recipe, source: Source, options: dict[str, Any], existing: Derivatives | None) -> Recipe:
-    """Add to a recipe what fixes a comparison.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Of the correction.
-    source : Source
-    options : dict
-        Of the comparison. With ``simulate_gain``, its seed is made the image's own.
-    existing : Derivatives or None
-        A segmentation that is to be used: its files count as they are now.
-
-    Returns
-    -------
-    Recipe
-    """
-    options = {**recipe.options, **options}
-    if options.get("simulate_gain") is not None:
-        text = f"{options['random_seed']} {source.relative}"
-        options["gain_seed"] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
-    if existing is not None:
-        options["given"] = {str(path): state(path) for path in files_of(existing)}
-    return replace(recipe, options=options)
-
-
-def files_of(existing: Derivatives) -> list[Path]:
-    """List the files of a segmentation."""
-    return [path for path in (existing.mask, existing.dseg, *existing.probsegs.values()) if path is not None]
-
-
-def state(path: Path) -> list[int]:
-    """Return a file's size and time of change, microseconds."""
-    now = path.stat()
-    return [now.st_size, now.st_mtime_ns // 1000]
 
 
 def files_before(comparison: Comparison) -> dict[str, int]:

@@ -1,12 +1,13 @@
-"""The last node of a comparison: its files get their names in the derivative dataset."""
+"""The nipype workflow of one image: the comparison, and a last node that files its results in the dataset."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nipype import Node
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -18,21 +19,30 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import InputFile, provenance, size_of
-from getnet_bids.bids.skull import skull_stripped
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.device import resolve_device, torch_threads
-from getnet_bids.files import atomic
+from getnet_bids.files import atomic, locked
 from getnet_bids.images import decode, foreground_of, magnitudes, read, write
-from getnet_bids.locks import locked
-from getnet_bids.run.worker import Computed, Loaded, device_text, draw, judged, make_folder, save, software
+from getnet_bids.masks import skull_stripped
+from getnet_bids.run import console
+from getnet_bids.run.pipeline import voxels_of
+from getnet_bids.run.results import Computed, Loaded, device_text, draw, judged, make_folder, save, software
+from getnet_bids.settings import Settings
+from getnet_bids.workflows import comparison, init_getnet_wf
+from getnet_bids.workflows.corrections import JUDGED
 
 from . import dataset as texts
 from .jobs import CompareJob
+from .methods import GETNET
 from .outputs import FILES, Comparison, files_before
+
+if TYPE_CHECKING:
+    from nipype import Workflow
 
 
 class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
@@ -258,3 +268,70 @@ def discard(path: Path, size: int) -> None:
     path.unlink()
     if path.name.endswith(".nii.gz"):
         sidecar(path).unlink(missing_ok=True)
+
+
+HEAD = 256 * 256 * 192
+"""Voxels of the head that the nodes' estimates of memory are for."""
+
+
+def workflow_name(source: Source) -> str:
+    """Name an image's workflow, which takes no plus sign; the same in every run, so that a kept folder is of use."""
+    return str(source.name).removesuffix(source.name.extension).replace("+", "--")
+
+
+def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
+    """Build the workflow of an image, its results written at the end."""
+    options = job.recipe.options
+    scale = memory_scale(job.source.path)
+    tissues = [name for name in job.existing if name not in ("dseg", "brain_mask")]
+    method = settings.segmentation
+    if method == "auto" and (tissues or "dseg" in job.existing):
+        method = "derivatives"
+    workflow = comparison.init_comparison_wf(
+        simulate_gain=options.get("simulate_gain"),
+        seed=options.get("gain_seed", 0),
+        segmentation=method,
+        template=settings.template,
+        methods={GETNET: init_getnet_wf, job.method.name: job.method.builder},
+        arguments={
+            GETNET: {**job.correction.options, "weights": job.correction.weights, "device": job.device}
+            | {"batch_size": settings.batch_size}
+        },
+        omp_nthreads=job.threads,
+        mem_scale=scale,
+        name=name,
+    )
+    inputs = workflow.inputs.inputnode
+    inputs.in_file = str(job.source.path)
+    inputs.title = Path(job.source.relative).name
+    for key in ("dseg", "brain_mask"):
+        if key in job.existing:
+            setattr(inputs, key, str(job.existing[key]))
+    if tissues:
+        inputs.probsegs = [str(job.existing[tissue]) for tissue in tissues]
+    sink = Node(ComparisonSink(job=job), name="sink", mem_gb=comparison.MEM_GB * scale)
+    ports = comparison.MEASURED
+    if settings.simulate_gain is None:
+        ports = [port for port in ports if port not in comparison.SIMULATED]
+    if method != "none":
+        ports = [*ports, *comparison.TISSUE_OUTPUTS]
+    both = {GETNET.lower(): "getnet", job.method.key: "other"}
+    pairs = [(f"{key}_{what}", f"{role}_{what}") for key, role in both.items() for what in comparison.MADE]
+    pairs += [(port, port) for port in ports]
+    workflow.connect([(workflow.get_node("outputnode"), sink, pairs)])
+    getnet = workflow.get_node("getnet_wf")
+    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in JUDGED])])
+    return workflow
+
+
+def memory_scale(path: Path) -> float:
+    """Return an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
+    return 0.25 + 0.75 * voxels / HEAD if (voxels := voxels_of(path)) else 1.0
+
+
+def draw_graph(workflow: Workflow, path: Path) -> None:
+    """Draw a workflow's graph; without Graphviz there is its description alone."""
+    try:
+        workflow.write_graph(str(path), graph2use="colored", format="svg", simple_form=True)
+    except OSError:
+        console.say(f"{path}: not drawn, since Graphviz's dot is not installed")

@@ -16,13 +16,11 @@ from torch import Tensor
 from getnet_bids.errors import GetNetError
 
 from . import PRECISIONS
-from .agreement import disagreement
 from .device import unless_out_of_memory
-from .field import field_sd, gain_field, resize
+from .field import disagreement, field_sd, gain_field, resize
 from .fusion import Basis, fuse
 from .geometry import HEAD, Box, Plane, choose_planes, slices_of
-from .inference import run_network
-from .network import CELL, GetNet
+from .network import CELL, GetNet, run_network
 from .preparation import Prepared, joint_part
 from .refinement import Posterior, refine_together
 from .sampling import SampledLogImage

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from getnet_bids.errors import GetNetError
 
-from .blur import blurred_parts
 from .device import at_once
 from .foreground import find_foreground
 from .geometry import support
+from .noise import blurred_parts
 from .verdict import Evidence
 from .voxels import mean_volume, scaled, without_background
 

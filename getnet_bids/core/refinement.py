@@ -31,12 +31,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .basis import Vector
-from .depth import inner_share
 from .device import torch_threads
 from .fusion import Basis, evaluate
 from .geometry import HEAD, Box
 from .sampling import SampledLogImage
-from .tissue import BANDWIDTH, nearest_peaks
+from .tissue import BANDWIDTH, inner_share, nearest_peaks
 
 BLOCK = 5
 """Points of a block along each axis: 20 mm in a head."""

@@ -1,11 +1,10 @@
 """Nipype interfaces, thin: files in, core or ANTs, files out. torch and ants are imported only when one runs."""
 
+from .fields import ApplyField, MeanVolume, SimulateGain
 from .figure import ComparisonFigure
-from .gain import SimulateGain
 from .getnet import GetNetCorrection
 from .inhomogeneity import InhomogeneityMetrics
 from .n4 import N4Correction
-from .series import ApplyField, MeanVolume
 from .tissues import TissueSegmentation
 
 __all__ = [

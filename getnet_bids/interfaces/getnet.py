@@ -121,7 +121,7 @@ class GetNetCorrection(CommandInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import Options, correct, images, series
         from getnet_bids.core.device import torch_threads
-        from getnet_bids.stored import Storage
+        from getnet_bids.formats import Storage
         from getnet_bids.weights import load_network
 
         inputs = self.inputs

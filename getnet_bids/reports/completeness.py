@@ -11,7 +11,7 @@ from pathlib import Path
 from getnet_bids.bids.discovery import IMAGES, entries, not_fetched
 from getnet_bids.bids.provenance import size_of
 from getnet_bids.bids.status import PLANNED
-from getnet_bids.core.algorithm import ALGORITHM
+from getnet_bids.core import ALGORITHM
 
 from .records import CORRECTED, Record, RunHistory, image_folders, read_record, records_of, subjects_of
 

@@ -16,7 +16,7 @@ from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.provenance import KEY, REFERENCE, write_json
 from getnet_bids.errors import one_line
-from getnet_bids.locks import locked
+from getnet_bids.files import locked
 from getnet_bids.series import mean_image
 
 from .pictures import Pictures, draw_pictures

@@ -1,4 +1,4 @@
-"""Distributions of the dataset's page, by matplotlib: a box and a dot for each value, one line for each group."""
+"""Distributions: a measure over a dataset by matplotlib, a box and a dot for each value; the histogram of an image."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from xml.etree import ElementTree
 import numpy as np
 from markupsafe import Markup
 
+from .page import number
+from .records import is_number
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, LINE = 444, 44
+PLOT_WIDTH, LINE = 444, 44
 """Width of a plot and height of a group, pixels."""
 LEFT, RIGHT, BELOW = 110, 24, 26
 """Margins, pixels: for the groups' names, half a tick's label, the ticks' labels."""
@@ -105,7 +108,7 @@ def draw(groups: Mapping[str, Sequence[Dot]]) -> Figure:
     """Draw the groups below each other, a pixel of the page a point of the figure."""
     from matplotlib.figure import Figure
 
-    width, height = WIDTH, LINE * len(groups) + BELOW
+    width, height = PLOT_WIDTH, LINE * len(groups) + BELOW
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     axes = figure.add_axes(
         (LEFT / width, BELOW / height, (width - LEFT - RIGHT) / width, 1 - BELOW / height), frameon=False
@@ -254,3 +257,52 @@ def clean(element: ElementTree.Element, names: Mapping[str | None, str]) -> None
         for colour, name in COLOURS.items():
             text = text.replace(colour, f"var({name})")
         element.set("style", text)
+
+
+HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 640, 180
+"""Pixels. Two lines need no matplotlib, which takes longer to import than a subject's page to write."""
+
+
+def histogram(made: dict[str, Any]) -> dict[str, Any] | None:
+    """Turn the histogram's counts into lines; None if there are none."""
+    measures = made.get("Measures")
+    counts = measures.get("Histogram") if isinstance(measures, dict) else None
+    if not isinstance(counts, dict) or not is_number(counts.get("From")) or not is_number(counts.get("To")):
+        return None
+    both: list[Any] = [counts.get("Before"), counts.get("After")]
+    if not all(isinstance(c, list) and len(c) > 1 and all(map(is_number, c)) and max(c) > 0 for c in both):
+        return None
+    before, after = (smooth(c) for c in both)
+    low, high = counts["From"], counts["To"]
+    highest = max(*before, *after)
+    return {
+        "width": HISTOGRAM_WIDTH,
+        "height": HISTOGRAM_HEIGHT,
+        "before": outline(before, highest),
+        "after": outline(after, highest),
+        "ticks": [(HISTOGRAM_WIDTH * i / 4, number(low + (high - low) * i / 4)) for i in range(5)],
+    }
+
+
+def smooth(counts: list[float]) -> list[float]:
+    """Average over five bins, triangularly: whole numbers of a scan and bins beat against each other.
+
+    Examples
+    --------
+    >>> smooth([0, 0, 9, 0, 0])
+    [1.0, 2.0, 3.0, 2.0, 1.0]
+    """
+    padded = [0, 0, *counts, 0, 0]
+    return [sum(w * padded[i + k] for k, w in enumerate((1, 2, 3, 2, 1))) / 9 for i in range(len(counts))]
+
+
+def outline(counts: list[float], highest: float) -> str:
+    """Draw counts as the points of a line.
+
+    Examples
+    --------
+    >>> outline([0, 4, 2], 4)
+    '106.7,180.0 320.0,0.0 533.3,90.0'
+    """
+    step = HISTOGRAM_WIDTH / len(counts)
+    return " ".join(f"{(i + 0.5) * step:.1f},{HISTOGRAM_HEIGHT * (1 - c / highest):.1f}" for i, c in enumerate(counts))

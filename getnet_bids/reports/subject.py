@@ -1,7 +1,8 @@
-"""The page of a subject: each image before and after, its field, and what is known of it."""
+"""The page of a subject: each image before and after, its field, what is known of it, and its comparison."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -14,18 +15,22 @@ from PIL import Image
 from getnet_bids import __version__
 from getnet_bids.bids.citation import as_html, citations
 from getnet_bids.bids.provenance import REFERENCE
+from getnet_bids.columns import MEASURED
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import write_text
 
-from .comparison import comparison_context, relative
-from .page import data_uri, link, number, render
+from .page import ABSENT, data_uri, link, number, percent, render
 from .pictures import COLOURS, Pictures
-from .records import Entry, Record, RunHistory, anchor, is_number, records_of
+from .plots import histogram
+from .records import Entry, Record, RunHistory, anchor, is_number, read_table, records_of
 
+COLUMN_BY_NAME = {column.name: column for column in MEASURED}
+MAX_FIGURE_WIDTH = 1500
+"""A figure is made no wider for the page, pixels."""
+MAX_FIGURE_BYTES = 300_000
+"""A figure with fewer bytes is taken as it is."""
 CRASH = 6000
 """So many characters of a traceback's end are shown."""
-WIDTH, HEIGHT = 640, 180
-"""Of the histogram."""
 
 
 @dataclass(frozen=True)
@@ -225,50 +230,6 @@ def pair(value: Any) -> list[float] | None:
     return value if isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) else None
 
 
-def histogram(made: dict[str, Any]) -> dict[str, Any] | None:
-    """Turn the histogram's counts into lines; None if there are none."""
-    measures = made.get("Measures")
-    counts = measures.get("Histogram") if isinstance(measures, dict) else None
-    if not isinstance(counts, dict) or not is_number(counts.get("From")) or not is_number(counts.get("To")):
-        return None
-    both: list[Any] = [counts.get("Before"), counts.get("After")]
-    if not all(isinstance(c, list) and len(c) > 1 and all(map(is_number, c)) and max(c) > 0 for c in both):
-        return None
-    before, after = (smooth(c) for c in both)
-    highest = max(*before, *after)
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "before": outline(before, highest),
-        "after": outline(after, highest),
-        "ticks": [(WIDTH * i / 4, number(counts["From"] + (counts["To"] - counts["From"]) * i / 4)) for i in range(5)],
-    }
-
-
-def smooth(counts: list[float]) -> list[float]:
-    """Average over five bins, triangularly: whole numbers of a scan and bins beat against each other.
-
-    Examples
-    --------
-    >>> smooth([0, 0, 9, 0, 0])
-    [1.0, 2.0, 3.0, 2.0, 1.0]
-    """
-    padded = [0, 0, *counts, 0, 0]
-    return [sum(w * padded[i + k] for k, w in enumerate((1, 2, 3, 2, 1))) / 9 for i in range(len(counts))]
-
-
-def outline(counts: list[float], highest: float) -> str:
-    """Draw counts as the points of a line.
-
-    Examples
-    --------
-    >>> outline([0, 4, 2], 4)
-    '106.7,180.0 320.0,0.0 533.3,90.0'
-    """
-    step = WIDTH / len(counts)
-    return " ".join(f"{(i + 0.5) * step:.1f},{HEIGHT * (1 - c / highest):.1f}" for i, c in enumerate(counts))
-
-
 def provenance(made: dict[str, Any]) -> list[tuple[str, str]]:
     """Return how a result was made, as names and values."""
     rows = []
@@ -306,3 +267,88 @@ def citation(output_dir: Path) -> Markup:
     except OSError:
         text = citations()["CITATION.md"]
     return Markup(as_html(text))
+
+
+def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | None:
+    """Collect what a comparison left of an image; None if there was none.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The derivative dataset.
+    record : Record
+
+    Returns
+    -------
+    dict or None
+        For the template.
+    """
+    rows = read_table(output_dir / record.folder / str(record.metrics))
+    if not rows:
+        return None
+    # By region, so that the methods stand below each other.
+    regions = list(dict.fromkeys(row.get("region", "") for row in rows))
+    rows.sort(key=lambda row: regions.index(row.get("region", "")))
+    columns = [key for key in COLUMN_BY_NAME if any(row.get(key, "n/a") != "n/a" for row in rows)]
+    lines = []
+    for i, row in enumerate(rows):
+        region = row.get("region", "")
+        first = i == 0 or rows[i - 1].get("region", "") != region
+        lines.append(
+            {
+                "region": region if first else "",
+                "span": sum(other.get("region", "") == region for other in rows),
+                "method": row.get("method", ""),
+                "cells": [comparison_cell(key, row.get(key, "n/a")) for key in columns],
+            }
+        )
+    return {
+        "columns": [(COLUMN_BY_NAME[key].title, COLUMN_BY_NAME[key].summary) for key in columns],
+        "rows": lines,
+        "figure": comparison_figure(output_dir, record),
+        "table": link(f"{record.folder}/{record.metrics}"),
+    }
+
+
+def comparison_cell(key: str, text: str) -> str:
+    """Write a cell of the table as people read it.
+
+    Examples
+    --------
+    >>> comparison_cell("cv", "0.0521"), comparison_cell("voxels", "123456"), comparison_cell("cjv", "n/a")
+    ('5.2 %', '123456', '–')
+    """  # noqa: RUF002
+    try:
+        value = float(text)
+    except ValueError:
+        return ABSENT if text == "n/a" else text
+    return percent(value) if COLUMN_BY_NAME[key].percent else number(value)
+
+
+def comparison_figure(output_dir: Path, record: Record) -> dict[str, Any] | None:
+    """Read the comparison's figure, made small enough for a page; None if there is none."""
+    name = str(record.name.derived("comparison", ".png", mod=record.name.suffix, desc="inu"))
+    path = output_dir / record.folder.partition("/")[0] / "figures" / name
+    try:
+        content = path.read_bytes()
+        image = Image.open(io.BytesIO(content))
+        kind, size = "image/png", image.size
+        if len(content) > MAX_FIGURE_BYTES:
+            shown = image.convert("RGB")
+            shown.thumbnail((MAX_FIGURE_WIDTH, 10 * MAX_FIGURE_WIDTH))
+            packed = io.BytesIO()
+            shown.save(packed, "JPEG", quality=80)
+            content, kind, size = packed.getvalue(), "image/jpeg", shown.size
+    except OSError:
+        return None
+    return {
+        "data": data_uri(content, kind),
+        "width": size[0],
+        "height": size[1],
+        "link": link(relative(path, output_dir)),
+    }
+
+
+def relative(path: Path, output_dir: Path) -> str:
+    """Return a file's path from the dataset's root, with forward slashes."""
+    return path.relative_to(output_dir).as_posix()

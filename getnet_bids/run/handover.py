@@ -1,21 +1,198 @@
-"""What a run says of its hand-over to another program, on the screen and in its log."""
+"""The hand-over dataset: one corrected T1w image for each subject, or session, for fMRIPrep, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from getnet_bids.bids.handover import HandedOver, hand_over
-from getnet_bids.errors import reason_of
-from getnet_bids.files import write_text
+from getnet_bids.bids.dataset import DESCRIPTION, HAND_OVER, add_to_description, description, entries, is_ours
+from getnet_bids.bids.discovery import Source
+from getnet_bids.bids.metadata import read_object
+from getnet_bids.bids.outputs import Outputs, sidecar
+from getnet_bids.bids.provenance import KEY
+from getnet_bids.errors import GetNetError, reason_of
+from getnet_bids.files import atomic, locked, part_of, sweep, write_text
 from getnet_bids.settings import Settings
 
 from . import console
 
-if TYPE_CHECKING:
-    from getnet_bids.bids.discovery import Source
-    from getnet_bids.bids.outputs import Outputs
+SUFFIX = "T1w"
+README = """\
+# Corrected T1w images for fMRIPrep
+
+Made by getnet_bids from its results, to be given to fMRIPrep, sMRIPrep or nibabies by `--derivatives`: one T1w image
+for each {unit}, corrected for intensity non-uniformity, and its sidecar. fMRIPrep takes an image of this name in place
+of its own correction (N4) and average. Nothing else may lie here: fMRIPrep would take a second T1w image, a T2w image,
+a brain mask or a segmentation as its own, registered and complete.
+
+The files are hard links to those of the results where the file system allows it, else copies. They change only when
+getnet-bids is run with `--for` again.
+"""
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """The outcome for a subject, or a session.
+
+    Parameters
+    ----------
+    subject : str
+        Label.
+    session : str or None
+        Label of the image's session.
+    image : str
+        What was handed over, from the root of the hand-over; empty if nothing was.
+    reason : str
+        Why this image, or why none.
+    """
+
+    subject: str
+    session: str | None
+    image: str
+    reason: str
+
+
+def check_hand_over(root: Path, raw: Path, out: Path) -> str | None:
+    """Return what forbids a folder for a hand-over, or None.
+
+    Parameters
+    ----------
+    root, raw, out : Path
+        The folder, the raw dataset and that of the results.
+
+    Returns
+    -------
+    str or None
+    """
+    target, inside, results = root.resolve(), raw.resolve(), out.resolve()
+    if target.is_relative_to(results) or results.is_relative_to(target):
+        return f"{root}: a hand-over may neither hold the results nor lie in them; give another --hand-over-dir"
+    if inside.is_relative_to(target) or (target.is_relative_to(inside) and target.parent != inside / "derivatives"):
+        return f"{root} is inside the input, or around it; give a --hand-over-dir outside"
+    about = read_object(target / DESCRIPTION)
+    if entries(target) and not (is_ours(about.get("GeneratedBy")) and HAND_OVER in about):
+        return f"{root} holds something else than a hand-over; give a --hand-over-dir that is new or empty"
+    return None
+
+
+def hand_over(
+    images: Iterable[tuple[Source, Outputs]], root: Path, raw: Path, out: Path, sessionwise: bool = False
+) -> list[HandedOver]:
+    """Put the one T1w image of each subject, or session, into a dataset of its own.
+
+    Nothing is removed or replaced but the same image of an earlier hand-over.
+
+    Parameters
+    ----------
+    images : iterable of Source and Outputs
+        The images of a run and what was made of each, if it was.
+    root : Path
+        The hand-over's folder; made if need be.
+    raw, out : Path
+        The raw dataset and that of the results.
+    sessionwise : bool
+        One for each session, not for each subject.
+
+    Returns
+    -------
+    list of HandedOver
+        In the order of the images.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written to.
+    """
+    unit = "session" if sessionwise else "subject"
+    groups: dict[tuple[str, str | None], list[tuple[Source, Outputs]]] = {}
+    for source, outputs in images:
+        if source.name.suffix == SUFFIX:
+            entities = source.name.entities
+            key = entities["sub"], entities.get("ses") if sessionwise else None
+            groups.setdefault(key, []).append((source, outputs))
+    root.mkdir(parents=True, exist_ok=True)
+    about = description(raw.resolve(), root.resolve())
+    about["Name"] += ", for fMRIPrep"
+    about["DatasetLinks"]["getnet"] = out.resolve().as_uri()
+    add_to_description(root, {**about, HAND_OVER: {"For": "fMRIPrep", "OneFor": unit}})
+    sweep(root, {f"sub-{subject}" for subject, _ in groups} & set(entries(root)))
+    if not (root / "README.md").exists():
+        write_text(root / "README.md", README.format(unit=unit))
+    return [hand_over_one(members, root, unit) for members in groups.values()]
+
+
+def hand_over_one(members: Sequence[tuple[Source, Outputs]], root: Path, unit: str) -> HandedOver:
+    """Hand over the image of one subject or session, or tell why not."""
+    source, outputs = members[0]
+    subject, session = source.name.entities["sub"], source.name.entities.get("ses")
+    folder = root / Path(source.relative).parent
+    whole = folder.parent if unit == "session" else root / f"sub-{subject}"
+    try:
+        reason = choose(members, unit)
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(root / f"sub-{subject}"):
+            others = others_in(whole, outputs.corrected.name)
+            if others:
+                raise GetNetError(
+                    f"{others[0]} lies in the hand-over already, and fMRIPrep takes one image for each {unit}: "
+                    "remove it, or give another --hand-over-dir"
+                )
+            for path in (sidecar(outputs.corrected), outputs.corrected):
+                link_or_copy(path, folder / path.name)
+    except GetNetError as error:
+        return HandedOver(subject, session if len(members) == 1 else None, "", error.reason)
+    except OSError as error:
+        raise OSError(error.errno, reason_of(error), str(folder)) from None
+    return HandedOver(subject, session, (folder / outputs.corrected.name).relative_to(root).as_posix(), reason)
+
+
+def choose(members: Sequence[tuple[Source, Outputs]], unit: str) -> str:
+    """Return why the first of some images is the one to be handed over; raise `GetNetError` if it is not."""
+    if len(members) > 1:
+        names = ", ".join(Path(source.relative).name for source, _ in members)
+        sessions = {source.name.entities.get("ses") for source, _ in members}
+        choice = "--bids-filter-file (a run, an acquisition ...)"
+        if len(sessions) == len(members):
+            choice = "--session-label, or --for fmriprep-sessionwise with fMRIPrep's sessionwise anatomical reference"
+        raise GetNetError(f"{len(members)} T1w images, of which fMRIPrep takes one: {names}; choose by {choice}")
+    (source, outputs), *_ = members
+    if not outputs.corrected.is_file() or not sidecar(outputs.corrected).is_file():
+        raise GetNetError(f"{Path(source.relative).name} was not corrected; see status.tsv")
+    import nibabel as nib  # not for --help
+
+    shape = nib.load(outputs.corrected).shape  # type: ignore[attr-defined]
+    if len(shape) < 3 or any(n > 1 for n in shape[3:]):
+        raise GetNetError(f"{Path(source.relative).name} has shape {shape}; fMRIPrep takes one volume")
+    about = read_object(sidecar(outputs.corrected))
+    remarks = ["is skull-stripped: give fMRIPrep --skull-strip-t1w skip"] if about.get("SkullStripped") is True else []
+    made = about.get(KEY)
+    if isinstance(made, dict) and made.get("Verdict") == "doubtful":
+        remarks.append("doubtful: see its page")
+    return "; ".join([f"the only T1w image of its {unit} in this run", *remarks])
+
+
+def others_in(folder: Path, name: str) -> list[str]:
+    """List the T1w images below a folder that have another name."""
+    found = [path.name for path in folder.rglob(f"*_{SUFFIX}.nii*") if not path.name.startswith(".")]
+    return sorted(other for other in found if other != name)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file another name, by a hard link, which holds in a container too; by a copy where there are none."""
+    if target.exists() and target.samefile(source):
+        return
+    part = part_of(target)
+    try:
+        os.link(source, part)
+        os.replace(part, target)
+    except OSError:
+        part.unlink(missing_ok=True)
+        with open(source, "rb") as content, atomic(target) as copy:
+            shutil.copyfileobj(content, copy)
+
 
 TABLE = "handover.tsv"
 COLUMNS = ("participant_id", "session_id", "handed_over", "reason")

@@ -204,8 +204,7 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     """Name each job's outputs and find out whether they are done."""
     from getnet_bids.bids.groups import Group, group_images
     from getnet_bids.bids.jobs import Job
-    from getnet_bids.bids.metadata import Metadata
-    from getnet_bids.bids.receive import receive_pair
+    from getnet_bids.bids.metadata import Metadata, receive_pair
     from getnet_bids.comparison.jobs import is_finished, make_job
 
     metadata = Metadata(settings.bids_dir)
@@ -214,7 +213,7 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     else:
         groups = group_images(found.sources, settings.series_reference == "sbref")
         if settings.shared_field == "session":
-            from getnet_bids.bids.sessions import share_fields  # reads headers, for which it loads libraries
+            from getnet_bids.bids.groups import share_fields  # reads headers, for which it loads libraries
 
             groups = share_fields(groups, metadata)
     planned = []
@@ -261,7 +260,7 @@ def run(
     """Run the jobs that are not done; return the log of all, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
     from getnet_bids.bids.status import RunLog
-    from getnet_bids.locks import has_locks, sweep
+    from getnet_bids.files import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
 
     settings = replace(settings, weights=recipe.weights)
@@ -345,7 +344,7 @@ def precision_line(done: list[Planned], settings: Settings) -> str:
     from getnet_bids.bids.outputs import sidecar
     from getnet_bids.bids.provenance import KEY
     from getnet_bids.core.device import resolve_device
-    from getnet_bids.core.inference import reduced_precision
+    from getnet_bids.core.network import reduced_precision
 
     if settings.precision != "auto":
         return ""  # a result of another precision is done again

@@ -1,143 +1,40 @@
-"""The correction of one image of a dataset, or several with one field: read, correct, write; some side by side."""
+"""The correction of the images of a dataset: read, correct, write, some side by side; several may share a field."""
 
 from __future__ import annotations
 
 import logging
-import math
-import platform
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
-import torch
 
-from getnet_bids import __version__
-from getnet_bids.bids.dataset import DESCRIPTION
-from getnet_bids.bids.discovery import Source, not_fetched
-from getnet_bids.bids.jobs import Job, Target
-from getnet_bids.bids.metadata import Metadata, read_object
-from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
-from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance, write_sidecars
-from getnet_bids.bids.skull import skull_stripped
+from getnet_bids.bids.discovery import not_fetched
+from getnet_bids.bids.jobs import Job
+from getnet_bids.bids.metadata import Metadata
+from getnet_bids.bids.provenance import InputFile, Recipe
 from getnet_bids.bids.status import RunLog
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_together
 from getnet_bids.core.device import torch_threads
-from getnet_bids.core.inference import reduced_precision
-from getnet_bids.errors import GetNetError, errors_about, is_expected, one_line, reason_of
-from getnet_bids.files import read_bytes, write_bytes
-from getnet_bids.grids import on_grid
-from getnet_bids.images import decode, foreground_of, like, magnitudes, silence_nibabel, voxel_size, write
+from getnet_bids.errors import GetNetError, errors_about, is_expected, reason_of
+from getnet_bids.formats import Storage
+from getnet_bids.grids import receive_field
+from getnet_bids.images import decode, foreground_of, magnitudes, silence_nibabel, voxel_size
 from getnet_bids.lengths import with_lengths
-from getnet_bids.locks import locked
-from getnet_bids.receive import receive_field
 from getnet_bids.reports.pages import Pages
-from getnet_bids.reports.pictures import Pictures, draw_pictures
-from getnet_bids.series import divide, mean_image, read_bvals, volumes_for_field, volumes_in
-from getnet_bids.stored import Storage
 
 from .console import Progress
 from .pipeline import MEMORY, MemoryBudget, Outcome, memory_of, stream
+from .results import Average, Computed, Loaded, device_text, save_alone, verdict_of
 
 if TYPE_CHECKING:
-    from nibabel.spatialimages import SpatialImage
     from numpy.typing import NDArray
 
     from getnet_bids.core.network import GetNet
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """An image read.
-
-    Parameters
-    ----------
-    job : Job
-    file : InputFile
-        What was read.
-    image : SpatialImage
-        Float32, in memory: the image, or the mean of those volumes of a series that the field is estimated from.
-    reference : dict
-        What the sidecar tells of that; empty of an image by itself.
-    further : tuple of SpatialImage
-        The other images that the field is estimated from jointly.
-    receive : ndarray, optional
-        The receive field as it was measured, on the image's grid.
-    volumes : list of int, optional
-        Those of the series that `image` is the mean of, from 0; default all.
-    """
-
-    job: Job
-    file: InputFile
-    image: SpatialImage
-    reference: dict[str, Any] = field(default_factory=dict)
-    further: tuple[SpatialImage, ...] = ()
-    receive: NDArray[np.float32] | None = None
-    volumes: list[int] | None = None
-
-
-@dataclass(frozen=True)
-class Computed:
-    """An image corrected.
-
-    Parameters
-    ----------
-    loaded : Loaded
-    volume : CorrectedVolume
-    seconds : float
-        What computing took.
-    device : str
-        Where, by name.
-    further : tuple of CorrectedVolume
-        Of the other images of a joint estimate.
-    """
-
-    loaded: Loaded
-    volume: CorrectedVolume
-    seconds: float
-    device: str = ""
-    further: tuple[CorrectedVolume, ...] = ()
-
-    def volume_of(self, target: Target) -> CorrectedVolume:
-        """Return the estimate that a target is judged by: its own of a joint one."""
-        own = zip(self.loaded.job.references[1:], self.further, strict=False)
-        return next((volume for source, volume in own if source == target.source), self.volume)
-
-
-@dataclass(frozen=True)
-class Average:
-    """The mean of some volumes of a file.
-
-    Parameters
-    ----------
-    image : SpatialImage
-        3-D, float32, in memory.
-    volumes : list of int or None
-        Which, from 0; None: all.
-    text : str
-        The same in words.
-    """
-
-    image: SpatialImage
-    volumes: list[int] | None
-    text: str
-
-    @classmethod
-    def of(cls, source: Source, metadata: Metadata) -> Average:
-        """Average what a field is estimated from: all volumes, or those of a diffusion series without weighting."""
-        bvals = metadata.bvals(source)
-        count = volumes_in(source.path)
-        volumes, text = volumes_for_field(count, read_bvals(bvals) if bvals else None, source.relative)
-        if source.name.suffix == "dwi" and count > 1 and bvals is None:
-            text += ", as there is no .bval file"
-        return cls(mean_image(source.path, volumes, source.relative), volumes, text)
 
 
 def load(job: Job, metadata: Metadata) -> Loaded:
@@ -201,176 +98,6 @@ def estimate_jointly(
     gain = receive * volumes[0].field
     gain /= np.exp(np.log(gain[volumes[0].foreground], dtype=np.float64).mean()).astype(np.float32)
     return [replace(one, corrected=image / gain, field=gain) for one, image in zip(volumes, images, strict=True)]
-
-
-def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
-    """Write a job's results; the sidecars, which say that they are complete, go first and come last."""
-    storage = storage or Storage()
-    loaded, volume = computed.loaded, computed.volume
-    job, outputs = loaded.job, loaded.job.outputs
-    for target in job.targets:
-        for path in (target.outputs.corrected, target.outputs.field, target.outputs.uncertainty):
-            sidecar(path).unlink(missing_ok=True)
-    gain = like(loaded.image, volume.field)
-    if outputs.with_field:
-        write(gain, outputs.field, storage.level)
-    else:
-        outputs.field.unlink(missing_ok=True)
-    if outputs.with_uncertainty and volume.uncertainty is not None:
-        write(like(loaded.image, volume.uncertainty), outputs.uncertainty, storage.level)
-    else:
-        outputs.uncertainty.unlink(missing_ok=True)  # of another estimate
-    run = {
-        "ForegroundVoxels": int(np.count_nonzero(volume.foreground)),
-        "Device": device,
-        "Precision": precision_of(recipe, volume.device),
-        "Seconds": round(computed.seconds, 3),
-        "Software": software(),
-    }
-    written = [(target, *save_target(computed, target, gain, metadata, storage)) for target in job.targets]
-    for i, (target, copies, stripped, found) in enumerate(written):
-        file = loaded.file if i == 0 else InputFile.of(target.source.path)
-        made = provenance(recipe, file, [*target.outputs.images, *copies], {**run, **found})
-        about = {} if job.is_plain else metadata.of(target.source)
-        write_sidecars(
-            target.source,
-            target.outputs,
-            stripped,
-            made,
-            references=job.references,
-            metadata=about,
-            with_field=i == 0,
-        )
-
-
-def save_target(
-    computed: Computed, target: Target, gain: SpatialImage, metadata: Metadata, storage: Storage
-) -> tuple[list[Path], tuple[bool, str], dict[str, Any]]:
-    """Write a corrected image, what belongs to it and its pictures.
-
-    Parameters
-    ----------
-    computed : Computed
-    target : Target
-        One of its job's.
-    gain : SpatialImage
-        The field.
-    metadata : Metadata
-    storage : Storage
-        How the corrected image is stored.
-
-    Returns
-    -------
-    copies : list of Path
-        Files that belong to a series, copied beside it.
-    skull_stripped : tuple of bool and str
-        Whether it is, and how that is known.
-    found : dict
-        For the sidecar: the verdict, measures, and what the field was estimated from.
-    """
-    loaded, volume = computed.loaded, computed.volume_of(target)
-    job, source, path = loaded.job, target.source, target.outputs.corrected
-    about, image, after = metadata.of(source), loaded.image, volume.corrected
-    field, foreground = volume.field, volume.foreground
-    found: dict[str, Any] = {}
-    if not job.is_plain:
-        inputs = job.inputs(target, metadata)
-        files = {relative: InputFile.of(used).as_json for relative, used in inputs.items()}
-        volumes = loaded.volumes
-        if source != (job.references or (job.source,))[0]:
-            average = Average.of(source, metadata)
-            image, volumes = average.image, average.volumes
-            field = on_grid(gain, image, source.relative)
-            after = magnitudes(image) / field
-            same = field.shape == foreground.shape and np.allclose(image.affine, gain.affine)
-            foreground = foreground if same else foreground_of(image, source.relative)
-        found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": volumes}
-    copies = []
-    if job.is_plain or target.outputs.reference_only:
-        numbers = storage.numbers(image, source.relative)
-        write(numbers.image(like(image, after.reshape(image.shape))), path, storage.level)
-    else:
-        divide(source.path, gain, path, source.relative, storage)
-        for ending, origin in metadata.beside(source).items():
-            copies.append(place_beside(path, ending))
-            write_bytes(copies[-1], read_bytes(origin))
-    found |= judged(volume, draw(source, path, image, after, field, foreground, about))
-    return copies, skull_stripped(magnitudes(image), about), found
-
-
-def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
-    """Return what the sidecar holds of the verdict, and what was drawn; what measures remark on is a reason too."""
-    reasons = [*volume.reasons, *drawn.get("Remarks", [])]
-    return {
-        "Verdict": "doubtful" if reasons else volume.verdict,
-        "Reasons": reasons,
-        "FieldSDMedian": finite(volume.field_sd_median),
-        "FieldSDP95": finite(volume.field_sd_p95),
-        **{key: value for key, value in drawn.items() if key != "Remarks"},
-    }
-
-
-def finite(value: float) -> float | None:
-    """Round a number to four significant digits; None, which JSON has, for one that is not finite."""
-    return float(f"{value:.4g}") if math.isfinite(value) else None
-
-
-def draw(
-    source: Source,
-    corrected: Path,
-    image: SpatialImage,
-    after: NDArray[np.floating],
-    field: NDArray[np.floating],
-    foreground: NDArray[np.bool_],
-    metadata: dict[str, Any],
-    desc: str = "preproc",
-) -> dict[str, Any]:
-    """Draw an image's pictures and return what the sidecar holds for the pages. What goes wrong is only warned of.
-
-    Parameters
-    ----------
-    source : Source
-    corrected : Path
-        Where its result lies, which tells the derivative dataset.
-    image : SpatialImage
-        Before correction; of a series the mean.
-    after : ndarray
-        The same corrected.
-    field : ndarray
-    foreground : ndarray of bool
-    metadata : dict
-        Of the raw image.
-    desc : str
-        Of the corrected image.
-
-    Returns
-    -------
-    dict
-    """
-    root = corrected.parents[len(Path(source.relative).parts) - 1]
-    try:
-        pictures = Pictures.of(source.name, root, desc)
-        pictures.before.parent.mkdir(exist_ok=True)  # not its parents: a dataset that was deleted stays so
-        return draw_pictures(image, after, field, foreground, pictures, metadata)
-    except Exception as error:
-        LOG.warning("%s: no pictures: %s", source.relative, one_line(error))
-        return {}
-
-
-def make_folder(folder: Path, depth: int) -> None:
-    """Make a folder so deep in a derivative dataset; raise `OSError` if that is gone: no result is without its mark."""
-    root = folder.parents[depth - 1]
-    (root / DESCRIPTION).stat()
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
-    """Write an image's results while no other run writes them: they might be of other options, and get mixed."""
-    with ExitStack() as held:
-        for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
-            make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
-            held.enter_context(locked(target.outputs.corrected))
-        save(computed, recipe, metadata, computed.device, storage)
 
 
 def run_jobs(
@@ -458,35 +185,3 @@ def cost_of(job: Job) -> int:
         return memory_of(job.source.path)
     costs = [memory_of(target.source.path, series=True) for target in job.targets]
     return sum(costs) if job.joint else 2 * max(costs)
-
-
-def verdict_of(outputs: Outputs) -> tuple[str, list[str]]:
-    """Read the verdict on a result, and its reasons, from the sidecar."""
-    made = read_object(sidecar(outputs.corrected)).get(KEY)
-    made = made if isinstance(made, dict) else {}
-    return str(made.get("Verdict", "n/a")), [str(reason) for reason in made.get("Reasons", [])]
-
-
-def precision_of(recipe: Recipe, device: torch.device) -> str:
-    """Return the precision that the network ran in."""
-    return "bfloat16" if reduced_precision(recipe.options.get("precision", "auto"), device) else "float32"
-
-
-def device_text(device: torch.device) -> str:
-    """Name a device, with all that results depend on."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)"
-
-
-def software() -> dict[str, Any]:
-    """Return the versions that results depend on."""
-    return {
-        "getnet_bids": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "scipy": version("scipy"),
-        "nibabel": nib.__version__,
-        "Python": platform.python_version(),
-        "System": f"{platform.system()} {platform.machine()}",
-    }

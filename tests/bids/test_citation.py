@@ -4,7 +4,7 @@ import re
 
 from getnet_bids import __version__
 from getnet_bids.bids.citation import citations
-from getnet_bids.core.algorithm import ALGORITHM
+from getnet_bids.core import ALGORITHM
 
 
 def test_each_form_tells_version_and_algorithm():

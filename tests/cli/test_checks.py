@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from getnet_bids.bids.dataset import prepare_output
-from getnet_bids.cli.app import check
-from getnet_bids.cli.parser import parse
+from getnet_bids.cli.app import check, parse
 from getnet_bids.run import console as exits
 
 

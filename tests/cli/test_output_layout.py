@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from getnet_bids.cli.parser import parse
+from getnet_bids.cli.app import parse
 
 BIDS = ["raw", "out", "participant"]
 

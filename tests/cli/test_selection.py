@@ -6,8 +6,7 @@ import codecs
 
 import pytest
 
-from getnet_bids.cli.app import main
-from getnet_bids.cli.parser import labels
+from getnet_bids.cli.app import labels, main
 from tests.datasets import add, describe
 
 IMAGES = (

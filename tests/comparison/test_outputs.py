@@ -10,9 +10,9 @@ from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import InputFile, Recipe, provenance
 from getnet_bids.comparison import dataset as texts
-from getnet_bids.comparison.existing import Derivatives
+from getnet_bids.comparison.jobs import Derivatives, recipe_of
 from getnet_bids.comparison.methods import METHODS
-from getnet_bids.comparison.outputs import FILES, Comparison, is_compared, recipe_of
+from getnet_bids.comparison.outputs import FILES, Comparison, is_compared
 
 N4 = METHODS["n4"]
 

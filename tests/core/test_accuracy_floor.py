@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from getnet_bids.core.algorithm import ALGORITHM
+from getnet_bids.core import ALGORITHM
 from getnet_bids.core.correction import Options, correct_volume, estimate_log_field
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights

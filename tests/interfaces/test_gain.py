@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from getnet_bids.interfaces import SimulateGain
-from getnet_bids.interfaces.gain import gain_field
+from getnet_bids.interfaces.fields import gain_field
 
 
 def data(path):

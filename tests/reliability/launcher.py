@@ -15,7 +15,7 @@ from pathlib import Path
 SCRIPT = """
 import ctypes, json, os, resource, sys, time
 import getnet_bids.comparison.engine, getnet_bids.run.participant, getnet_bids.run.worker
-import getnet_bids.reports.comparison, getnet_bids.reports.pages, getnet_bids.reports.subject, getnet_bids.weights
+import getnet_bids.reports.pages, getnet_bids.reports.subject, getnet_bids.weights
 from getnet_bids.bids import provenance
 from getnet_bids.cli.app import main
 

@@ -8,7 +8,7 @@ import pytest
 
 from getnet_bids.bids.status import RunLog
 from getnet_bids.cli.app import main
-from getnet_bids.core.algorithm import ALGORITHM
+from getnet_bids.core import ALGORITHM
 
 SOURCES = [f"sub-0{i}/anat/sub-0{i}_T1w.nii.gz" for i in (1, 2, 3)]
 

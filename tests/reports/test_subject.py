@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from getnet_bids.bids.status import RunLog
-from getnet_bids.reports.subject import histogram, write_subject_report
+from getnet_bids.reports.plots import histogram
+from getnet_bids.reports.subject import write_subject_report
 
 from .html import Page
 

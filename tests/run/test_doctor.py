@@ -11,7 +11,7 @@ import torch
 
 import getnet_bids
 from getnet_bids.cli.app import main
-from getnet_bids.run import doctor, selftest
+from getnet_bids.run import doctor
 from getnet_bids.weights import default_weights
 
 
@@ -41,19 +41,19 @@ def test_what_a_report_needs_is_there_and_nothing_is_wrong(capsys, tmp_path):
         assert text in printed
     assert re.search(r"^wrong +nothing$", printed, re.MULTILINE)
     error = float(re.search(r"error of the field ([\d.]+)", printed)[1])
-    assert error == pytest.approx(selftest.EXPECTED, abs=selftest.TOLERANCE)
+    assert error == pytest.approx(doctor.EXPECTED_ERROR, abs=doctor.ERROR_TOLERANCE)
 
 
 def test_the_head_is_shaded_much_more_than_is_tolerated():
-    image, gain, inside = selftest.known_head()
-    assert image.shape == gain.shape == selftest.SHAPE
+    image, gain, inside = doctor.known_head()
+    assert image.shape == gain.shape == doctor.SHAPE
     assert gain[inside].min() > 0
-    assert np.log(gain[inside]).std() > 7 * (selftest.EXPECTED + selftest.TOLERANCE)
+    assert np.log(gain[inside]).std() > 7 * (doctor.EXPECTED_ERROR + doctor.ERROR_TOLERANCE)
 
 
 @pytest.mark.parametrize(("error", "right"), [(0.004, True), (0.014, True), (0.03, False)])
 def test_a_result_that_is_not_right_is_wrong(monkeypatch, error, right):
-    result = selftest.SelfTest(0.14, error, "cpu", "float32", 1.0, 1.0)
+    result = doctor.SelfTest(0.14, error, "cpu", "float32", 1.0, 1.0)
     monkeypatch.setattr(doctor, "self_test", lambda device: result)
     assert [("not to be trusted" in line) for line in told(doctor.look_at_result, "cpu").wrong] == [True] * (not right)
 

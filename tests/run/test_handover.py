@@ -9,8 +9,8 @@ import shutil
 import pytest
 from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
-from getnet_bids.bids.handover import link_or_copy
 from getnet_bids.cli.app import main
+from getnet_bids.run.handover import link_or_copy
 from tests.datasets import add, as_scan, describe, read_table
 
 ONE, WITH_T2 = "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T2w.nii.gz"

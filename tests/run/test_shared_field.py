@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from getnet_bids.bids.discovery import Source
-from getnet_bids.bids.groups import group_images
+from getnet_bids.bids.groups import group_images, share_fields
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.names import Name
-from getnet_bids.bids.sessions import share_fields
 from getnet_bids.cli.app import main
 from tests.conftest import AFFINE
 

@@ -7,8 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from getnet_bids.training.batches import batches, photograph_at
-from getnet_bids.training.pairs import Pairs, joined
+from getnet_bids.training.pairs import Pairs, batches, joined, photograph_at
 from getnet_bids.training.photographs import Photographs
 from getnet_bids.training.recipe import load_recipe
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from getnet_bids.training import acquisition, anatomy, transforms
+from getnet_bids.training import anatomy, transforms
 from getnet_bids.training.transforms import uniform
 
 from .conftest import scene
@@ -32,11 +32,11 @@ TRANSFORMS: dict[str, Transform] = {
     "contrast": lambda v, s, g: transforms.contrast(v, 0.6 * s, g),
     "waves": lambda v, s, g: anatomy.uneven(v, 3 * s, g).clamp_min(0),
     "grain": lambda v, s, g: anatomy.grain(v, v, 0.05 * s, g),
-    "partial volume": lambda v, s, g: acquisition.partial_volume(v, 3 * s, 0.5, g),
-    "ghost": lambda v, s, g: acquisition.ghost(v, 0.08 * s, g),
-    "lines": lambda v, s, g: acquisition.uneven_lines(v, 0.06 * s, g),
-    "clip": lambda v, s, g: acquisition.clip(v, s, g),
-    "noise": lambda v, s, g: acquisition.rician_noise(v, 0.1 * s, g),
+    "partial volume": lambda v, s, g: transforms.partial_volume(v, 3 * s, 0.5, g),
+    "ghost": lambda v, s, g: transforms.ghost(v, 0.08 * s, g),
+    "lines": lambda v, s, g: transforms.uneven_lines(v, 0.06 * s, g),
+    "clip": lambda v, s, g: transforms.clip(v, s, g),
+    "noise": lambda v, s, g: transforms.rician_noise(v, 0.1 * s, g),
 }
 
 
@@ -76,7 +76,7 @@ def test_zoom_turn_flip_moves_a_point_as_its_matrix_says() -> None:
 def test_partial_volume_keeps_the_mean_and_blurs_as_wide_as_it_says(slices: Tensor) -> None:
     edge = torch.zeros(64, 1, 256, 256)
     edge[..., 128:] = 1
-    out = acquisition.partial_volume(edge, 3.0, 0.0, generator())
+    out = transforms.partial_volume(edge, 3.0, 0.0, generator())
     assert torch.allclose(out.mean((1, 2, 3)), edge.mean((1, 2, 3)), atol=1e-3)
     profile = out[:, 0, 128].diff(dim=1)
     place = torch.arange(255.0)
@@ -89,7 +89,7 @@ def test_partial_volume_keeps_the_mean_and_blurs_as_wide_as_it_says(slices: Tens
 def test_thick_slices_are_blurred_more_along_one_axis() -> None:
     point = torch.zeros(64, 1, 256, 256)
     point[..., 128, 128] = 1
-    out = acquisition.partial_volume(point, 3.0, 1.0, generator())[:, 0]
+    out = transforms.partial_volume(point, 3.0, 1.0, generator())[:, 0]
     across, down = out.sum(1).amax(1), out.sum(2).amax(1)
     assert float((across / down).log().abs().mean()) > 0.3
     assert 16 < int((across > down).sum()) < 48
@@ -100,18 +100,18 @@ def test_cuts_lie_where_they_are_told() -> None:
     depth = (100 - torch.sqrt(place[:, None].square() + place[None, :].square())).expand(64, 1, 256, 256)
     slices = (depth > 0).float()
     ends = torch.tensor([0.0, 5, 9, 20]).expand(64, 4)
-    kept = acquisition.cut(slices, depth, ends, (-2.0, 3.0), generator())
+    kept = transforms.cut(slices, depth, ends, (-2.0, 3.0), generator())
     first = torch.where(kept > 0, depth, torch.inf).amin((1, 2, 3))
     assert float(first.min()) > -2
     assert float(first.max()) < 24
     assert 24 < int((first < 3).sum()) < 48, "half are cut at the outline, half at a rim's end"
-    assert torch.equal(acquisition.cut(slices, depth, ends, (0.0, 0.0), generator()), slices)
+    assert torch.equal(transforms.cut(slices, depth, ends, (0.0, 0.0), generator()), slices)
 
 
 def test_a_ghost_is_a_faint_copy_half_the_field_of_view_away() -> None:
     point = torch.zeros(64, 1, 256, 256)
     point[..., 100, 60] = 1
-    out = acquisition.ghost(point, 0.08, generator()) - point
+    out = transforms.ghost(point, 0.08, generator()) - point
     there = out.amax((1, 2, 3)) > 0
     assert 8 < int(there.sum()) < 32
     assert float(out.max()) < 0.08
@@ -119,7 +119,7 @@ def test_a_ghost_is_a_faint_copy_half_the_field_of_view_away() -> None:
 
 
 def test_uneven_lines_leave_the_mean(slices: Tensor) -> None:
-    out = acquisition.uneven_lines(torch.ones(64, 1, 256, 256), 0.06, generator())
+    out = transforms.uneven_lines(torch.ones(64, 1, 256, 256), 0.06, generator())
     assert float(out.amax()) <= 1.06
     assert float(out.amin()) >= 0.94
     assert torch.allclose(out.mean((1, 2, 3)), torch.ones(64), atol=0.004)
@@ -130,7 +130,7 @@ def test_noise_is_rician() -> None:
     """Where there is no signal, the mean is sigma times sqrt(pi / 2); where it is high, sigma is the SD."""
     v = torch.ones(1, 1, 512, 512)
     v[..., 256:] = 1e-12
-    out = acquisition.rician_noise(v, 0.1, generator(2))[0, 0]
+    out = transforms.rician_noise(v, 0.1, generator(2))[0, 0]
     sigma = float(0.1 * uniform(1, 0, 1, generator(2)).square() * v.mean())
     assert float(out[:, 256:].mean()) == pytest.approx(sigma * np.sqrt(np.pi / 2), rel=0.01)
     assert float(out[:, :256].std()) == pytest.approx(sigma, rel=0.01)

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from getnet_bids.training import validation
+from getnet_bids.training import neednet
+from getnet_bids.training.neednet import collapsed, validate
 from getnet_bids.training.photographs import Photographs
 from getnet_bids.training.recipe import Recipe, load_recipe
-from getnet_bids.training.validation import collapsed, validate
 
 CPU = torch.device("cpu")
 
@@ -52,7 +52,7 @@ class Oracle:
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> Oracle:
     """Give an oracle that is told of all pairs when they are made."""
-    oracle, make_pairs = Oracle(), validation.make_pairs
+    oracle, make_pairs = Oracle(), neednet.make_pairs
 
     def telling(*args):
         pairs = make_pairs(*args)
@@ -60,7 +60,7 @@ def oracle(monkeypatch: pytest.MonkeyPatch) -> Oracle:
             oracle.truth.update((s.numpy().tobytes(), t) for s, t in zip(slices, truth, strict=True))
         return pairs
 
-    monkeypatch.setattr(validation, "make_pairs", telling)
+    monkeypatch.setattr(neednet, "make_pairs", telling)
     return oracle
 
 

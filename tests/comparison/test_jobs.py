@@ -6,7 +6,7 @@ import pytest
 
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
-from getnet_bids.comparison.existing import find_derivatives
+from getnet_bids.comparison.jobs import find_derivatives
 
 FMRIPREP = """
     sub-01/anat/sub-01_desc-brain_mask.nii.gz

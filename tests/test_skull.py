@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from getnet_bids.bids.skull import skull_stripped
+from getnet_bids.masks import skull_stripped
 
 
 def ellipsoid(shape=(40, 44, 36), radius=0.8):

@@ -3,10 +3,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from getnet_bids.core.blur import blurred_parts
 from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
+from getnet_bids.core.noise import blurred_parts
 from getnet_bids.weights import default_weights
 from tests.phantoms import realistic
 

@@ -10,9 +10,9 @@ from getnet_bids import images
 from getnet_bids.cli.app import main as app
 from getnet_bids.cli.one import main as getnet
 from getnet_bids.errors import GetNetError
+from getnet_bids.formats import Storage
 from getnet_bids.interfaces import GetNetCorrection
 from getnet_bids.series import divide
-from getnet_bids.stored import Storage
 
 SAME = Storage("same")
 QUICK = ("--device", "cpu", "--no-refine", "--precision", "float32")
