@@ -4,13 +4,14 @@ import csv
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from .slurm import slurm_runs
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "hpc" / "getnet-slurm.sh"
 if not SCRIPT.is_file():
@@ -182,13 +183,6 @@ def test_what_a_job_is_told(make_dataset, tmp_path, stand_in):
     assert "APPTAINERENV_CUDA_VISIBLE_DEVICES=3" in told.splitlines()
     assert re.search(r"^LOGNAME=\w", told, re.MULTILINE)
     assert "#SBATCH --open-mode=append" in script
-
-
-def slurm_runs():
-    if shutil.which("sbatch") is None or shutil.which("sinfo") is None:
-        return False
-    asked = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True)
-    return asked.returncode == 0 and bool(re.search("idle|mix|alloc", asked.stdout))
 
 
 def state(job):

@@ -23,6 +23,10 @@ OTHER_NAMES = {"isal": "python-isal", "torch": "pytorch", "matplotlib": "matplot
 """What conda-forge calls packages of PyPI."""
 
 
+SECTIONS = ["package", "source", "build", "requirements", "test", "about", "extra"]
+"""In the order that conda-forge's linter asks for."""
+
+
 @pytest.fixture(scope="module")
 def recipe():
     text = (ROOT / "recipe" / "meta.yaml").read_text()
@@ -43,6 +47,28 @@ def test_the_recipe_has_the_packages_version_and_commands(recipe):
     assert dict(line.split(" = ") for line in recipe["build"]["entry_points"]) == PROJECT["scripts"]
     assert (ROOT / "recipe" / recipe["source"]["path"] / "pyproject.toml").is_file()
     assert (ROOT / recipe["about"]["license_file"]).is_file()
+
+
+def test_the_recipe_keeps_the_rules_of_conda_forge(recipe):
+    assert list(recipe) == SECTIONS
+    assert recipe["package"]["name"] == recipe["package"]["name"].lower()
+    assert recipe["build"]["noarch"] == "python"
+    assert recipe["build"]["number"] == 0
+    # The least Python is named once: built and tested with it alone, run with it and what is newer.
+    least = PROJECT["requires-python"].removeprefix(">=")
+    host, run, test = recipe["requirements"]["host"], recipe["requirements"]["run"], recipe["test"]
+    assert host[0] == test["requires"][0] == f"python {least}"
+    assert run[0] == f"python >={least}"
+    assert {"pip", *tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]} == {
+        line.replace(" ", "") for line in host[1:]
+    }
+    for line in [*host, *run, *test["requires"]]:
+        assert re.fullmatch(r"[a-z][a-z0-9-]*( >?=?[0-9][0-9.]*)?", line), line
+    assert "pip check" in test["commands"]
+    assert {command.split()[0] for command in test["commands"]} <= {"pip", *PROJECT["scripts"]}
+    assert recipe["about"]["license"] == PROJECT["license"]
+    assert recipe["about"]["summary"]
+    assert recipe["extra"]["recipe-maintainers"]
 
 
 def test_the_citation_has_the_version():

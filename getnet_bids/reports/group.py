@@ -26,7 +26,7 @@ from getnet_bids.columns import (
     group_columns,
 )
 from getnet_bids.comparison.methods import names
-from getnet_bids.files import atomic, write_text
+from getnet_bids.files import atomic, locked, write_text
 
 from .page import as_json, link, render
 from .plots import Dot, Plot, plot
@@ -151,24 +151,25 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
         The table, its sidecar and the page.
     """
     table, page = output_dir / TABLE, output_dir / PAGE
-    failed = RunHistory(output_dir).failed()
-    images, visits = [], []
-    with atomic(table) as file:
-        file.write(("\t".join(column.name for column in COLUMNS) + "\n").encode())
-        for record in all_records(output_dir):
-            rows = list(image_rows(output_dir, record))
-            file.write("".join(map(as_line, rows)).encode())
-            images.append(image_row(record, rows, record.source in failed))
-            visits.append(Visit.of(record))
-    known = {image.source for image in images}
-    missing = missing or {}
-    images += [failed_row(source) for source in sorted(failed) if source not in known]
-    images += [replace(failed_row(s), state="missing") for s in sorted(missing) if s not in known and s not in failed]
-    images.sort(key=lambda image: image.source)
-    mark_outliers(images)
-    about = table.with_suffix(".json")
-    write_json(about, descriptions(COLUMNS))
-    write_text(page, group_page(images, output_dir, missing, differences(visits)))
+    with locked(table):  # the table and the page of one run, not one of each of two
+        failed = RunHistory(output_dir).failed()
+        images, visits = [], []
+        with atomic(table) as file:
+            file.write(("\t".join(column.name for column in COLUMNS) + "\n").encode())
+            for record in all_records(output_dir):
+                rows = list(image_rows(output_dir, record))
+                file.write("".join(map(as_line, rows)).encode())
+                images.append(image_row(record, rows, record.source in failed))
+                visits.append(Visit.of(record))
+        known = {image.source for image in images}
+        missing = missing or {}
+        images += [failed_row(source) for source in sorted(failed.keys() - known)]
+        images += [replace(failed_row(s), state="missing") for s in sorted(missing.keys() - known - failed.keys())]
+        images.sort(key=lambda image: image.source)
+        mark_outliers(images)
+        about = table.with_suffix(".json")
+        write_json(about, descriptions(COLUMNS))
+        write_text(page, group_page(images, output_dir, missing, differences(visits)))
     return [table, about, page]
 
 

@@ -17,7 +17,7 @@ from getnet_bids.bids.citation import as_html, citations
 from getnet_bids.bids.provenance import REFERENCE
 from getnet_bids.columns import MEASURED
 from getnet_bids.comparison.methods import METHODS
-from getnet_bids.files import write_text
+from getnet_bids.files import locked, write_text
 
 from .page import ABSENT, data_uri, link, number, percent, render
 from .pictures import COLOURS, Pictures
@@ -106,7 +106,16 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
         ``sub-<label>.html``.
     """
     subject = f"sub-{subject.removeprefix('sub-')}"
-    entries = (history or RunHistory(output_dir)).of(subject)
+    path = output_dir / f"{subject}.html"
+    # Runs of two sessions end at the same time, too: who writes last has to have read last.
+    with locked(path):
+        write_text(path, subject_page(output_dir, subject, history or RunHistory(output_dir)))
+    return path
+
+
+def subject_page(output_dir: Path, subject: str, history: RunHistory) -> str:
+    """Return a subject's page, of what lies on disk."""
+    entries = history.of(subject)
     records = list(records_of(output_dir, subject))
     known = {record.source for record in records}
     images = [corrected_image(output_dir, record, entries.get(record.source)) for record in records]
@@ -115,7 +124,7 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
     sessions: dict[str, list[ShownImage]] = {}
     for image in images:
         sessions.setdefault(image.session, []).append(image)
-    page = render(
+    return render(
         "subject.html.j2",
         "subject.js",
         subject=subject,
@@ -128,9 +137,6 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
         gradient=", ".join(f"rgb{colour}" for colour in COLOURS),
         group=(output_dir / "group_metrics.html").is_file(),
     )
-    path = output_dir / f"{subject}.html"
-    write_text(path, page)
-    return path
 
 
 def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> ShownImage:
