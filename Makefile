@@ -1,5 +1,6 @@
 # make demo: a small dataset, corrected.   make test: all checks and quick tests.   make test-all: the slow ones, too.
 # make lint, docs, tests: the parts of make test.   make tests-min: with the oldest versions.   make dist: for PyPI.
+# make tests-peers: with the libraries that GetNet is used from: MONAI, TorchIO, sMRIPrep, nibabies, pydra, Boutiques.
 # All make their environment first, .venv unless VENV= says where.
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,13 +11,16 @@ PYTEST := $(BIN)/python -m pytest
 # So many tests at the same time, with one thread each.
 JOBS ?= 2
 QUICK := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist worksteal
+# What needs other people's libraries, and the pages that show it.
+PEERS := tests/test_monai.py tests/test_torchio.py tests/test_boutiques.py tests/test_pages_of_pipelines.py \
+    tests/run/test_handover.py tests/interfaces/test_drop_in.py
 # Packages of which at least this share of lines and branches has to be tested.
 COVERED := core bids
 LEAST := 90
 
 T ?=
 
-.PHONY: outline demo test test-all tests tests-min pytest-min check lint format docs dist clean image-test lock
+.PHONY: outline demo test test-all tests tests-min tests-peers pytest-min check lint format docs dist clean image-test lock
 
 demo: $(VENV)/.package
 	$(BIN)/getnet-demo
@@ -44,6 +48,12 @@ tests: $(VENV)/.all
 
 tests-min:
 	$(MAKE) VENV=.venv-min CONSTRAINTS=constraints-min.txt pytest-min
+
+# nibabies asks for an older pandas than the rest; its collector of derivatives does without.
+tests-peers: $(VENV)/.all
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[monai,torchio,peers]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --no-deps nibabies
+	$(QUICK) -m "" $(PEERS)
 
 pytest-min: $(VENV)/.all
 	$(QUICK) tests
