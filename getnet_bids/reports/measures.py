@@ -162,30 +162,31 @@ def remarks(measures: dict[str, Any], metadata: dict[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        Sentences; mostly none.
+        Each with what to do; mostly none.
 
     Examples
     --------
     >>> flat = {"FieldP1": 0.9, "FieldP99": 1.1, "CVBefore": 0.4, "CVAfter": 0.3}
     >>> remarks(flat, {"ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM"]})[0][:45]
-    'The scanner has normalised the source already'
+    'the scanner has normalised the source already'
     """
     found = []
     kinds = metadata.get("ImageType")
     if isinstance(kinds, list) and "NORM" in kinds:
         found.append(
-            "The scanner has normalised the source already (its ImageType has NORM); the field is of what was left."
+            "the scanner has normalised the source already (its ImageType has NORM), and the field is of what was "
+            "left: look whether there is any, or correct the image from before that"
         )
     ratio = measures["FieldP99"] / measures["FieldP1"]
     if ratio >= EXTREME_RANGE:
         found.append(
-            f"The field is extreme: its 99th percentile is {ratio:.1f} times its 1st. Look whether a coil failed, or "
-            "whether the field follows anatomy."
+            f"the field is extreme, its 99th percentile {ratio:.1f} times its 1st: look whether a coil failed, or "
+            "whether the field follows anatomy"
         )
     before, after = measures["CVBefore"], measures["CVAfter"]
     if before and after and after > CV_INCREASE * before:
         found.append(
-            f"The foreground varies much more after the correction (CV {after:.3f}) than before ({before:.3f}). "
-            "Compare the two with care."
+            f"the foreground varies much more after the correction (CV {after:.3f}) than before ({before:.3f}): "
+            "compare the two with care"
         )
     return found

@@ -125,6 +125,25 @@ def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
     assert ghost_share(beside.astype(np.float32), inside, VOXEL) < 0.02
 
 
+def test_dim_tissue_beside_the_object_is_no_ghost():
+    """Neither is it if it gets dimmer as the bright tissue half a field of view away does."""
+    shape = (64, 64, 40)
+    rng = np.random.default_rng(5)
+    bright_texture, dim_texture = (np.kron(rng.uniform(0.5, 1.5, (16, 16, 10)), np.ones((4, 4, 4))) for _ in range(2))
+    depth = np.broadcast_to(np.arange(shape[1])[:, None] / shape[1], shape)
+    bright = (depth > 0.25) & (depth < 0.6)
+    tissue = bright * bright_texture * np.exp(-4 * (depth - 0.25))  # as a surface coil sees it
+    dim = (depth > 0.78) * 0.1 * dim_texture * np.exp(-4 * (depth - 0.78))
+    noise = 0.05 * rng.normal(size=(2, *shape))
+
+    def ghost(beside):
+        volume = np.hypot(tissue + beside + noise[0], noise[1]).astype(np.float32)
+        return ghost_share(volume, bright, (1.0, 1.0, 1.0))
+
+    assert ghost(dim) == 0  # 0.097 without a look at details
+    assert abs(ghost(0.08 * np.roll(tissue, shape[1] // 2, 1)) - 0.08) < 0.01
+
+
 def test_a_ghost_is_named(network):
     image = head(0.02, 0.1)
     done = correct_volume((image + 0.06 * np.roll(image, SHAPE[1] // 2, 1)).astype(np.float32), VOXEL, network)
