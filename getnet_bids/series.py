@@ -274,7 +274,7 @@ def read_bvals(path: str | os.PathLike[str]) -> list[float]:
     except ValueError as error:
         raise GetNetError(f"not a file of b-values ({error}); give FSL's bvals", path) from None
     if not values or not all(0 <= value < math.inf for value in values):
-        raise GetNetError("not a file of b-values: none, or one that is below 0 or not finite", path)
+        raise GetNetError("not a file of b-values: none, or one that is below 0 or not finite; give FSL's bvals", path)
     return values
 
 

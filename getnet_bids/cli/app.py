@@ -114,7 +114,7 @@ def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
                 console.USAGE, f"{label!r} is no label ({prefix}<letters and digits>), nor a file of them"
             )
     if not clean:
-        raise console.CommandError(console.USAGE, "the file of labels is empty")
+        raise console.CommandError(console.USAGE, f"{', '.join(given)}: holds no label; write one a line")
     return clean
 
 

@@ -163,7 +163,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
 
     for given in (args.image, args.mask, args.bvals, args.apply, model.weights):
         if given is not None and not given.is_file():
-            raise console.CommandError(console.NO_INPUT, f"{given}: no such file")
+            raise console.CommandError(console.NO_INPUT, f"{given}: {absence(given)}")
     outputs = [path for path in (args.corrected, args.field, args.uncertainty) if path is not None]
     for path in outputs:
         try:
@@ -184,6 +184,15 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
             raise console.CommandError(
                 console.USAGE, f"{path}: would overwrite another file of this command; give another name"
             )
+
+
+def absence(path: Path) -> str:
+    """Return why a path is no file, and what to do."""
+    if path.is_symlink() and not path.exists():
+        return "not fetched, or a link that leads nowhere; run `datalad get` on it, or look where it leads"
+    if path.is_dir():
+        return "is a folder; give a file's name"
+    return "not a regular file; give an image" if path.exists() else "no such file"
 
 
 def same(path: Path, other: Path) -> bool:

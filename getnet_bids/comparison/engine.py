@@ -328,7 +328,7 @@ def work_folder(settings: Settings, log: RunLog) -> Iterator[Path]:
         try:
             settings.work_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise console.CommandError(console.CANNOT_CREATE, f"{settings.work_dir}: {error.strerror}") from None
+            raise console.CommandError(console.CANNOT_CREATE, f"--work-dir: {reason_of(error)}") from None
         yield settings.work_dir.absolute()
         return
     folder = Path(tempfile.mkdtemp(prefix="getnet-bids-"))

@@ -88,8 +88,9 @@ def verdict_line(verdicts: dict[str, list[str]]) -> str:
 
 def find(settings: Settings) -> SearchResult:
     """Find the images, and report those that are skipped."""
-    missing = [label for label in settings.participant_label or [] if not (settings.bids_dir / f"sub-{label}").is_dir()]
-    if missing:
+    asked = settings.participant_label or ()
+    missing = [label for label in asked if not (settings.bids_dir / f"sub-{label}").is_dir()]
+    if missing and len(missing) == len(asked):
         raise console.CommandError(console.NOTHING_MATCHED, f"{settings.bids_dir} has no sub-{', sub-'.join(missing)}")
     found = search(settings)
     for i, (relative, reason) in enumerate(found.skipped.items()):
@@ -110,10 +111,11 @@ def find(settings: Settings) -> SearchResult:
             console.IO_ERROR, f"{settings.bids_dir}: no image can be read; see to the permissions"
         )
     if not found.sources:
+        labels = ", ".join(one for one in absent if one not in settings.suffixes)
         raise console.CommandError(
             console.NOTHING_MATCHED,
             f"{settings.bids_dir}: no image matches; looked for {' '.join(settings.suffixes)}"
-            + (f" and {', '.join(absent)}" if absent else ""),
+            + (f" and {labels}" if labels else ""),
         )
     return found
 

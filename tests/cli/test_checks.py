@@ -91,6 +91,6 @@ def test_labels(checked, tmp_path):
     (tmp_path / "labels.txt").write_text("sub-03\n04\n")
     assert checked("--participant-label", "labels.txt").participant_label == ("03", "04")
     (tmp_path / "labels.txt").write_text("\n")
-    assert "empty" in refused(checked, "--session-label", "labels.txt")[1]
+    assert "holds no label" in refused(checked, "--session-label", "labels.txt")[1]
     (tmp_path / "labels.txt").write_bytes(b"\xff\xfe\x00")
     assert "not a text file" in refused(checked, "--session-label", "labels.txt")[1]

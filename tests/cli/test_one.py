@@ -100,6 +100,8 @@ def run(capsys, *arguments):
         (66, "no such file", ["absent.nii.gz", "out.nii"]),
         (66, "no such file", ["in.nii.gz", "out.nii", "--mask", "absent.nii.gz"]),
         (66, "no such file", ["in.nii.gz", "out.nii", "--weights", "absent"]),
+        (66, "not fetched", ["annexed.nii.gz", "out.nii"]),
+        (66, "is a folder", ["folder.nii", "out.nii"]),
         (73, "no such folder", ["in.nii.gz", "absent/out.nii"]),
         (73, "is a folder", ["in.nii.gz", "folder.nii"]),
     ],
@@ -108,6 +110,7 @@ def test_errors_are_one_line_and_a_code(scan, tmp_path, capsys, monkeypatch, cod
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.nii.gz").write_bytes(scan.read_bytes()[:5000])
     (tmp_path / "link.nii.gz").symlink_to("in.nii.gz")
+    (tmp_path / "annexed.nii.gz").symlink_to(".git/annex/objects/absent")
     (tmp_path / "folder.nii").mkdir()
     nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4)).to_filename("empty.nii.gz")
     nib.Nifti1Image(np.ones((5, 5, 5), np.uint8), np.eye(4)).to_filename("small.nii.gz")

@@ -7,6 +7,7 @@ import codecs
 import pytest
 
 from getnet_bids.cli.app import labels, main
+from getnet_bids.run.console import CommandError
 from tests.datasets import add, describe
 
 IMAGES = (
@@ -40,6 +41,7 @@ def test_all_that_is_asked_for_is_there(dry_run):
     [
         (("--session-label", "zz", "a"), "ses-zz"),
         (("--participant-label", "01", "02", "03"), "sub-03"),
+        (("--participant-label", "01", "99"), "sub-99"),
         (("-m", "T1w", "T2w", "FLAIR"), "FLAIR"),
         (("--session-label", "a", "zz", "--participant-label", "03", "01"), "sub-03, ses-zz"),
     ],
@@ -63,7 +65,7 @@ def test_what_is_not_there_is_named_beside_what_is(dry_run, options, absent):
 def test_alone_it_is_an_error_that_names_it(dry_run, options, absent):
     code, taken, said = dry_run(*options)
     assert (code, taken) == (18, [])
-    assert absent in said
+    assert said.count(absent) == 1
     assert said.count("\n") == 1
 
 
@@ -89,6 +91,12 @@ TABLE = "participant_id\tage\nsub-01\t30\nsub-02\tn/a\n"
 def test_files_of_labels(tmp_path, prefix, content):
     (tmp_path / "labels.tsv").write_bytes(content)
     assert labels([str(tmp_path / "labels.tsv")], prefix) == ("01", "02")
+
+
+def test_a_file_without_a_label_is_named(tmp_path):
+    (tmp_path / "labels.txt").write_text("# later\n")
+    with pytest.raises(CommandError, match=r"labels\.txt: holds no label"):
+        labels([str(tmp_path / "labels.txt")], "sub-")
 
 
 def test_several_files_and_labels_at_once(tmp_path):

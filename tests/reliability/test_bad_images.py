@@ -374,4 +374,4 @@ def test_a_pipe_is_no_image(tmp_path, capsys):
     with pytest.raises(OSError, match="not a regular file"):
         read(tmp_path / "in.nii")
     assert main([str(tmp_path / "in.nii"), str(tmp_path / "out.nii")]) == 66
-    assert "no such file" in capsys.readouterr().err
+    assert "not a regular file" in capsys.readouterr().err
