@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from getnet_bids.cli.app import main
@@ -43,6 +49,17 @@ def app(*arguments: object) -> int | str | None:
         return main([str(argument) for argument in arguments])
     except SystemExit as end:
         return end.code
+
+
+def issues(dataset: Path) -> list[dict[str, Any]]:
+    """Return the errors and warnings of the BIDS validator; skips the test where there is none."""
+    path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
+    validator = shutil.which("bids-validator-deno", path=path)
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    done = subprocess.run([validator, "--format", "json", dataset], capture_output=True, text=True)
+    found = json.loads(done.stdout)["issues"]["issues"]
+    return [issue for issue in found if issue["severity"] in ("error", "warning")]
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

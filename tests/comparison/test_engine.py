@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.datasets import add, app, as_scan, describe, read_table, status
+from tests.datasets import add, app, as_scan, describe, issues, read_table, status
 
 ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T2w.nii"
 CUT, ABSENT = "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii.gz", "sub-03/anat/sub-03_T1w.nii.gz"
@@ -26,17 +26,6 @@ COMMON = ("participant", "--compare", "n4", "--device", "cpu", "--nprocs", "1")
 
 def files(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def issues(folder):
-    validator = shutil.which(
-        "bids-validator-deno", path=os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
-    )
-    if validator is None:
-        pytest.skip("bids-validator-deno is not installed")
-    done = subprocess.run([validator, "--format", "json", folder], capture_output=True, text=True)
-    found = json.loads(done.stdout)["issues"]["issues"]
-    return [issue for issue in found if issue["severity"] in ("error", "warning")]
 
 
 @pytest.fixture(scope="module")

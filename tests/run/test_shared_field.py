@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +16,7 @@ from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.names import Name
 from getnet_bids.cli.app import main
 from tests.conftest import AFFINE
+from tests.datasets import issues
 
 ANAT = "sub-1/anat/sub-1_"
 TOGETHER = (f"{ANAT}T1w", f"{ANAT}ce-gad_T1w", f"{ANAT}FLAIR")
@@ -30,7 +32,7 @@ def raw(tmp_path_factory, head):
         voxels = head ** rng.uniform(0.6, 1.2) * rng.uniform(0.9, 1.1, head.shape)
         affine = AFFINE @ np.diag([1, 1, 1.1, 1]) if stem.endswith("T2w") else AFFINE
         nib.Nifti1Image(voxels.astype(np.float32), affine).to_filename(root / f"{stem}.nii.gz")
-    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+    about = {"Name": "Test", "BIDSVersion": "1.10.0", "DatasetType": "raw", "Authors": ["A", "B"]}
     (root / "dataset_description.json").write_text(json.dumps(about))
     return root
 
@@ -49,10 +51,16 @@ def voxels(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj, np.float64)
 
 
-def test_the_images_on_one_grid_have_one_field(raw):
+@pytest.fixture(scope="module")
+def finished(raw):
+    """Correct it with one field for what was measured together."""
     out = raw.parent / "out"
     assert app(raw, out, "--shared-field", "session") == 0
-    folder = out / "sub-1/anat"
+    return out
+
+
+def test_the_images_on_one_grid_have_one_field(raw, finished):
+    out, folder = finished, finished / "sub-1/anat"
     fields = sorted(path.name for path in folder.glob("*biasfield.nii.gz"))
     assert len(fields) == 2  # of three images together, and of the T2w image
     made = json.loads((folder / "sub-1_desc-preproc_FLAIR.json").read_text())["GetNet"]
@@ -69,10 +77,12 @@ def test_the_images_on_one_grid_have_one_field(raw):
     np.testing.assert_allclose(voxels(folder / field), quotients[0], rtol=1e-5)
 
 
-def test_a_second_run_has_nothing_to_do_and_one_without_sharing_does_all_again(raw, capfd):
-    out = raw.parent / "again"
-    assert app(raw, out, "--shared-field", "session") == 0
-    capfd.readouterr()
+def test_the_validator_has_nothing_to_say(finished):
+    assert issues(finished) == []
+
+
+def test_a_second_run_has_nothing_to_do_and_one_without_sharing_does_all_again(raw, finished, tmp_path, capfd):
+    out = shutil.copytree(finished, tmp_path / "out")
     assert app(raw, out, "--shared-field", "session") == 0
     assert "4 skipped" in capfd.readouterr().err
     assert app(raw, out) == 0
