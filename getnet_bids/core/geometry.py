@@ -21,10 +21,6 @@ HEAD = 220.0
 """Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
 FILL = 0.9
 """Share of the slice's side that the object's longest extent fills."""
-COARSE_FILL = 0.5
-"""The least of it, where voxels are large."""
-SHARP = 0.6
-"""Pixels are this share of a voxel or larger: the network takes what is blurred for shaded."""
 FEWEST = 8
 """A plane gets at least so many slices, where the object has them."""
 ROUNDING = 1e-6
@@ -141,6 +137,7 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     -------
     list of Plane
     """
+    pixel = box.extent / (FILL * SLICE)
     cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL
     extent = [h - w for w, h in zip(box.low, box.high, strict=True)]
     across = [e / v for e, v in zip(extent, voxel_size, strict=True)]
@@ -156,23 +153,10 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
         count = max(1, min(round(last - first), wanted))
         index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count + ROUNDING).astype(np.intp)
         index = np.clip(index, 0, shape[axis] - 1)
-        pixel = pixel_size(box, min(voxel_size[a] for a in others))
         position = [cell_centres * pixel + (box.low[a] + box.high[a]) / 2 for a in others]
         position.insert(axis, (index + 0.5) * np.float64(voxel_size[axis]))
         planes.append(Plane(axis, index, (position[0], position[1], position[2]), pixel))
     return planes
-
-
-def pixel_size(box: Box, voxel: float) -> float:
-    """Choose the side of a slice's pixels, mm, where voxels are so large.
-
-    Examples
-    --------
-    >>> head = Box((0.0, 0.0, 0.0), (180.0, 230.4, 200.0))
-    >>> [round(pixel_size(head, voxel), 3) for voxel in (0.5, 1.0, 2.0, 4.0)]
-    [1.0, 1.0, 1.2, 1.8]
-    """
-    return min(max(box.extent / (FILL * SLICE), SHARP * voxel), box.extent / (COARSE_FILL * SLICE))
 
 
 def resampling(size: int, voxel: float, centre: float, pixel: float, device: torch.device) -> Tensor:

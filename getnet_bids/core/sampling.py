@@ -21,7 +21,7 @@ head); more where there is noise."""
 POINT_NOISE = 0.03
 """Relative noise of a point that tissues can be told apart by: the smoothing is so much stronger that it is reached."""
 TAU = 0.05
-"""Relative gradient at which a voxel counts half, per 220th of the extent (per mm in a head)."""
+"""Relative change at which a point counts half, over a 220th of the extent (1 mm in a head) or a larger voxel."""
 REACH = 4
 """Gaussians are cut off at so many standard deviations."""
 
@@ -82,16 +82,17 @@ class SampledLogImage:
         smooth, along_y = lines.split(len(level_y), 1)
         smooth, along_x = (smooth @ torch.cat([level_x, slope_x]).T).split(len(level_x), 2)
         value = smooth.double()  # whose square might be below float32's least
-        gradient2 = along_x.double().square_()
-        gradient2 += (along_y @ level_x.T).double().square_()
-        gradient2 += (level_y @ steep @ level_x.T).double().square_()
+        # The change over a 220th of the extent, or over a voxel where that is longer: no border is sharper than a voxel.
+        change2 = torch.zeros_like(value)
+        for slope_along, size in zip((along_x, along_y @ level_x.T, level_y @ steep @ level_x.T), voxel, strict=True):
+            change2 += (slope_along.double() * max(unit, size)).square_()
         inside = slabs
         for axis, (p, size) in enumerate(zip(reversed(position), reversed(voxel), strict=True)):
             nearest = torch.from_numpy(np.floor(p / size + ROUNDING)).long()
             inside = inside.index_select(axis, nearest.to(volume.device))
         there = (inside > 0).logical_and_(value > 0)
         value = torch.where(there, value, 1.0)
-        weight = there / (1 + gradient2 * unit**2 / (TAU * value) ** 2)
+        weight = there / (1 + change2 / (TAU * value) ** 2)
         log_image, weight, there = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight, there))
         return cls(log_image, weight, there, position, noise_left(noise, voxel, sigma))
 
