@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 VOXEL_SIZE = 5.0
 """Size of a voxel, mm."""
 SHAPE = (32, 38, 34)
-EXPECTED_ERROR = 0.011
+EXPECTED_ERROR = 0.008
 """Error of the field that algorithm 5 leaves, standard deviation of log(field) - log(truth) over the head."""
 ERROR_TOLERANCE = 0.005
 """What precision, processor and versions of libraries may change of it."""

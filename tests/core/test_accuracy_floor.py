@@ -28,10 +28,10 @@ def kept_contrast(corrected, flat):
 @pytest.mark.parametrize(
     ("stripped", "refine", "limit", "contrast"),
     [
-        (False, True, 0.0316, 0.067),
-        (True, True, 0.0332, 0.095),
-        (False, False, 0.0351, 0.094),
-        (True, False, 0.0456, 0.131),
+        (False, True, 0.0313, 0.053),
+        (True, True, 0.0312, 0.065),
+        (False, False, 0.0319, 0.059),
+        (True, False, 0.0342, 0.078),
     ],
     ids=["whole", "stripped", "whole, network alone", "stripped, network alone"],
 )
@@ -42,7 +42,7 @@ def test_error_over_the_brain(network, stripped, refine, limit, contrast):
     assert abs(kept_contrast(done.corrected, head(0.0, stripped)[0]) - 1) < contrast
 
 
-@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0046), (True, 0.0097)])
+@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0046), (True, 0.0084)])
 def test_no_field(network, stripped, limit):
     image, brain = head(0.0, stripped)
     done = correct_volume(image, VOXEL, network)
@@ -56,7 +56,7 @@ def test_single_slice(network):
     assert field_error(done.field, field()[..., middle], brain[..., middle]) < 0.0328
 
 
-FROZEN = [0.1797, 0.1015, 0.0765, 0.0756, 0.0678, 0.0255, 0.0246, 0.0184]
+FROZEN = [0.1634, 0.1026, 0.0778, 0.075, 0.0698, 0.0258, 0.0238, 0.0211]
 """Coefficients of the whole head's refined field; another number of `ALGORITHM` goes with a change of them."""
 
 
