@@ -22,10 +22,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import accuracy_command
 import numpy as np
+from accuracy_command import Measured
 from accuracy_heads_tables import METHODS, as_rst, draw_calibration, summarise
 from accuracy_methods import fingerprint, make_methods
-from accuracy_tables import Row, read, text, write
+from accuracy_tables import Row, write
 from foreign_fields import FOREIGN, foreign_field
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -194,24 +196,18 @@ def fingerprint_of(method: str, weights: Path | None) -> str:
 
 def run(cases: Sequence[Case], methods: Sequence[str], weights: Path | None, table: Path) -> list[Row]:
     """Measure what has not been measured, a line at a time, and return all rows."""
-    rows = read(table) if table.exists() else []
-    known = {tuple(row[k] for k in KEY) for row in rows}
+    measured = Measured(table, KEY, SCORES)
     prints = {method: fingerprint_of(method, weights) for method in methods}
     for case in tqdm(cases, unit="image"):
-        wanted = [m for m in methods if (*case.key, m, prints[m]) not in known]
+        wanted = [m for m in methods if (*case.key, m, prints[m]) not in measured]
         for method, found in measure(case, wanted, weights) if wanted else ():
-            cells = {**dict(zip(KEY, (*case.key, method, prints[method]), strict=True))}
-            same = [r for r in rows if all(r[k] == cells[k] for k in KEY[:-1])]
-            rows = [r for r in rows if r not in same]  # of other weights, options or code
-            rows.append(cells | {s: text(found.get(s)) for s in SCORES})
-            write(rows, table)
-    return rows
+            measured.add((*case.key, method, prints[method]), found)
+    return measured.rows
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bids", type=Path, nargs="*", metavar="BIDS", help="datasets of simulated heads")
+    parser = accuracy_command.make_parser(__doc__, "simulated heads", METHODS, "accuracy_heads.tsv")
     parser.add_argument("--subjects", nargs="+", default=[], metavar="NN", help="anatomies [all]")
     parser.add_argument("--contrasts", nargs="+", default=[], metavar="SUFFIX", help="[all]")
     parser.add_argument("--fields", nargs="+", default=[], metavar="KIND", help="[all]")
@@ -223,22 +219,15 @@ def make_parser() -> argparse.ArgumentParser:
         help="libraries whose random fields shade the images without one, in place of the fields of the dataset",
     )
     parser.add_argument("--every", type=int, default=1, metavar="N", help="one image in N, evenly [%(default)s]")
-    parser.add_argument("--methods", nargs="+", default=["input", "getnet-alone", "getnet"], choices=METHODS)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors [the package's]")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables and the plot")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="print an accuracy_heads.tsv as RST, no more")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = make_parser()
-    args = parser.parse_args(argv)
-    if args.table:
-        print(as_rst(read(args.table)))
+    args = accuracy_command.parse(parser, argv, as_rst)
+    if args is None:
         return 0
-    if args.out is None or not args.bids:
-        parser.error("name a dataset and --out")
     named = args.subjects, args.contrasts, args.fields
     if args.foreign:
         named = args.subjects, args.contrasts, ["none"]

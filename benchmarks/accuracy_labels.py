@@ -16,10 +16,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import accuracy_command
 import numpy as np
 import torch
+from accuracy_command import Measured
 from accuracy_methods import Method, make_methods
-from accuracy_tables import NAMES, Row, mean, number, read, simple_table, text, write
+from accuracy_tables import NAMES, Row, mean, number, simple_table, text, write
 from label_field import LabelField, fit_label_field
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -152,22 +154,19 @@ def by_measured_field(found: Volume, measured: Volume, mask: Mask) -> dict[str, 
 
 def run(scans: Sequence[tuple[Path, Path]], methods: dict[str, Method], table: Path) -> list[Row]:
     """Measure what has not been measured, a line at a time, and return all rows."""
-    rows = read(table) if table.exists() else []
-    known = {tuple(row[k] for k in KEY) for row in rows}
+    measured = Measured(table, KEY, SCORES)
     for root, path in tqdm(scans, unit="image"):
         for name, method in methods.items():
             key = (root.resolve().name, path.name, name, method.fingerprint)
-            if key in known:
+            if key in measured:
                 continue
             try:
-                found: dict[str, float] = measure(root, path, method)
+                found = measure(root, path, method)
             except ValueError as error:  # refused: the figures of this scan are missing, the others are not
                 print(f"{path.name}, {name}: {error}", file=sys.stderr)
-                continue
-            rows = [r for r in rows if tuple(r[k] for k in KEY[:-1]) != key[:-1]]  # of other code or weights
-            rows.append(dict(zip(KEY, key, strict=True)) | {s: text(found.get(s)) for s in SCORES})
-            write(rows, table)
-    return rows
+            else:
+                measured.add(key, found)
+    return measured.rows
 
 
 def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -213,26 +212,18 @@ def as_rst(rows: Sequence[Row]) -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bids", type=Path, nargs="*", metavar="BIDS", help="datasets of scans")
-    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="scans with such a text in their name")
     methods = [name for name, method in make_methods().items() if not method.needs_brain]
-    parser.add_argument("--methods", nargs="+", default=["input", "getnet-alone", "getnet"], choices=methods)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors [the package's]")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="print an accuracy_labels.tsv as RST, no more")
+    parser = accuracy_command.make_parser(__doc__, "scans", methods, "accuracy_labels.tsv")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="scans with such a text in their name")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = make_parser()
-    args = parser.parse_args(argv)
-    if args.table:
-        print(as_rst(read(args.table)))
+    args = accuracy_command.parse(parser, argv, as_rst)
+    if args is None:
         return 0
-    if args.out is None or not args.bids:
-        parser.error("name a dataset and --out")
     found = [(root, path) for root in args.bids for path in sorted(root.glob("sub-*/**/*.nii.gz"))]
     scans = [(root, path) for root, path in found if any(some in path.name for some in args.only)]
     if not scans:

@@ -203,7 +203,7 @@ def open_to_lock(path: Path) -> BinaryIO:
         return open(path, "rb")
 
 
-WAITS = (0.01, 0.03, 0.1, 0.3, 1.0)
+RENAME_WAITS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Seconds between attempts to rename a file that a virus scanner, say, has open."""
 
 
@@ -254,7 +254,7 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
 
 def replace_closed(part: Path, path: Path) -> None:
     """Rename a closed file on Windows, where whoever has one of the two open for a moment is in the way."""
-    for wait in (*WAITS, None):
+    for wait in (*RENAME_WAITS, None):
         try:
             os.replace(part, path)
         except PermissionError:

@@ -52,9 +52,9 @@ HEADER, MAGIC = 348, 344
 """Bytes of a header of NIfTI-1 and Analyze 7.5, and where NIfTI-1 has its magic."""
 MAX_HEADER_FILE = 1024
 """A header with its extensions; a longer file without a magic is a NIfTI image that is damaged."""
-DAMAGE: tuple[Any, ...] = (BadGzipFile, isal_zlib.IsalError)
+GZIP_ERRORS: tuple[Any, ...] = (BadGzipFile, isal_zlib.IsalError)
 """What isal raises on gzip data that make no sense."""
-NONSENSE = (
+HEADER_ERRORS = (
     *(HeaderDataError, ImageFileError, MGHError, WrapStructError),
     *(KeyError, OverflowError, TypeError, ValueError),
 )
@@ -118,11 +118,11 @@ def reading(name: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except EOFError:
         raise GetNetError("truncated: its gzip data end early; copy or fetch it again", name) from None
-    except DAMAGE as error:
+    except GZIP_ERRORS as error:
         raise GetNetError(f"damaged gzip data ({error}); copy or fetch it again", name) from None
     except OSError as error:
         raise GetNetError(f"truncated: {one_line(error)}; copy or fetch it again", name) from None
-    except NONSENSE as error:
+    except HEADER_ERRORS as error:
         text = f"not a valid header ({type(error).__name__}: {one_line(error)}); repair or convert it"
         raise GetNetError(text, name) from None
 

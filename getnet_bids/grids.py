@@ -14,9 +14,9 @@ from scipy.ndimage import map_coordinates
 from .errors import GetNetError
 from .images import foreground_of, like, magnitudes, read, voxel_size
 
-SAME = 1e-3
+AFFINE_TOLERANCE = 1e-3
 """Affines that differ by no more, mm, are of one grid."""
-COVERED = 0.5
+MIN_COVERED = 0.5
 """Least share of an image's grid on which a field must be known: else one of the affines is wrong."""
 
 
@@ -46,12 +46,12 @@ def on_grid(
         The field covers less than half of the image, or is not above 0 everywhere.
     """
     values, shape = np.asanyarray(field.dataobj, np.float32), image.shape[:3]
-    if values.shape == shape and np.allclose(field.affine, image.affine, atol=SAME):
+    if values.shape == shape and np.allclose(field.affine, image.affine, atol=AFFINE_TOLERANCE):
         return values
     if not (values > 0).all():
         raise GetNetError("the field is not above 0 everywhere; give a gain field", name)
     resampled, within = resample(values, field.affine, image.affine, shape)
-    if (share := float(within.mean())) < COVERED:
+    if (share := float(within.mean())) < MIN_COVERED:
         raise GetNetError(f"only {share:.0%} of it lies within the field's grid; look at the headers of both", name)
     return np.asfortranarray(resampled)
 
@@ -94,7 +94,10 @@ def resample(
         plane[2] = k
         place = transform[:3, :3] @ plane + transform[:3, 3:]
         out[..., k] = np.exp(map_coordinates(log, place, order=1, mode="nearest")).reshape(full[:2])
-        inside = [(p >= -0.5 - SAME) & (p <= n - 0.5 + SAME) for p, n in zip(place, log.shape, strict=True)]
+        inside = [
+            (p >= -0.5 - AFFINE_TOLERANCE) & (p <= n - 0.5 + AFFINE_TOLERANCE)
+            for p, n in zip(place, log.shape, strict=True)
+        ]
         within[..., k] = np.all(inside, 0).reshape(full[:2])
     return out.reshape(shape), within.reshape(shape)
 
@@ -140,7 +143,7 @@ def field_for(
     if not (np.isfinite(values).all() and values.min() > 0):
         raise GetNetError("is not above 0 everywhere, so no image can be divided by it; give a bias field", path)
     shape = image.shape[:3]
-    if values.shape == shape and np.allclose(field.affine, image.affine, atol=SAME):
+    if values.shape == shape and np.allclose(field.affine, image.affine, atol=AFFINE_TOLERANCE):
         return like(image, values), 1.0
     resampled, within = resample(values, field.affine, image.affine, shape)
     where = foreground_of(image, name)

@@ -235,7 +235,7 @@ def test_a_rename_that_a_scanner_is_in_the_way_of_is_tried_again(tmp_path, monke
     with atomic(tmp_path / "a.txt") as file:
         file.write(b"whole")
     assert (tmp_path / "a.txt").read_bytes() == b"whole"
-    monkeypatch.setattr("getnet_bids.files.WAITS", ())
+    monkeypatch.setattr("getnet_bids.files.RENAME_WAITS", ())
     calls.clear()
     with pytest.raises(PermissionError, match=r"a\.txt"), atomic(tmp_path / "a.txt") as file:
         file.write(b"other")

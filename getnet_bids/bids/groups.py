@@ -124,7 +124,7 @@ def sbref_of(source: Source) -> Source | None:
     return None
 
 
-ROUNDING = 3
+AFFINE_DECIMALS = 3
 """Decimals of an affine's entries (mm) that have to agree."""
 
 
@@ -169,6 +169,6 @@ def together_key(group: Group, metadata: Metadata) -> tuple[object, ...] | None:
             shape, affine = series.image.shape[:3], np.asarray(series.image.affine)
     except (OSError, GetNetError):
         return None  # what is wrong with it is told in its turn
-    grid = tuple((np.round(affine, ROUNDING) + 0.0).ravel())
+    grid = tuple((np.round(affine, AFFINE_DECIMALS) + 0.0).ravel())
     coil = str(metadata.of(source).get("ReceiveCoilName", ""))
     return PurePosixPath(source.relative).parent, shape, grid, coil

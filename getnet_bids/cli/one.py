@@ -19,7 +19,15 @@ from getnet_bids.settings import ModelSettings, option
 
 from .parser import image_parser
 
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+CANNOT_CREATE_ERRORS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
 """Errors of a system that will not have a file of that name."""
 
 
@@ -94,7 +102,7 @@ def correct_file(args: Namespace) -> None:
     except GetNetError as error:
         raise console.CommandError(console.BAD_DATA, str(error)) from None
     except OSError as error:
-        code = console.CANNOT_CREATE if error.errno in REFUSED else console.IO_ERROR
+        code = console.CANNOT_CREATE if error.errno in CANNOT_CREATE_ERRORS else console.IO_ERROR
         raise console.CommandError(code, reason_of(error)) from None
     if text and (args.verbose or "lowest shell" in text):
         console.say(f"{args.image}: field from the {text}", "getnet")
@@ -150,7 +158,7 @@ def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) ->
     except FileNotFoundError as error:
         raise console.CommandError(console.NO_INPUT, reason_of(error)) from None
     except OSError as error:
-        code = console.CANNOT_CREATE if error.errno in REFUSED else console.IO_ERROR
+        code = console.CANNOT_CREATE if error.errno in CANNOT_CREATE_ERRORS else console.IO_ERROR
         raise console.CommandError(code, reason_of(error)) from None
     if share < WHOLE_SHARE:
         text = f"the field reaches {share:.0%} of the object; beyond, its nearest value counts"

@@ -270,7 +270,7 @@ def discard(path: Path, size: int) -> None:
         sidecar(path).unlink(missing_ok=True)
 
 
-HEAD = 256 * 256 * 192
+HEAD_VOXELS = 256 * 256 * 192
 """Voxels of the head that the nodes' estimates of memory are for."""
 
 
@@ -326,7 +326,7 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
 
 def memory_scale(path: Path) -> float:
     """Return an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
-    return 0.25 + 0.75 * voxels / HEAD if (voxels := voxels_of(path)) else 1.0
+    return 0.25 + 0.75 * voxels / HEAD_VOXELS if (voxels := voxels_of(path)) else 1.0
 
 
 def draw_graph(workflow: Workflow, path: Path) -> None:

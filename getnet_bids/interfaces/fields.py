@@ -106,7 +106,7 @@ class ApplyField(SimpleInterface):
 
 COARSE_GRID = 48
 """Points along the longest side of the grid that fields are drawn on: far finer than they vary."""
-LENGTH = 0.45
+CORRELATION_LENGTH = 0.45
 """Correlation length, as a share of the object's extent: some 100 mm in a head, as at 3 T."""
 
 
@@ -191,7 +191,7 @@ def gain_field(
         The range is 1 - percent/100 to 1 + percent/100.
     seed : int
     length : float, optional
-        Correlation length, mm; default `LENGTH` of the longest side of the box around `inside`.
+        Correlation length, mm; default `CORRELATION_LENGTH` of the longest side of the box around `inside`.
 
     Returns
     -------
@@ -206,7 +206,7 @@ def gain_field(
     extent = [n * v for n, v in zip(inside.shape, voxel, strict=True)]
     if length is None:
         spans = [np.flatnonzero(inside.any(tuple(a for a in range(inside.ndim) if a != i))) for i in range(inside.ndim)]
-        length = LENGTH * max((s[-1] - s[0] + 1) * v for s, v in zip(spans, voxel, strict=True))
+        length = CORRELATION_LENGTH * max((s[-1] - s[0] + 1) * v for s, v in zip(spans, voxel, strict=True))
     grid = [max(1, round(COARSE_GRID * e / max(extent))) for e in extent]
     generator = torch.Generator().manual_seed(seed)
     coarse = (

@@ -19,7 +19,7 @@ BUNDLED = "bundled"
 """Name of the template that needs no download: MNI152 (2009a, symmetric) without skull, from nilearn."""
 RESOLUTION = 2
 """mm; registration at 1 mm takes eight times as long and does not place the priors better."""
-WANTED = (("T1w", {}), ("mask", {"desc": "brain"}), *(("probseg", {"label": tissue}) for tissue in TISSUES))
+TEMPLATE_FILES = (("T1w", {}), ("mask", {"desc": "brain"}), *(("probseg", {"label": tissue}) for tissue in TISSUES))
 """Files of a template: suffix and entities."""
 
 
@@ -98,8 +98,8 @@ def of_templateflow(name: str) -> Template:
     whole = []
     for resolution in (RESOLUTION, 1, None):
         fixed = {"tpl": label, **({"cohort": cohort} if cohort else {}), **({"res": resolution} if resolution else {})}
-        found = [path for suffix, entities in WANTED if (path := find(folder, suffix, fixed | entities))]
-        if len(found) == len(WANTED):
+        found = [path for suffix, entities in TEMPLATE_FILES if (path := find(folder, suffix, fixed | entities))]
+        if len(found) == len(TEMPLATE_FILES):
             # What was never fetched is there as well, but empty.
             whole.append((not all(path.stat().st_size for path in found), found))
     if not whole:

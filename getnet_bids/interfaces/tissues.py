@@ -1,7 +1,10 @@
-"""Segmentation of an image into tissues, or into classes where it is not a brain."""
+"""Segmentation of an image into tissues: a user's own, by template and Atropos, or classes where it is no brain."""
 
 from __future__ import annotations
 
+import csv
+import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +28,6 @@ from nipype.interfaces.base import (
 from getnet_bids.columns import TISSUES
 from getnet_bids.errors import GetNetError
 
-from .labels import BIDS, given_maps, on_grid
 from .n4 import itk_threads
 from .templates import BUNDLED
 
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     import numpy as np
     from nibabel.spatialimages import SpatialImage
     from numpy.typing import NDArray
-
 
 ITERATIONS = 4
 """The priors are a good start."""
@@ -102,13 +103,22 @@ def atropos(
 
 
 LOGGER = logging.getLogger("nipype.interface")
-INDEX = {tissue: index for index, tissue in BIDS.items()}
+DSEG_LABELS = {1: "GM", 2: "WM", 3: "CSF"}
+"""Labels of a dseg without a table, as fMRIPrep and sMRIPrep have them."""
+FREESURFER_LABELS = {
+    **dict.fromkeys((2, 7, 16, 28, 41, 46, 60, 77, 85, 251, 252, 253, 254, 255), "WM"),
+    **dict.fromkeys((3, 8, 10, 11, 12, 13, 17, 18, 26, 42, 47, 49, 50, 51, 52, 53, 54, 58), "GM"),
+    **dict.fromkeys((4, 5, 14, 15, 24, 43, 44), "CSF"),
+}
+"""Labels of aseg; labels of 1000 and more (aparc+aseg) are cortex."""
+TISSUE_OF_NAME = {"CSF": "CSF", "GM": "GM", "WM": "WM", "GRAY MATTER": "GM", "GREY MATTER": "GM", "WHITE MATTER": "WM"}
+LABEL_OF_TISSUE = {tissue: index for index, tissue in DSEG_LABELS.items()}
 """Labels in the dseg, as fMRIPrep has them."""
-EXTENT = 100.0
+MIN_EXTENT = 100.0
 """mm that a human head or brain measures at least along each axis but one, which may be a slab's."""
-VOLUME = (0.5, 1.8)
+VOLUME_RANGE = (0.5, 1.8)
 """Volume of a human brain over the template's, at least and at most."""
-INFORMATION = 0.35
+MIN_INFORMATION = 0.35
 """Mutual information of a brain and the template, nats, at least."""
 NO_BRAIN = "not taken for a human brain, since {}: intensity classes in the place of tissues"
 UNLIKELY = "segmented as a human brain as asked, though {}"
@@ -219,7 +229,7 @@ class TissueSegmentation(SimpleInterface):
         from getnet_bids.files import write_text
 
         names = list(maps)
-        index = INDEX if brain else {name: i for i, name in enumerate(names, 1)}
+        index = LABEL_OF_TISSUE if brain else {name: i for i, name in enumerate(names, 1)}
         stack = np.stack([maps[name].reshape(source.shape[:3]) for name in names])
         labels = np.array([index[name] for name in names])[stack.argmax(0)] * (stack.max(0) > 0)
         written = {"dseg": labels, **({"brain_mask": stack.sum(0) > 0.5} if brain else {})}
@@ -275,9 +285,9 @@ def tissues_of(
     if why is None or must:
         with TemporaryDirectory() as folder:
             registration = register_template(image, inside, load_template(template), Path(folder))
-        if not VOLUME[0] < registration.volume < VOLUME[1]:
+        if not VOLUME_RANGE[0] < registration.volume < VOLUME_RANGE[1]:
             why = f"a brain there would have {registration.volume:.2f} times the template's volume"
-        elif registration.information < INFORMATION:
+        elif registration.information < MIN_INFORMATION:
             why = f"the template fits poorly (mutual information {registration.information:.2f} nats)"
         if why is None or must:
             brain = registration.brain if mask is None else mask
@@ -295,7 +305,7 @@ def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
     for axis, size in enumerate(images.voxel_size(image)):
         used = np.flatnonzero(inside.any(tuple(a for a in range(3) if a != axis)))
         spans.append((used[-1] - used[0] + 1) * size)
-    if sorted(spans)[0] < 0.5 * EXTENT or sorted(spans)[1] < EXTENT:
+    if sorted(spans)[0] < 0.5 * MIN_EXTENT or sorted(spans)[1] < MIN_EXTENT:
         return "it measures " + " x ".join(f"{span:.0f}" for span in spans) + " mm"
     return None
 
@@ -304,3 +314,82 @@ def classes_of(image: SpatialImage, inside: NDArray[np.bool_], count: int) -> di
     """Split the foreground into classes, from dark to bright."""
     maps = atropos(image, inside, count)
     return {f"class {i}": data for i, data in enumerate(maps, 1)}
+
+
+def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None) -> dict[str, NDArray[np.float32]]:
+    """Read a user's tissue maps onto an image's grid.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y, Z)
+    dseg : str or None
+        Labels; a table of the same name with ``index`` and ``name`` tells what they are, otherwise values above 3
+        mean FreeSurfer's and others those of fMRIPrep.
+    probsegs : list of str or None
+        Probabilities, with ``label-CSF``, ``label-GM`` and ``label-WM`` in their names. They go before the dseg.
+
+    Returns
+    -------
+    dict of ndarray, float32, shape (X, Y, Z)
+        Probabilities by tissue, in the order of `TISSUES`; those that are there.
+
+    Raises
+    ------
+    GetNetError
+        No tissue is found, or none of it lies on the image.
+    """
+    import numpy as np
+
+    from getnet_bids import images
+
+    maps = {}
+    if probsegs:
+        for path in probsegs:
+            label = re.search(r"_label-([A-Za-z]+)_", os.path.basename(path))
+            if label and label[1] in TISSUES:
+                maps[label[1]] = np.clip(on_grid(images.read(path), image, 1), 0, 1)
+        name = probsegs[0]
+    elif dseg is not None:
+        name = dseg
+        labels = np.rint(on_grid(images.read(dseg), image, 0)).astype(int)
+        meaning = meaning_of(dseg, int(labels.max()))
+        known = np.array([*meaning, 0])
+        for tissue in TISSUES:
+            wanted = [index for index in known if meaning.get(int(index)) == tissue]
+            if wanted:
+                maps[tissue] = np.isin(labels, wanted).astype(np.float32)
+                if tissue == "GM" and labels.max() >= 1000:
+                    maps[tissue][labels >= 1000] = 1
+    else:
+        raise GetNetError("give dseg or probsegs, or another method than derivatives")
+    maps = {tissue: maps[tissue] for tissue in TISSUES if tissue in maps and maps[tissue].any()}
+    if not maps:
+        raise GetNetError("holds no CSF, GM or WM where the image is; give the segmentation of this image", name)
+    return maps
+
+
+def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
+    """Return which tissue each label of a dseg is."""
+    table = Path(re.sub(r"\.(nii(\.gz)?|mg[hz])$", ".tsv", dseg))
+    if table.is_file():
+        with open(table, newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        names = {int(row["index"]): row["name"].strip().upper() for row in rows if row.get("name")}
+        meaning = {index: TISSUE_OF_NAME[name] for index, name in names.items() if name in TISSUE_OF_NAME}
+        if meaning:
+            return meaning
+    return DSEG_LABELS if greatest <= 3 else FREESURFER_LABELS
+
+
+def on_grid(given: SpatialImage, image: SpatialImage, order: int) -> NDArray[np.float32]:
+    """Return a map on an image's grid, resampled in scanner space where the grids differ."""
+    import numpy as np
+    from nibabel.processing import resample_from_to
+
+    from getnet_bids.masks import corner_distance
+
+    data = np.asarray(given.dataobj, dtype=np.float32)
+    shape = (*image.shape, 1)[:3]
+    if (*given.shape, 1)[:3] == shape and corner_distance(image.affine, given.affine, shape) <= 0.5:
+        return data.reshape(shape)
+    return np.asarray(resample_from_to(given, (shape, image.affine), order=order).dataobj, dtype=np.float32)

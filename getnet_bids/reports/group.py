@@ -33,16 +33,16 @@ from .plots import Dot, Plot, plot
 from .records import Record, RunHistory, anchor, is_number, read_table, records_of, subjects_of
 from .visits import NOTE, Difference, Visit, differences
 
-LIMIT = 3.5
+OUTLIER_Z = 3.5
 """Robust z from which a value is an outlier (Iglewicz and Hoaglin 1993)."""
-LEAST = 8
+MIN_VALUES = 8
 """Of fewer values none is called an outlier."""
-FLOOR = 0.01
+MIN_MAD = 0.01
 """Smallest median absolute deviation of the logarithms: a hundredth, so that what hardly varies has no outliers."""
 RULE = (
-    f"An image is an outlier in a measure if its robust z is beyond {LIMIT}: "
+    f"An image is an outlier in a measure if its robust z is beyond {OUTLIER_Z}: "
     "z = 0.6745 (ln x - median) / MAD, where the median and the median absolute deviation (MAD, taken as at least "
-    f"{FLOOR}) are those of ln x over the images with the same suffix, if there are at least {LEAST}."
+    f"{MIN_MAD}) are those of ln x over the images with the same suffix, if there are at least {MIN_VALUES}."
 )
 
 
@@ -67,10 +67,10 @@ def robust_z(values: Sequence[float | None]) -> list[float | None]:
     """
     logs = [math.log(value) if value is not None and value > 0 else None for value in values]
     known = [value for value in logs if value is not None]
-    if len(known) < LEAST:
+    if len(known) < MIN_VALUES:
         return [None] * len(logs)
     median = statistics.median(known)
-    spread = max(statistics.median(abs(value - median) for value in known), FLOOR)
+    spread = max(statistics.median(abs(value - median) for value in known), MIN_MAD)
     return [None if value is None else 0.6745 * (value - median) / spread for value in logs]
 
 
@@ -89,9 +89,9 @@ MEASURES = {
     "seconds": (SECONDS.title, SECONDS.summary),
 }
 """Title and text of each measure on the page."""
-SEVERAL = 16
+MAX_LINES = 16
 """Up to so many pairs of suffix and session have a line each in the plots; else each suffix has one."""
-LISTED = 30
+MAX_LISTED = 30
 """So many images that stand out are listed, the furthest first; the table has all."""
 
 
@@ -237,7 +237,7 @@ def mark_outliers(images: list[ImageRow]) -> None:
         for measure in MEASURES:
             scores = robust_z([image.values[measure] for image in alike])
             for image, z in zip(alike, scores, strict=True):
-                if z is not None and abs(z) > LIMIT:
+                if z is not None and abs(z) > OUTLIER_Z:
                     image.outlying[measure] = round(z, 1)
 
 
@@ -266,11 +266,11 @@ def group_page(
         subjects=len({image.subject for image in images}),
         failed=[image for image in images if image.state == "failed"],
         missing=[(s, reason) for s, reason in sorted((missing or {}).items()) if not reason.startswith("failed: ")],
-        outliers=outliers[:LISTED],
+        outliers=outliers[:MAX_LISTED],
         outlying=len(outliers),
         plots=draw_plots(images, measures),
         rule=RULE,
-        visits=visits[:LISTED],
+        visits=visits[:MAX_LISTED],
         compared=len(visits),
         visits_note=NOTE,
         suffixes=sorted({image.suffix for image in images}),
@@ -286,7 +286,7 @@ def draw_plots(images: list[ImageRow], measures: list[str]) -> list[Plot]:
     def both(image: ImageRow) -> str:
         return f"{image.suffix} {image.session}".strip()
 
-    by_session = len({both(image) for image in images}) <= SEVERAL
+    by_session = len({both(image) for image in images}) <= MAX_LINES
     groups: dict[str, list[ImageRow]] = {}
     for image in sorted(images, key=lambda image: (image.suffix, image.session)):
         groups.setdefault(both(image) if by_session else image.suffix, []).append(image)

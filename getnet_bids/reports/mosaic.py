@@ -17,9 +17,9 @@ CELL = 170
 """Longest side of a slice, pixels."""
 SINGLE_SLICE_WIDTH = 440
 """The same where there is one slice only."""
-ENLARGED = 8
+MAX_ENLARGEMENT = 8
 """No voxel is drawn with more pixels than this along its smallest side."""
-THIN = 16
+MIN_SIDE = 16
 """A plane with fewer voxels than this along one side is not drawn if there is a better one."""
 EDGE_MARGIN = 0.03
 """Left around the foreground, as a share of its extent."""
@@ -261,7 +261,7 @@ def arrange(
     voxels = np.array([part.stop - part.start for part in box])
     millimetres = voxels * sizes
 
-    worth = [axis for axis, sides in PLANES.items() if min(voxels[list(sides)]) >= THIN]
+    worth = [axis for axis, sides in PLANES.items() if min(voxels[list(sides)]) >= MIN_SIDE]
     most = max(PLANES, key=lambda axis: (np.prod(voxels[list(PLANES[axis])]), axis))
     planes = worth or [most]
     rows: list[list[tuple[int, int]]] = []
@@ -272,7 +272,7 @@ def arrange(
 
     side = SINGLE_SLICE_WIDTH if len(slices) == 1 else CELL
     longest = max(millimetres[list(PLANES[axis])].max() for axis in planes)
-    scale = min(side / longest, ENLARGED / sizes.min())
+    scale = min(side / longest, MAX_ENLARGEMENT / sizes.min())
     drawn = {
         axis: (max(1, round(millimetres[right] * scale)), max(1, round(millimetres[up] * scale)))
         for axis, (right, up) in PLANES.items()

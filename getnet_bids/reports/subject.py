@@ -29,7 +29,7 @@ MAX_FIGURE_WIDTH = 1500
 """A figure is made no wider for the page, pixels."""
 MAX_FIGURE_BYTES = 300_000
 """A figure with fewer bytes is taken as it is."""
-CRASH = 6000
+MAX_TRACEBACK = 6000
 """So many characters of a traceback's end are shown."""
 
 
@@ -202,7 +202,7 @@ def failure(output_dir: Path, source: str, entry: Entry) -> dict[str, str]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {"reason": entry.reason, "crash": "", "link": ""}
-    return {"reason": entry.reason, "crash": text[-CRASH:], "link": link(relative(path, output_dir))}
+    return {"reason": entry.reason, "crash": text[-MAX_TRACEBACK:], "link": link(relative(path, output_dir))}
 
 
 def pictures_of(output_dir: Path, record: Record) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from getnet_bids.images import voxel_size
-from getnet_bids.reports.mosaic import COLUMNS, THIN, anatomical, arrange
+from getnet_bids.reports.mosaic import COLUMNS, MIN_SIDE, anatomical, arrange
 
 ORIENTATIONS = ["".join(codes) for codes in itertools.product("RL", "AP", "SI")] + ["PSR", "SLA", "AIL"]
 
@@ -73,7 +73,7 @@ def test_positions_in_millimetres(blob):
         ((64, 48, 1), (1, 1, 5), ["axial"], 1),
         ((1, 64, 48), (5, 1, 1), ["sagittal"], 1),
         ((64, 48, 7), (1, 1, 6), ["axial"], 7),
-        ((64, 48, THIN), (1, 1, 6), ["axial", "coronal", "sagittal"], 15),
+        ((64, 48, MIN_SIDE), (1, 1, 6), ["axial", "coronal", "sagittal"], 15),
         ((4, 3, 2), (1, 1, 1), ["axial"], 2),
         ((1, 1, 9), (1, 1, 1), ["coronal"], 1),
         ((400, 20, 20), (0.1, 2, 2), ["axial", "coronal", "sagittal"], 15),

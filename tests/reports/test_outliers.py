@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from getnet_bids.reports.group import LEAST, LIMIT, robust_z
+from getnet_bids.reports.group import MIN_VALUES, OUTLIER_Z, robust_z
 
 
 def test_as_scipy_has_it():
@@ -16,14 +16,14 @@ def test_as_scipy_has_it():
 
 def test_half_of_wrong_values_cannot_hide_one_another():
     values = [1.0 + 0.01 * k for k in range(20)] + [5.0] * 9
-    assert [abs(z) > LIMIT for z in robust_z(values)] == [False] * 20 + [True] * 9
+    assert [abs(z) > OUTLIER_Z for z in robust_z(values)] == [False] * 20 + [True] * 9
 
 
 @pytest.mark.parametrize("odd", [None, 0.0, -1.0])
 def test_what_has_no_logarithm_has_no_z(odd):
-    assert robust_z([1.0] * LEAST + [odd])[-1] is None
+    assert robust_z([1.0] * MIN_VALUES + [odd])[-1] is None
 
 
 def test_few_values_and_values_that_hardly_differ():
-    assert set(robust_z([1.0] * (LEAST - 2) + [100.0])) == {None}
-    assert max(abs(z) for z in robust_z([1.0] * 50 + [1.04])) < LIMIT
+    assert set(robust_z([1.0] * (MIN_VALUES - 2) + [100.0])) == {None}
+    assert max(abs(z) for z in robust_z([1.0] * 50 + [1.04])) < OUTLIER_Z
