@@ -1,6 +1,6 @@
 # make demo: a small dataset, corrected.   make test: all checks and quick tests.   make test-all: the slow ones, too.
 # make lint, docs, tests: the parts of make test.   make tests-min: with the oldest versions.   make dist: for PyPI.
-# make tests-peers: with the libraries that GetNet is used from: MONAI, TorchIO, sMRIPrep, nibabies, pydra, Boutiques.
+# make tests-peers: with the libraries that GetNet is used from: MONAI, TorchIO, SimpleITK, sMRIPrep, nibabies, pydra, Boutiques.
 # All make their environment first, .venv unless VENV= says where.
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +13,8 @@ JOBS ?= 2
 QUICK := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist worksteal
 # What needs other people's libraries, and the pages that show it.
 PEERS := tests/test_monai.py tests/test_torchio.py tests/test_boutiques.py tests/test_pages_of_pipelines.py \
-    tests/run/test_handover.py tests/interfaces/test_drop_in.py
+    tests/test_pages_of_files.py tests/test_images_of_others.py tests/test_heads_and_labels_benchmarks.py \
+    tests/cli/test_readers.py tests/run/test_handover.py tests/interfaces/test_drop_in.py
 # Packages of which at least this share of lines and branches has to be tested.
 COVERED := core bids
 LEAST := 90

@@ -111,3 +111,15 @@ def test_workflows_may_do_no_more_than_read_unless_a_job_says_so(path):
             assert re.search(r"@(v\d|release/v\d)", step.get("uses", "@v1")), step
             # What an outsider names, such as a branch, must not become a part of a script.
             assert "${{" not in step.get("run", ""), step
+
+
+def test_what_needs_other_peoples_libraries_is_run_with_them():
+    of_peers = r"\b(monai|torchio|SimpleITK|smriprep|niworkflows|nibabies|pydra|bosh)\b"
+    asks = rf"(importorskip|find_spec|which)\([^)]*{of_peers}|\[\"SimpleITK\"|^NEEDS = .*{of_peers}|\[\"monai\""
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path != Path(__file__) and re.search(asks, path.read_text(), re.MULTILINE)
+    }
+    listed = re.search(r"^PEERS := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    assert files == set(listed.replace("\\", "").split()), "PEERS in the Makefile"

@@ -11,7 +11,7 @@ import getnet_bids
 pytest.importorskip("monai", reason="MONAI is not installed: pip install 'getnet_bids[monai]'")
 
 import torch
-from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, PersistentDataset
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd
 
 from getnet_bids.monai import GetNetCorrection, GetNetCorrectiond
@@ -68,11 +68,25 @@ def test_pending_operations_are_done_first(path):
     assert len(eager.applied_operations) == len(lazy.applied_operations) == 1
 
 
-@pytest.mark.parametrize(("kind", "workers"), [(Dataset, 2), (CacheDataset, 0)])
+@pytest.mark.parametrize(("kind", "workers"), [(Dataset, 2), (CacheDataset, 0), (CacheDataset, 2)])
 def test_in_datasets(path, expected, load, kind, workers):
     dataset = kind([{"image": path}] * 2, load)
     for batch in DataLoader(dataset, batch_size=1, num_workers=workers):
         np.testing.assert_array_equal(np.asarray(batch["image"][0, 0]), expected)
+
+
+@pytest.mark.parametrize("kind", [CacheDataset, PersistentDataset])
+def test_a_cache_keeps_the_result(path, expected, load, kind, tmp_path, monkeypatch):
+    options = {"cache_dir": tmp_path / "cache"} if kind is PersistentDataset else {}
+    dataset = kind([{"image": path}], load, **options)
+    first = np.asarray(dataset[0]["image"][0])
+
+    def computed_again(*_, **__):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(GetNetCorrectiond, "__call__", computed_again)
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(np.asarray(dataset[0]["image"][0]), expected)
 
 
 def test_the_example_of_the_docs(head, tmp_path, monkeypatch):
