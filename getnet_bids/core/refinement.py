@@ -46,7 +46,7 @@ MIN_BLOCKS = 12
 TISSUE_LENGTHS = (16.0, 0.6), (45.0, 0.4)
 """Correlation lengths of the variation within tissues, in 220ths of the object's extent (mm in a head), and the share
 of the variance of each: that of a tissue's texture, and that between structures which count as one tissue."""
-TISSUE_SD = (0.002, 0.004, 0.008, 0.014, 0.022, 0.035)
+TISSUE_SD = (0.002, 0.004, 0.008, 0.014, 0.022, 0.035, 0.055, 0.085)
 """Standard deviations of that variation (log) among which the evidence chooses."""
 ERROR_FACTORS = (0.35, 0.5, 0.71, 1.0, 1.41)
 """The same for the error of the network's field, times what the network expects."""
@@ -68,7 +68,8 @@ MODEL_ERROR = 2.4
 """Actual errors over those of the equations with `CAUTION`, so much on heads with flat tissues as on heads with varying
 ones (`benchmarks`)."""
 EVIDENCE_AT = (0, 4, 8)
-"""Iterations in which standard deviations are chosen anew."""
+"""Iterations in which standard deviations are chosen anew. That of the network's error may only become smaller: levels
+follow the field, so that what the field has taken from the tissues would count as error of the network the next time."""
 ITERATIONS, TOLERANCE = 20, 5e-4
 """At most so many; fewer if the field changes by less (standard deviation of the log)."""
 
@@ -135,8 +136,8 @@ def refine_together(images: Sequence[SampledLogImage], box: Box, network: Poster
             found = [one.means(theta) for one in tissues]
             mean, total, noise = (torch.cat(values) for values in zip(*found, strict=True))
             if estimate is None or iteration in EVIDENCE_AT:
-                near = TISSUE_SD[2] if estimate is None else estimate.tissue_sd
-                estimate = most_probable(blocks, mean, total, noise, network_sd, near)
+                near, limit = (TISSUE_SD[2], math.inf) if estimate is None else (estimate.tissue_sd, estimate.error_sd)
+                estimate = most_probable(blocks, mean, total, noise, network_sd, near, limit)
             new = estimate.coefficients(mean, blocks)
             step = float(np.std(np.concatenate([one.blocks.at_points(new - theta) for one in tissues])))
             theta = new
@@ -357,6 +358,7 @@ def most_probable(
     noise: float | Tensor,
     network_sd: float,
     near: float = TISSUE_SD[2],
+    error_limit: float = math.inf,
 ) -> Estimate:
     """Choose the most probable standard deviations, and make the estimate with them.
 
@@ -370,6 +372,8 @@ def most_probable(
         Expected error of the network (log).
     near : float
         The one of `TISSUE_SD` at which the search begins: the probability has one maximum, which is climbed to.
+    error_limit : float
+        Largest standard deviation of the network's error to choose (log).
     """
     white_noise = torch.diag(noise**2 / total + 1e-8)
     constant = LEVEL_SD**2 * blocks.same_image
@@ -386,6 +390,8 @@ def most_probable(
         best = (-np.inf, network_sd)
         for times in ERROR_FACTORS:
             error_sd = times * network_sd
+            if error_sd > error_limit:
+                break
             precision = torch.linalg.cholesky(error_sd**2 * normal + torch.eye(len(normal), dtype=normal.dtype))
             part = torch.linalg.solve_triangular(precision, error_sd * projected[:, None], upper=False)[:, 0]
             evidence = -0.5 * (energy - float(part @ part)) - determinant - float(precision.diagonal().log().sum())

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from getnet_bids.core import refinement
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.refinement import (
@@ -124,3 +125,20 @@ def test_where_the_grid_ends_there_is_no_surface(axis):
     np.testing.assert_allclose(share[0], share[len(share) // 2])
     assert share.max() == 1
     assert share[:, 0].max() == 0
+
+
+def test_what_the_field_took_from_the_tissues_does_not_count_as_error_of_the_network(monkeypatch):
+    """Chosen anew, the network's error only becomes smaller; here it would grow."""
+    chosen, free = [], []
+
+    def spy(blocks, mean, total, noise, network_sd, near, limit):
+        free.append(most_probable(blocks, mean, total, noise, network_sd, near).error_sd)
+        estimate = most_probable(blocks, mean, total, noise, network_sd, near, limit)
+        chosen.append(estimate.error_sd)
+        return estimate
+
+    monkeypatch.setattr(refinement, "most_probable", spy)
+    points, box, basis = prepared(head(0.05, 0.2))
+    refine_field(points, box, no_field(basis, 0.1), 0.1)
+    assert max(free) > free[0]
+    assert chosen == sorted(chosen, reverse=True)
