@@ -69,7 +69,7 @@ MODEL_ERROR = 2.4
 ones (`benchmarks`)."""
 EVIDENCE_AT = (0, 4, 8)
 """Iterations in which standard deviations are chosen anew. That of the network's error may only become smaller: levels
-follow the field, so that what the field has taken from the tissues would count as error of the network the next time."""
+follow the field, and what the field has taken from the tissues would count as error of the network the next time."""
 ITERATIONS, TOLERANCE = 20, 5e-4
 """At most so many; fewer if the field changes by less (standard deviation of the log)."""
 

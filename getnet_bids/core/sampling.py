@@ -82,7 +82,7 @@ class SampledLogImage:
         smooth, along_y = lines.split(len(level_y), 1)
         smooth, along_x = (smooth @ torch.cat([level_x, slope_x]).T).split(len(level_x), 2)
         value = smooth.double()  # whose square might be below float32's least
-        # The change over a 220th of the extent, or over a voxel where that is longer: no border is sharper than a voxel.
+        # The change over a 220th of the extent, or over a voxel if that is longer: no border is sharper than a voxel.
         change2 = torch.zeros_like(value)
         for slope_along, size in zip((along_x, along_y @ level_x.T, level_y @ steep @ level_x.T), voxel, strict=True):
             change2 += (slope_along.double() * max(unit, size)).square_()
