@@ -44,7 +44,7 @@ class Correction:
     foreground : ndarray of bool, spatial shape of the image
         The voxels that the field was estimated from.
     verdict : {"corrected", "nothing to correct", "doubtful"}
-        ``nothing to correct``: the field is within its uncertainty of flat; the image is divided by it all the same.
+        ``nothing to correct``: the field varies by less than its uncertainty; the image is divided by it nevertheless.
     reasons : tuple of str
         Why it is doubtful: sentences, each with what to do.
     field_sd_median, field_sd_p95 : float

@@ -212,8 +212,8 @@ def group_columns(methods: Sequence[str]) -> tuple[Column, ...]:
         Column("field_sd_p95", "The same: 95th percentile over the foreground.", "1"),
         Column(
             "verdict",
-            "What GetNet's result is worth: corrected, nothing to correct (the field is within its uncertainty of "
-            "flat) or doubtful; the sidecar and the page tell why.",
+            "What GetNet's result is worth: corrected, nothing to correct (the field varies by less than its "
+            "uncertainty) or doubtful; the sidecar and the page tell why.",
         ),
         Column(
             "inu_range",

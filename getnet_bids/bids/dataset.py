@@ -48,8 +48,8 @@ yet; `biasfield` is listed in `.bidsignore`.
 
 Each image's JSON file names its source and holds, under `GetNet`, the hashes of the source, the weights and the
 options, sizes, software versions, device and seconds. From these a later run tells what it need not do again.
-`Verdict` is what the result is worth: `corrected`, `nothing to correct` (the field is within its uncertainty of flat;
-the image is divided by it all the same) or `doubtful`, for `Reasons` that say what to do. `FieldSDMedian` and
+`Verdict` is what the result is worth: `corrected`, `nothing to correct` (the field varies by less than its uncertainty;
+the image is divided by it nevertheless) or `doubtful`, for `Reasons` that say what to do. `FieldSDMedian` and
 `FieldSDP95` are the standard deviation of the log field as estimated, about the field's relative uncertainty: median
 and 95th percentile over the foreground; with `--uncertainty` there is a map of it, `*_stat-std_biasfield.nii.gz`.
 `Measures` are over the foreground (of a large image, every second, third ... voxel along each axis): the field's

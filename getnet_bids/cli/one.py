@@ -109,7 +109,7 @@ def correct_file(args: Namespace) -> None:
     for reason in result.reasons:
         console.say(f"{args.image}: {result.verdict}: {reason}", "getnet")
     if result.verdict == "nothing to correct":
-        console.say(f"{args.image}: {result.verdict}: the field is within its uncertainty of flat", "getnet")
+        console.say(f"{args.image}: {result.verdict}: the field varies by less than its uncertainty", "getnet")
     if args.verbose:
         console.say(
             f"{result.verdict}; the field is known to {result.field_sd_median:.1%} (95th percentile "
