@@ -65,7 +65,7 @@ class Case:
     seed: int
 
     def simulate(self, models: Path) -> tuple[Head, Volume, Volume]:
-        """Give the head, its gain field, and the image."""
+        """Return the head, its gain field, and the image."""
         heads = heads_of(model(models, self.subject))
         seed = [self.seed, int(self.subject)]
         head = heads[self.contrast]
@@ -75,7 +75,7 @@ class Case:
 
 
 def model(models: Path, subject: str) -> Path:
-    """Tell where a subject's anatomical model is."""
+    """Return where a subject's anatomical model is."""
     return models / f"subject{subject}_crisp_v.mnc.gz"
 
 
@@ -127,7 +127,7 @@ def measure(case: Case, methods: dict[str, Method], models: Path, rows: Path) ->
 
 
 def key_of(case: Case, name: str, method: Method) -> tuple[str, ...]:
-    """Tell what makes a row one of its own."""
+    """Return what makes a row one of its own."""
     return (*map(str, astuple(case)), name, method.fingerprint)
 
 
@@ -208,7 +208,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def chosen_methods(args: argparse.Namespace) -> dict[str, Method]:
-    """Give the methods asked for that can run here."""
+    """Return the methods asked for that can run here."""
     methods = make_methods(args.weights, args.device)
     for name in args.methods:
         why = None if name in args.reuse else missing(name)
@@ -219,7 +219,7 @@ def chosen_methods(args: argparse.Namespace) -> dict[str, Method]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line; return the exit code."""
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.table:

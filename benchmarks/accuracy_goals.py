@@ -44,7 +44,7 @@ def goals(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def pairs(rows: Sequence[Row], fields: tuple[str, ...]) -> dict[str, list[tuple[Row, Row]]]:
-    """Give each method's rows of some fields, each with N4's of the same image."""
+    """Return each method's rows of some fields, each with N4's of the same image."""
     some = [r for r in rows if r["field"] in fields]
     n4 = {image_of(r): r for r in some if r["method"] == "n4"}
     return {

@@ -45,7 +45,7 @@ OPTIONS = {"getnet-alone": Options(refine=False), "getnet": Options(uncertainty=
 """Of the methods that are GetNet."""
 KEY = ("set", "subject", "part", "contrast", "field", "method", "fingerprint")
 SCORES = ("field_brain", "field_head", "slope", "kept", "cjv", "error", "sd", "z_sd", "verdict", "seconds")
-PURE = 0.9
+PURE_SHARE = 0.9
 """A voxel of which a tissue has more than this share is pure."""
 HEAD = 0.03
 """Share of the image's maximum above which a voxel of the clean image belongs to the head."""
@@ -122,7 +122,7 @@ def read_truth(case: Case) -> Truth:
         field = foreign_field(case.field, original.shape, hashed(f"{name} {case.contrast} {case.field}"))
     else:
         field = read_volume(folder / f"ses-{case.field}" / "anat" / f"{name}_ses-{case.field}_biasfield.nii.gz")
-    return Truth(field, original, csf + gray + white > 0.5, gray > PURE, white > PURE)
+    return Truth(field, original, csf + gray + white > 0.5, gray > PURE_SHARE, white > PURE_SHARE)
 
 
 def contrast_of(image: Volume, truth: Truth) -> float:

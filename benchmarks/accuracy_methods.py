@@ -100,7 +100,7 @@ def getnet(weights: Path | None, device: str, options: Options) -> Callable[[Vol
 
 
 def make_methods(weights: Path | None = None, device: str = "cpu") -> dict[str, Method]:
-    """Give all methods by their short names."""
+    """Return all methods by their short names."""
     alone, default = Options(refine=False), Options()
     antspyx = f"antspyx {version('antspyx')}"
     return {
@@ -116,7 +116,7 @@ def make_methods(weights: Path | None = None, device: str = "cpu") -> dict[str, 
 
 
 def missing(method: str) -> str | None:
-    """Tell why a method cannot run here, if it cannot."""
+    """Return why a method cannot run here, if it cannot."""
     if method == "n4ax" and importlib.util.find_spec("n4ax") is None:
         return "n4ax is not installed (python -m pip install --ignore-requires-python --no-deps n4ax; and jax)"
     if method == "n4-simpleitk" and importlib.util.find_spec("SimpleITK") is None:
@@ -125,7 +125,7 @@ def missing(method: str) -> str | None:
 
 
 def version(package: str) -> str:
-    """Give the version of a package, or none."""
+    """Return the version of a package, or none."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -133,7 +133,7 @@ def version(package: str) -> str:
 
 
 def fingerprint(weights: Path | None, device: str, options: Options) -> str:
-    """Give a hash of the weights, the options and the code of GetNet's core."""
+    """Return a hash of the weights, the options and the code of GetNet's core."""
     digest = hashlib.sha256((weights or default_weights()).read_bytes())
     digest.update(f"{options} {device}".encode())
     for path in sorted(Path(core.__file__).parent.glob("*.py")):

@@ -19,7 +19,7 @@ from getnet_bids.core.correction import HEAD, SMOOTHNESS
 from getnet_bids.core.geometry import Box
 from getnet_bids.images import foreground_of
 from getnet_bids.interfaces import TissueSegmentation
-from getnet_bids.interfaces.inhomogeneity import PURE, measure, volume_like
+from getnet_bids.interfaces.inhomogeneity import PURE_SHARE, measure, volume_like
 
 COMPARED = ("n4", "getnet")
 """What is segmented is divided by the geometric mean of the fields of these, so that the labels favour neither."""
@@ -74,7 +74,7 @@ def measure_image(source: Source, methods: dict[str, Method], folder: Path) -> I
 def kept_field(
     method: Method, name: str, image: Any, volume: np.ndarray, sizes: tuple[float, ...], folder: Path
 ) -> Path:
-    """Give the file of a method's field, made if there is none of this fingerprint."""
+    """Return the file of a method's field, made if there is none of this fingerprint."""
     path = folder / f"{name}-{method.fingerprint.replace(' ', '_').replace('/', '_')[:60]}.nii.gz"
     if not path.exists():
         images.write(nib.Nifti1Image(method.run(volume, sizes).reshape(volume.shape), image.affine), path)
@@ -82,8 +82,8 @@ def kept_field(
 
 
 def segmented(path: Path, fields: list[str], folder: Path) -> tuple[dict[str, np.ndarray], str]:
-    """Segment an image; gives the voxels of each tissue or class, and how they were found."""
+    """Segment an image; return the voxels of each tissue or class, and how they were found."""
     outputs = TissueSegmentation(input_image=str(path), bias_images=fields).run(cwd=str(folder)).outputs
     maps = zip(outputs.tissue_names, outputs.tissue_maps, strict=True)
-    regions = {name: np.asarray(nib.load(file).dataobj) > PURE for name, file in maps}
+    regions = {name: np.asarray(nib.load(file).dataobj) > PURE_SHARE for name, file in maps}
     return {name: region for name, region in regions.items() if region.any()}, outputs.method

@@ -56,12 +56,12 @@ MARKERS = {
 
 
 def number(row: Row, column: str) -> float:
-    """Give a cell as a number, NaN where there is none."""
+    """Return a cell as a number, NaN where there is none."""
     return float("nan") if row[column] == "n/a" else float(row[column])
 
 
 def image_of(row: Row) -> tuple[str, ...]:
-    """Tell which image a row is of."""
+    """Return which image a row is of."""
     return row["subject"], row["contrast"], row["field"], row["noise"], row["seed"]
 
 

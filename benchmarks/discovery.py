@@ -64,7 +64,7 @@ def row(count: int, step: str, arguments: list, state: str | None, folder: Path)
 
 
 def command(arguments: list, folder: Path) -> tuple[float, float, float, str]:
-    """Run getnet-bids; give its seconds, those of the processor, the peak of its memory in MB, and what it printed."""
+    """Run getnet-bids; return its seconds, processor seconds, peak memory in MB, and what it printed."""
     with open(folder / "printed.txt", "w+") as printed:
         started = time.monotonic()
         process = subprocess.Popen([sys.executable, "-m", "getnet_bids.cli.app", *map(str, arguments)], stdout=printed)

@@ -28,7 +28,7 @@ COLUMNS = ["model", "brain", "CSF", "GM", "WM"]
 
 
 def head(path: Path) -> tuple[nib.Nifti1Image, dict[str, np.ndarray]]:
-    """Simulate a head; gives the image (x, y, z) and the true tissues."""
+    """Simulate a head; return the image (x, y, z) and the true tissues."""
     simulated = read_heads(path, ["T1w"])["T1w"]
     original = 1000 * simulated.original
     truth = {name: share > 0.5 for name, share in simulated.shares.items()} | {"brain": simulated.brain}
@@ -48,7 +48,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def measure(path: Path, folder: Path) -> dict[str, float]:
-    """Segment a head; gives Dice by region."""
+    """Segment a head; return Dice by region."""
     image, truth = head(path)
     source, bias = folder / "head_T1w.nii.gz", folder / "bias.nii.gz"
     nib.save(image, source)

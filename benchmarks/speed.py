@@ -50,7 +50,7 @@ class Table:
         print(f"{section:<8}{what:<52}{value:>10.4g} {unit:<10}{note}", flush=True)
 
     def get(self, what: str) -> float | None:
-        """Give a figure that was added; None if it was not."""
+        """Return a figure that was added; None if it was not."""
         return next((float(row[4]) for row in self.rows if row[3] == what), None)
 
 
@@ -71,7 +71,7 @@ class Bench:
     quick: bool
 
     def child(self, *command: str, check: bool = True) -> tuple[float, float, str]:
-        """Run a command; gives its wall seconds, its peak memory in MB and what it printed."""
+        """Run a command; return its wall seconds, its peak memory in MB and what it printed."""
         threads = str(self.threads)
         variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
         env = {**os.environ, **dict.fromkeys(variables, threads), "JAX_PLATFORMS": "cpu"}
@@ -118,7 +118,7 @@ class Bench:
         return root
 
     def app(self, shape: tuple[int, ...], count: int) -> tuple[float, float, Path]:
-        """Run the BIDS App over copies of a head; gives seconds, peak memory in MB, and where the results are."""
+        """Run the BIDS App over copies of a head; return seconds, peak memory in MB, and where the results are."""
         out = self.folder / f"out-{shape[0]}-{count}"
         command = (sys.executable, "-m", "getnet_bids.cli.app", str(self.dataset(shape, count)), str(out))
         options = ("participant", "--force", "--nprocs", str(self.threads))
@@ -259,7 +259,7 @@ def machine(threads: int) -> str:
 
 
 def rows_of_others(path: Path, measured: Sequence[str]) -> list[list[str]]:
-    """Give the rows of a table, if there is one, of the sections that are not measured now."""
+    """Return the rows of a table, if there is one, of the sections that are not measured now."""
     if not path.is_file():
         return []
     with open(path, newline="", encoding="utf-8") as file:

@@ -46,7 +46,7 @@ def floor(threads: str, image: str, *made: str) -> Result:
     """Read one file and write those that were made of it, as fast as can be; seconds an image in a steady state."""
     from isal import isal_zlib
 
-    from getnet_bids.images import LEVEL
+    from getnet_bids.images import DEFAULT_GZIP_LEVEL
 
     count, folder = 12, Path(image).parent
     data = [isal_zlib.decompress(Path(path).read_bytes(), 31) for path in made]
@@ -55,7 +55,7 @@ def floor(threads: str, image: str, *made: str) -> Result:
         np.frombuffer(isal_zlib.decompress(Path(image).read_bytes(), 31), np.int16)
 
     def write(i: int) -> None:
-        packer = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, 31)
+        packer = isal_zlib.compressobj(DEFAULT_GZIP_LEVEL, isal_zlib.DEFLATED, 31)
         view = memoryview(data[i % len(data)])
         with open(folder / f"floor-{i}", "wb") as file:
             for start in range(0, len(view), 1 << 20):
@@ -123,7 +123,7 @@ def n4ax(image: str) -> Result:
 
 
 def ours(threads: str, image: str, repeats: str) -> Result:
-    """Correct a volume in memory; also gives where the time goes."""
+    """Correct a volume in memory; also return where the time goes."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command lines do
     import torch
 

@@ -27,7 +27,7 @@ from getnet_bids.training.record import describe_hardware
 
 
 def noise_photographs(count: int = 64) -> Photographs:
-    """Give photographs of noise, 256x300 pixels."""
+    """Return photographs of noise, 256x300 pixels."""
     size = 256 * 300
     pixels = np.random.default_rng(0).integers(0, 256, count * size, np.uint8)
     return Photographs(pixels, np.array([(i * size, 256, 300, b"%016d" % i) for i in range(count)], ROW))

@@ -22,14 +22,14 @@ class WorkflowGraph(Directive):
     option_spec = {"graph2use": directives.unchanged, "simple_form": directives.unchanged}  # noqa: RUF012
 
     def run(self) -> list[nodes.Node]:
-        """Give the picture."""
+        """Return the picture."""
         made: dict[str, Any] = {}
         exec("\n".join(self.content), made)
         return [nodes.raw("", svg(made["wf"]), format="html")]
 
 
 def layers(workflow: Workflow) -> dict[Any, int]:
-    """Give each node, a workflow within the workflow counting as one, its column: one more than what it waits for."""
+    """Return each node, a workflow within the workflow counting as one, its column: one more than what it waits for."""
     graph = workflow._graph
     column = dict.fromkeys(graph.nodes, 0)
     for _ in column:

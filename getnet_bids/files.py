@@ -1,4 +1,4 @@
-"""Files that are whole or not there, locked while they are made; what killed processes left of them.
+"""Atomic writes and locks of files, and the removal of what killed processes left of them.
 
 A file is held by a lock (flock, on Windows LockFileEx) that the system lets go when the process ends, however it ends.
 So whoever gets the lock of a hidden file knows that nobody works with it any more, and may remove it.
@@ -23,19 +23,19 @@ from typing import BinaryIO, Literal
 from filelock import lock_descriptor
 
 HIDDEN = ".getnet-"
-"""A hidden file has a name that starts so, in the folder that it is for."""
+"""Prefix of hidden files; each lies in the folder of the file that it is for."""
 PART, LOCK = ".part", ".lock"
-OLD = 86_400
-"""Seconds after which a part is left over for certain."""
+ABANDONED_AFTER = 86_400
+"""Age of a hidden file, seconds, from which nobody is writing it any more."""
 TRIES = 100
 MOVABLE = os.name != "nt"
 """Whether a file can be renamed or removed while it is open: not on Windows."""
-OURS = re.compile(rf"{re.escape(HIDDEN)}(?:[0-9a-zA-Z-]*-[0-9a-f]{{16}}{re.escape(PART)}|.+{re.escape(LOCK)})")
-"""Names that a sweep may remove; a lock is empty, too."""
+HIDDEN_NAME = re.compile(rf"{re.escape(HIDDEN)}(?:[0-9a-zA-Z-]*-[0-9a-f]{{16}}{re.escape(PART)}|.+{re.escape(LOCK)})")
+"""Pattern of the names that `sweep` may remove; locks only if they are empty."""
 
 
 def part_of(path: Path) -> Path:
-    """Return a name for a file while it is being written: new each time, and it tells of this machine."""
+    """Return a name for a file while it is being written: new each time, with the name of this machine in it."""
     return path.with_name(f"{HIDDEN}{host()}-{secrets.token_hex(8)}{PART}")
 
 
@@ -113,7 +113,7 @@ def same(file: BinaryIO, path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes and threads that do the same with a path out of a block.
+    """Run a block while no other process or thread runs one with the same path.
 
     Parameters
     ----------
@@ -174,14 +174,14 @@ def sweep(root: Path, within: Iterable[str] | None = None) -> int:
 
 def remove_in(folder: str | Path, names: Iterable[str]) -> int:
     """Remove those of a folder's files that are hidden and that nobody holds, and return how many."""
-    return sum(remove_abandoned(Path(folder, name)) for name in names if OURS.fullmatch(name))
+    return sum(remove_abandoned(Path(folder, name)) for name in names if HIDDEN_NAME.fullmatch(name))
 
 
 def remove_abandoned(path: Path) -> bool:
     """Remove a hidden file unless it is held; tells whether it was removed."""
     with contextlib.suppress(OSError), open_to_lock(path) as file:
         ours = take(file, wait=False)
-        old = time.time() - os.fstat(file.fileno()).st_mtime > OLD
+        old = time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED_AFTER
         if path.name.endswith(LOCK) and os.fstat(file.fileno()).st_size:
             return False
         part = path.name.endswith(PART)

@@ -45,7 +45,7 @@ SIGNATURES = (
     (b"MM\x00*", 0, f"a TIFF picture; {CONVERT}, or give it to getnet_bids.correct in Python, with its voxel_size"),
     (b"%PDF", 0, "a PDF document; give the image"),
 )
-"""Bytes that tell a format, where they stand, and what is said."""
+"""Bytes by which a format is known, their place, and the message."""
 PAIR = "convert the pair to one .nii.gz file, as with `nib-convert x.hdr x.nii.gz`"
 SIDES = "and look at left and right, which Analyze does not tell"
 HEADER, MAGIC = 348, 344
@@ -111,7 +111,7 @@ def check_start(data: bytes, name: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def reading(name: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what nibabel and the decompressor raise on files that are cut or damaged into `GetNetError`."""
+    """Convert errors of nibabel and the decompressor on truncated or damaged files into `GetNetError`."""
     try:
         yield
     except GetNetError:
@@ -169,8 +169,8 @@ def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
 
 SCALING = "scaling"
 """Key of an image's ``extra``: slope and intercept that its file has."""
-LEVEL = 1
-"""Of gzip: on corrected heads and fields 2 and 3 save less than 3 %, 9 saves 1 to 6 % and takes ten times as long."""
+DEFAULT_GZIP_LEVEL = 1
+"""On corrected heads and fields levels 2 and 3 save less than 3 %; 9 saves 1 to 6 % and takes ten times as long."""
 
 
 FLOAT32: Any = np.dtype(np.float32)
@@ -189,7 +189,7 @@ class Storage:
     """
 
     dtype: str = "float32"
-    level: int = LEVEL
+    level: int = DEFAULT_GZIP_LEVEL
 
     def numbers(self, source: SpatialImage, name: str | os.PathLike[str]) -> Numbers:
         """Return the numbers in which a source's corrected image is stored."""
@@ -198,7 +198,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Numbers of a file.
+    """Type, slope and intercept of the numbers in a file.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ class Numbers:
 
     @classmethod
     def of(cls, image: SpatialImage, name: str | os.PathLike[str]) -> Numbers:
-        """Return those of an image that `images.read` gave, or that lies in a file still."""
+        """Return those of an image that `images.read` returned or that is not loaded yet."""
         dtype, proxy = image.get_data_dtype().newbyteorder("="), image.dataobj
         if dtype.kind not in "iu":
             return cls(name, dtype)
@@ -224,7 +224,7 @@ class Numbers:
         return cls(name, dtype, *map(float, scaling))
 
     def store(self, values: NDArray[np.floating]) -> NDArray[Any]:
-        """Return what is stored for some values.
+        """Convert values to the numbers that are stored.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from .errors import GetNetError
 from .images import foreground_of, like, magnitudes, read, voxel_size
 
 AFFINE_TOLERANCE = 1e-3
-"""Affines that differ by no more, mm, are of one grid."""
+"""Largest difference of two affines' entries, mm, that are of one grid."""
 MIN_COVERED = 0.5
 """Least share of an image's grid on which a field must be known: else one of the affines is wrong."""
 
@@ -103,7 +103,7 @@ def resample(
 
 
 MIN_SHARE, WHOLE_SHARE = 0.5, 0.95
-"""Share of an image's foreground that a field must reach; and from which on it is said to reach all of it."""
+"""Least share of an image's foreground that a field must cover, and the share from which no message is printed."""
 
 
 def field_for(

@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 
 from .errors import GetNetError
 from .files import atomic, read_bytes
-from .formats import LEVEL, SCALING, check_mgh, check_start, header_of, holds, image_class, place_of_voxels, reading
+from .formats import (
+    DEFAULT_GZIP_LEVEL,
+    SCALING,
+    check_mgh,
+    check_start,
+    header_of,
+    holds,
+    image_class,
+    place_of_voxels,
+    reading,
+)
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """What can be read and written."""
@@ -31,17 +41,17 @@ DEFLATE_RATIO = 1032
 USUAL, USUAL_RATIO = 2**28, 20
 """Bytes, and times a packed file's size, that are made room for on the header's word alone."""
 MAX_EXACT_INTEGER = 2**24
-"""Whole numbers up to this are told apart in float32."""
+"""Largest whole number up to which float32 represents each."""
 MAX_COORDINATE = 1e9
 """Of an affine's numbers, mm: a thousand kilometres."""
 VOXEL_SIZE_RANGE = 1e-7, 1e5
-"""Smallest and largest voxel that is believed, mm."""
+"""Smallest and largest plausible voxel, mm."""
 MAX_SIZE_IN_METRES = 0.1
 """Sizes of voxels in a header whose unit is the metre are below this, or they are in mm."""
 IGZIP_LEVELS = 3
 """Levels of gzip up to this are isal's, those above zlib's."""
 WRITE_CHUNK = 2**20
-"""Bytes that are packed at a time."""
+"""Bytes that are compressed at a time."""
 
 
 def read(path: str | os.PathLike[str]) -> SpatialImage:
@@ -220,7 +230,7 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
 
 
 def silence_nibabel() -> None:
-    """Keep nibabel's remarks on odd headers from the screen: an `GetNetError` tells what is wrong, on one line."""
+    """Silence nibabel's log of odd headers: a `GetNetError` says on one line what is wrong."""
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="nibabel")
 
@@ -282,7 +292,7 @@ def extension(path: str | os.PathLike[str]) -> str:
     raise GetNetError(f"the name must end in {', '.join(EXTENSIONS)}", path)
 
 
-def write(image: SpatialImage, path: str | os.PathLike[str], level: int = LEVEL) -> None:
+def write(image: SpatialImage, path: str | os.PathLike[str], level: int = DEFAULT_GZIP_LEVEL) -> None:
     """Write an image; the file has its name only once it is complete.
 
     The same image gives the same bytes: the gzip header holds neither time nor name.
@@ -309,7 +319,7 @@ def write(image: SpatialImage, path: str | os.PathLike[str], level: int = LEVEL)
 
 
 @contextmanager
-def packing(path: str | os.PathLike[str], level: int = LEVEL) -> Iterator[BinaryIO]:
+def packing(path: str | os.PathLike[str], level: int = DEFAULT_GZIP_LEVEL) -> Iterator[BinaryIO]:
     """Open a file that takes its name once it is complete, compressed if its extension says so."""
     ending = extension(path)
     with atomic(Path(path)) as file:

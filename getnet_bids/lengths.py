@@ -1,4 +1,4 @@
-"""Whether the lengths that a header and an option give fit the object: verdicts of what lies outside of the core."""
+"""Plausibility of voxel sizes and smoothness for the object: reasons for a verdict that need the header."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .core.correction import CorrectedVolume
 from .images import MAX_SIZE_IN_METRES
 
 EXTENT_RANGE = 2.0, 3000.0
-"""Smallest and largest extent of an object that is believed, mm: a fly, and more than a man."""
+"""Smallest and largest plausible extent of an object, mm: a fly, and more than a man."""
 SMOOTHNESS_RANGE = 1 / 12, 1.5
-"""Smallest and largest smoothness that is of use, as a share of the object's extent."""
+"""Smallest and largest useful smoothness, as a share of the object's extent."""
 METRE = 1
 """Of the unit in a NIfTI header."""
 
@@ -38,7 +38,7 @@ def extent_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> float:
 
 
 def length_reasons(extent: float, smoothness: float | None) -> list[str]:
-    """Return what is odd about the lengths of an image.
+    """Return the reasons to doubt the lengths of an image.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
 def with_lengths(
     volume: CorrectedVolume, image: SpatialImage, sizes: tuple[float, ...], smoothness: float | None
 ) -> CorrectedVolume:
-    """Return a result whose verdict knows the image's lengths too.
+    """Return a result whose verdict takes the image's lengths into account.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What this process may have of the machine: processors and memory, as affinity and control groups limit them."""
+"""Processors and memory that this process may use, as affinity and control groups limit them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks: given for an image, and whether they lie on it; or applied to it before, when it is skull-stripped."""
+"""Masks for an image: read and fitted to its grid; and whether an image is skull-stripped."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from .errors import GetNetError
 from .images import magnitudes, read
 
-MISMATCH = 0.5
-"""A mask's corners may lie this far from the image's, voxels: further off, another voxel would be meant."""
+MAX_CORNER_DISTANCE = 0.5
+"""Largest distance of a mask's corners from the image's, voxels: beyond it the mask would mean another voxel."""
 
 
 HEADER_LOST = (
@@ -28,8 +28,8 @@ HEADER_LOST = (
 def read_mask(path: str | os.PathLike[str], image: SpatialImage) -> NDArray[np.bool_]:
     """Read a mask for an image.
 
-    Headers of one space often differ by rounding; so the mask's corners may lie up to `MISMATCH` voxels from the
-    image's. Where qform and sform disagree, it may lie on either: some programs write the one, some the other.
+    Headers of one space often differ by rounding; so the mask's corners may lie up to `MAX_CORNER_DISTANCE` voxels from
+    the image's. Where qform and sform disagree, it may lie on either: some programs write the one, some the other.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
     if (*mask.shape, 1)[:3] != shape or any(n != 1 for n in mask.shape[3:]):
         raise GetNetError(f"has shape {mask.shape}, the image {image.shape}; resample it to the image", name)
     off = min(corner_distance(one, other, shape) for one in spaces(image) for other in spaces(mask))
-    if not off <= MISMATCH:
+    if not off <= MAX_CORNER_DISTANCE:
         raise GetNetError(f"lies up to {off:.1f} voxels off the image; {HEADER_LOST}", name)
     inside = magnitudes(mask, name).reshape(image.shape[:3]) > 0
     if not inside.any():
@@ -154,7 +154,7 @@ def inside_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
 
 MAX_BORDER_SHARE = 0.02
 """Largest share of the volume's outermost voxels that is not background."""
-INSIDE = 2 / 3
+MAX_SIGNAL_SHARE = 2 / 3
 """Largest share of all voxels that is not background."""
 
 
@@ -199,6 +199,6 @@ def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tu
     inside = count / signal.size
     how = (
         f"Measured: {border:.1%} of the outermost voxels and {inside:.1%} of all are no background "
-        f"(at most {MAX_BORDER_SHARE:.0%} and {INSIDE:.0%} if stripped)."
+        f"(at most {MAX_BORDER_SHARE:.0%} and {MAX_SIGNAL_SHARE:.0%} if stripped)."
     )
-    return bool(border <= MAX_BORDER_SHARE and inside <= INSIDE), how
+    return bool(border <= MAX_BORDER_SHARE and inside <= MAX_SIGNAL_SHARE), how

@@ -37,8 +37,8 @@ from .images import (
 
 B0 = 50.0
 """A volume counts as one without diffusion weighting up to this b, s/mm2, as scanners write b = 0 as 5, say."""
-SHELL = 100.0
-"""Volumes belong to the lowest shell up to so much above its lowest b, s/mm2."""
+SHELL_WIDTH = 100.0
+"""Largest difference of b from the lowest one within the lowest shell, s/mm2."""
 
 
 @dataclass(frozen=True)
@@ -312,7 +312,7 @@ def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:
     if indices:
         return indices, f"mean of the {counted(len(indices))} with b up to {B0:g} s/mm2"
     lowest = min(values)
-    indices = [i for i, value in enumerate(values) if value <= lowest + SHELL]
+    indices = [i for i, value in enumerate(values) if value <= lowest + SHELL_WIDTH]
     highest = max(values[i] for i in indices)
     shell = f"{lowest:g}" + (f" to {highest:g}" if highest > lowest else "")
     text = f"mean of the {counted(len(indices))} of the lowest shell, b = {shell} s/mm2: none has b up to {B0:g}"

@@ -31,7 +31,7 @@ SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
 OUTPUT_DTYPES = ("float32", "same")
 LAYOUTS = ("bids", "legacy")
 HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
-BATCH = 32
+DEFAULT_BATCH_SIZE = 32
 """Slices that the network takes at a time."""
 LARGEST_SEED = 2**63 - 1
 """torch takes no larger one."""
@@ -144,7 +144,7 @@ class ModelSettings:
 
     weights: Path | None = setting(Path)
     device: str = setting(device, "auto")
-    batch_size: int = setting(positive_int, BATCH, int)
+    batch_size: int = setting(positive_int, DEFAULT_BATCH_SIZE, int)
     precision: str = setting(one_of(*PRECISIONS), "auto")
     refine: bool = flag(True)
     smoothness: float | None = setting(positive_float, None, float)
@@ -170,9 +170,9 @@ class ModelSettings:
     @property
     def storage(self) -> Storage:
         """How results are stored."""
-        from .formats import LEVEL, Storage  # numpy is not for --help
+        from .formats import DEFAULT_GZIP_LEVEL, Storage  # numpy is not for --help
 
-        return Storage(self.output_dtype, self.compress or LEVEL)
+        return Storage(self.output_dtype, self.compress or DEFAULT_GZIP_LEVEL)
 
 
 @dataclass(frozen=True, kw_only=True)

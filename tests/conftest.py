@@ -29,13 +29,13 @@ def threads_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def head() -> NDArray[np.float32]:
-    """Give a textured ellipsoid of 168 mm under a known field, 6 mm voxels."""
+    """Return a textured ellipsoid of 168 mm under a known field, 6 mm voxels."""
     return ellipsoid.textured()
 
 
 @pytest.fixture
 def image(head: NDArray[np.float32]) -> nib.Nifti1Image:
-    """Give the head as int16 with a header full of things to be kept."""
+    """Return the head as int16 with a header full of things to be kept."""
     image = nib.Nifti1Image(head.astype(np.int16), AFFINE)
     image.set_qform(AFFINE, code=1)
     image.set_sform(AFFINE, code=4)
@@ -48,7 +48,7 @@ def image(head: NDArray[np.float32]) -> nib.Nifti1Image:
 
 @pytest.fixture
 def make_dataset(tmp_path: Path, image: nib.Nifti1Image) -> Callable[..., Path]:
-    """Give a function that makes a dataset with the head under each of the names given."""
+    """Return a function that makes a dataset with the head under each of the names given."""
 
     def make(*relatives: str, root: str = "raw") -> Path:
         bids = describe(tmp_path / root, Authors=["A", "B"])

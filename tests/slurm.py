@@ -8,7 +8,7 @@ import subprocess
 
 
 def slurm_runs() -> bool:
-    """Tell whether there is a SLURM with a node that takes jobs."""
+    """Return whether there is a SLURM with a node that takes jobs."""
     if shutil.which("sbatch") is None or shutil.which("sinfo") is None:
         return False
     asked = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True)

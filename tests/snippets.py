@@ -38,7 +38,7 @@ class Block:
 
 
 def blocks(page: Path, language: str) -> list[Block]:
-    """Give a page's code blocks in a language."""
+    """Return a page's code blocks in a language."""
     found = re.finditer(rf"^( *)\.\. code-block:: {language}\n\n((?:\1 +.*\n|\n)+)", page.read_text(), re.MULTILINE)
     out = []
     for match in found:
@@ -102,7 +102,7 @@ def as_pattern(path: Path, source: str, suffix: str) -> str:
 
 
 def stands(pattern: str, page: str) -> bool:
-    """Tell whether a file is on the page, by its name, or by that of its image with the extension behind it."""
+    """Return whether a file is on the page, by its name, or by that of its image with the extension behind it."""
     if f"``{pattern}``" in page:
         return True
     stem, dot, extension = pattern.partition(".")
@@ -111,7 +111,7 @@ def stands(pattern: str, page: str) -> bool:
 
 
 def keys(content: dict[str, Any]) -> set[str]:
-    """Give a sidecar's keys at all levels; what is listed by file or by program has no keys of its own."""
+    """Return a sidecar's keys at all levels; what is listed by file or by program has no keys of its own."""
     found = set(content)
     for key, value in content.items():
         if isinstance(value, dict) and key not in ("Outputs", "Files", "Software", "given"):

@@ -32,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def base(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the arguments of a quick run."""
+    """Return the arguments of a quick run."""
     monkeypatch.setattr(brainweb, "SHAPE", SHAPE)
     accuracy.heads_of.cache_clear()
     weights = tmp_path / "w.safetensors"

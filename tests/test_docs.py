@@ -89,7 +89,7 @@ class Page(HTMLParser):
 
 
 def actions(parser):
-    """Give a parser's actions, those of its commands as well."""
+    """Return a parser's actions, those of its commands as well."""
     for action in parser._actions:
         yield action
         for name, below in (action.choices or {}).items() if action.dest == "command" else ():
@@ -207,7 +207,7 @@ def test_examples_on_pages_run(page, tmp_path, head, monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Run the demo in the folder of an earlier one; gives its folder and what it printed."""
+    """Run the demo in the folder of an earlier one; return its folder and what it printed."""
     folder = tmp_path_factory.mktemp("demo")
     for name in (MARK, "thesis.txt", "bids/sub-coil/anat/notes.txt", "derivatives/notes.txt"):
         (folder / "demo-output" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -225,7 +225,7 @@ def test_the_demo_leaves_files_that_are_not_its_own(demo):
 
 
 def near(one: str, other: str) -> bool:
-    """Tell whether two lines are the same but for the last digit or so of numbers after a point."""
+    """Return whether two lines are the same but for the last digit or so of numbers after a point."""
     number = r"\d+\.\d+"
     pairs = zip(re.findall(number, one), re.findall(number, other), strict=False)
     return re.sub(number, "#", one) == re.sub(number, "#", other) and all(

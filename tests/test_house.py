@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not CONTRIBUTING.is_file(), reason="this is no c
 
 
 def declared() -> dict[str, set[str]]:
-    """Give the names of the package's dependencies, by extra; those without an extra are "run"."""
+    """Return the names of the package's dependencies, by extra; those without an extra are "run"."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = {"run": project["dependencies"], **project["optional-dependencies"]}
     groups.pop("all")
@@ -28,7 +28,7 @@ def declared() -> dict[str, set[str]]:
 
 
 def name_of(requirement: str) -> str:
-    """Give the name in a requirement, in lower case."""
+    """Return the name in a requirement, in lower case."""
     return re.match(r"[\w.-]+", requirement)[0].lower()
 
 
@@ -80,7 +80,7 @@ def test_lower_bounds_are_those_of_the_oldest_environment():
 
 
 def padded(version: str) -> list[int]:
-    """Give a version as numbers that can be compared."""
+    """Return a version as numbers that can be compared."""
     numbers = [int(part) for part in version.split(".")]
     return numbers + [0] * (4 - len(numbers))
 

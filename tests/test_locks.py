@@ -24,7 +24,7 @@ time.sleep(60)
 
 @pytest.fixture
 def held_elsewhere(tmp_path):
-    """Give a part that another process holds, and the process."""
+    """Return a part that another process holds, and the process."""
     part = part_of(tmp_path / "a.nii.gz")
     with subprocess.Popen([sys.executable, "-c", HOLD, part], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"

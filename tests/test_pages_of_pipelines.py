@@ -85,7 +85,7 @@ def test_pydras_result_is_that_of_the_plain_call(tmp_path, head):
 
 @pytest.fixture(scope="module")
 def handed(tmp_path_factory, head):
-    """Run what the page on fMRIPrep prints, from top to bottom, with ``/data`` in a folder of ours; gives that."""
+    """Run what the page on fMRIPrep prints, from top to bottom, with ``/data`` in a folder of ours; return that."""
     folder = tmp_path_factory.mktemp("fmriprep")
     runs = [f"sub-01/anat/sub-01_run-{i}_T1w.nii.gz" for i in (1, 2)]
     add(describe(folder / "data"), *runs, "sub-01/anat/sub-01_T2w.nii.gz", image=as_scan(head))

@@ -29,14 +29,14 @@ NOT_RUN = {
 
 
 def environment() -> dict[str, str]:
-    """Give an environment with the entry points on the PATH."""
+    """Return an environment with the entry points on the PATH."""
     path = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, head):
-    """Give a folder in which all commands of README have been run, from top to bottom."""
+    """Return a folder in which all commands of README have been run, from top to bottom."""
     folder = tmp_path_factory.mktemp("readme")
     lay_out(folder, head)
     commands = [command for block in blocks(README, "console") for command in block.commands]

@@ -18,7 +18,7 @@ BASE = ["raw", "out", "participant"]
 
 @pytest.fixture
 def config(tmp_path):
-    """Give a function that parses a command line with a configuration file of some text."""
+    """Return a function that parses a command line with a configuration file of some text."""
 
     def with_text(text, *arguments):
         path = tmp_path / "config.toml"

@@ -32,7 +32,7 @@ pytestmark = [
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command as a user without a checkout does; gives what it prints."""
+    """Run a command as a user without a checkout does; return what it prints."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COV", "PYTEST"))}
     made = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
@@ -51,7 +51,7 @@ def built(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(built: Path) -> Path:
-    """Give the wheel that was built from the source distribution."""
+    """Return the wheel that was built from the source distribution."""
     (found,) = (built / "dist").glob("*.whl")
     return found
 

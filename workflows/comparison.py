@@ -15,7 +15,7 @@ from .corrections import init_getnet_wf, init_n4_wf
 TISSUE_MEM_GB = 4.0
 """Upper estimate of the memory that the segmentation of one head takes, GB."""
 TISSUE_OUTPUTS = ["dseg", "dseg_tsv", "tissue_maps", "tissue_names", "brain_mask", "method", "note"]
-EXISTING = ["dseg", "probsegs", "brain_mask"]
+EXISTING_TISSUES = ["dseg", "probsegs", "brain_mask"]
 """What there may be already."""
 
 
@@ -81,7 +81,7 @@ def init_tissue_wf(
         What a reader should know of it, if there is something.
     """
     workflow = Workflow(name=name)
-    inputnode = Node(IdentityInterface(fields=["in_file", "bias_images", *EXISTING]), name="inputnode")
+    inputnode = Node(IdentityInterface(fields=["in_file", "bias_images", *EXISTING_TISSUES]), name="inputnode")
     outputnode = Node(IdentityInterface(fields=TISSUE_OUTPUTS), name="outputnode")
     tissues = Node(
         TissueSegmentation(method=method, template=template, num_threads=omp_nthreads),
@@ -94,7 +94,11 @@ def init_tissue_wf(
             (
                 inputnode,
                 tissues,
-                [("in_file", "input_image"), ("bias_images", "bias_images"), *[(name, name) for name in EXISTING]],
+                [
+                    ("in_file", "input_image"),
+                    ("bias_images", "bias_images"),
+                    *[(name, name) for name in EXISTING_TISSUES],
+                ],
             ),
             (tissues, outputnode, [(output, output) for output in TISSUE_OUTPUTS]),
         ]
@@ -102,7 +106,7 @@ def init_tissue_wf(
     return workflow
 
 
-MADE = ["file", "bias", "seconds"]
+METHOD_OUTPUTS = ["file", "bias", "seconds"]
 """What there is of each method, as ``<method in lower case>_<this>``."""
 SIMULATED = ["simulated_file", "simulated_bias", "table1"]
 """What there is with a simulated field only."""
@@ -193,10 +197,10 @@ def init_comparison_wf(
         Slices, histograms, metrics.
     """
     workflow = Workflow(name=name)
-    inputnode = Node(IdentityInterface(fields=["in_file", *EXISTING, "title"]), name="inputnode")
+    inputnode = Node(IdentityInterface(fields=["in_file", *EXISTING_TISSUES, "title"]), name="inputnode")
     methods = methods or {"GetNet": init_getnet_wf, "N4": init_n4_wf}
     names = list(methods)
-    made = [f"{method.lower()}_{what}" for method in names for what in MADE]
+    made = [f"{method.lower()}_{what}" for method in names for what in METHOD_OUTPUTS]
     outputnode = Node(IdentityInterface(fields=[*made, *TISSUE_OUTPUTS, *MEASURED]), name="outputnode")
 
     size: dict[str, Any] = {"omp_nthreads": omp_nthreads, "mem_scale": mem_scale}
@@ -253,7 +257,7 @@ def init_comparison_wf(
         tissue_wf = init_tissue_wf(method=segmentation, template=template, **size)
         workflow.connect(
             [
-                (inputnode, tissue_wf, [(name, f"inputnode.{name}") for name in EXISTING]),
+                (inputnode, tissue_wf, [(name, f"inputnode.{name}") for name in EXISTING_TISSUES]),
                 (source, tissue_wf, [(image, "inputnode.in_file")]),
                 (merge_biases, tissue_wf, [("out", "inputnode.bias_images")]),
                 *[

@@ -1,4 +1,4 @@
-"""What to cite, as text with marks, as a page and for BibTeX: a dataset's ``logs/CITATION.*``."""
+"""What to cite, as Markdown, HTML and BibTeX: a dataset's ``logs/CITATION.*``."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Path of the file."""
         return self.root / self.relative
 
     @property

@@ -13,8 +13,8 @@ from .metadata import Metadata
 from .names import ON_REQUEST, SERIES, Name
 
 SET_ENTITIES = ("echo", "flip", "inv", "mt", "part")
-"""Entities by which the members of a set differ that a map is computed from."""
-SETS = (*(suffix for suffix in ON_REQUEST if suffix != "UNIT1"), "MP2RAGE")
+"""Entities in which the members of a set (from which a map is computed) differ."""
+SET_SUFFIXES = (*(suffix for suffix in ON_REQUEST if suffix != "UNIT1"), "MP2RAGE")
 """Suffixes of such sets. Images of other suffixes form a set by their ``echo`` alone."""
 
 
@@ -59,7 +59,7 @@ class Group:
 
 
 def group_images(sources: Iterable[Source], sbref: bool = False) -> list[Group]:
-    """Sort images into groups that share one field.
+    """Group images that share one field.
 
     Sets that a map is computed from are groups: by the entities `SET_ENTITIES`, echoes of one run, and a perfusion
     series with its ``m0scan``, by which it is divided. All others are alone.
@@ -85,7 +85,7 @@ def group_images(sources: Iterable[Source], sbref: bool = False) -> list[Group]:
 def group_key(source: Source, sbref: bool) -> tuple[object, ...]:
     """Return what the members of a group have in common."""
     suffix = source.name.suffix
-    varying = SET_ENTITIES if suffix in SETS else ("echo",)
+    varying = SET_ENTITIES if suffix in SET_SUFFIXES else ("echo",)
     entities = tuple((key, value) for key, value in source.name.entities.items() if key not in varying)
     together = {"m0scan": "asl"} | ({"sbref": kind_of(source)} if sbref else {})
     return PurePosixPath(source.relative).parent, together.get(suffix, suffix), entities

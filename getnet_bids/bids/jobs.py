@@ -1,4 +1,4 @@
-"""What is done at a time: images that one field is for, where their results go, and what is estimated from what."""
+"""Jobs: images that share one field, the files of their results, and the images that the field is estimated from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .provenance import Recipe, is_done
 
 @dataclass(frozen=True)
 class Target:
-    """An image that is divided by a field.
+    """An image to divide by a field, and its outputs.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class Job:
         return found
 
     def is_done(self, recipe: Recipe, metadata: Metadata) -> bool:
-        """Return whether all results are complete and were made from the same by the same algorithm."""
+        """Return whether all results are complete, and of the same inputs and recipe."""
         return all(
             is_done(target.source.path, target.outputs, recipe, self.inputs(target, metadata))
             for target in self.targets

@@ -1,4 +1,4 @@
-"""PyBIDS, where its language or its database is asked for: the files of images alone, without their metadata."""
+"""Queries and the database of PyBIDS, over the files of images alone, without metadata."""
 
 from __future__ import annotations
 

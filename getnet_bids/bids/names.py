@@ -54,9 +54,9 @@ SERIES = ("dwi", "bold", "sbref", "asl", "m0scan", "epi")
 """Suffixes of diffusion, functional, perfusion and field-map images, corrected when named. All volumes of a file have
 one field."""
 SUFFIXES = (*WEIGHTED, *ON_REQUEST, *SERIES)
-"""All that can be corrected."""
+"""All suffixes that can be corrected."""
 ALL = "all"
-"""Stands for all of these but UNIT1, in which there is no field to correct."""
+"""Word for all of these but UNIT1, in which there is no field to correct."""
 PLACES = {
     **dict.fromkeys((*WEIGHTED, *ON_REQUEST), ("anat",)),
     **{"dwi": ("dwi",), "bold": ("func",), "sbref": ("func", "dwi"), "asl": ("perf",)},
@@ -172,7 +172,7 @@ FOREIGN = (
     *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".nii.gz.zip"),
 )
 """Extensions of images that BIDS does not know."""
-MEANT = {
+INTENDED_SUFFIX = {
     "t1": "T1w",
     "t1weighted": "T1w",
     "mprage": "T1w",
@@ -183,7 +183,7 @@ MEANT = {
     "t2flair": "FLAIR",
     **{suffix.lower(): suffix for suffix in (*WEIGHTED, *ON_REQUEST, *SERIES)},
 }
-"""Suffixes that were meant by others, in lower case."""
+"""The suffix that is meant by common wrong ones, which are in lower case."""
 VALID = {
     *("T1map", "T2map", "T2starmap", "R1map", "R2map", "R2starmap", "PDmap", "MTRmap", "MTsat", "MTVmap", "MWFmap"),
     *("Chimap", "S0map", "M0map", "T1rho", "R1rho", "PDT2map", "TB1map", "RB1map", "defacemask"),
@@ -217,7 +217,7 @@ def odd_extension(file: str, files: Collection[str], suffixes: Collection[str]) 
     """
     stem, dot, rest = file.partition(".")
     suffix, extension = stem.rpartition("_")[2], dot + rest
-    if extension in EXTENSIONS or MEANT.get(suffix.lower()) not in suffixes:
+    if extension in EXTENSIONS or INTENDED_SUFFIX.get(suffix.lower()) not in suffixes:
         return ""
     lower = extension.lower()
     if lower in EXTENSIONS:
@@ -254,7 +254,7 @@ def odd_suffix(file: str, suffixes: Collection[str]) -> str:
     suffix = stem.rpartition("_")[2]
     if dot + rest not in EXTENSIONS or suffix in (*WEIGHTED, *ON_REQUEST) or suffix in VALID:
         return ""
-    meant = MEANT.get(suffix.lower())
+    meant = INTENDED_SUFFIX.get(suffix.lower())
     if meant is not None:
         return f"not a BIDS name: its suffix is {suffix}, not {meant}; rename it" if meant in suffixes else ""
     return f"not a BIDS name: its suffix is {suffix!r}, which BIDS does not have; rename it"
@@ -284,8 +284,8 @@ def misplaced(folder: str, files: Collection[str]) -> dict[str, str]:
     for file in files:
         path = f"{folder}/{file}".lstrip("/")
         suffix = file.partition(".")[0].rpartition("_")[2]
-        if file.lower().endswith(EXTENSIONS) and suffix.lower() in MEANT:
-            found[path] = f"not in a folder {PLACES[MEANT[suffix.lower()]][0]}; move it there"
+        if file.lower().endswith(EXTENSIONS) and suffix.lower() in INTENDED_SUFFIX:
+            found[path] = f"not in a folder {PLACES[INTENDED_SUFFIX[suffix.lower()]][0]}; move it there"
         elif folder and re.fullmatch("anat(omy|omical|omicals|s)?", file.lower()) and file != "anat":
             found[path] = "the folder must be called anat"
         elif not folder and is_misnamed(file, "sub"):

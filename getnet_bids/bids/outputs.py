@@ -1,4 +1,4 @@
-"""Where the results of an image lie."""
+"""Paths of an image's results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result was made from: written into its sidecar, and looked up there before it is made again."""
+"""Provenance of a result: written into its sidecar, and compared there before an image is corrected again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFERENCE = "Reference"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What fixes a result, apart from the image.
+    """What determines a result, apart from the image.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def provenance(
 
 
 def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Path] | None = None) -> bool:
-    """Return whether an image's results are complete and were made from the same by the same algorithm.
+    """Return whether an image's results are complete, and of the same input and recipe.
 
     The raw image's size and time of change stand for its content. If the time alone differs, as after a copy, the
     content is hashed.
@@ -183,7 +183,7 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Pa
 
 
 def was_input(made: dict[str, Any]) -> InputFile:
-    """Return the raw image's state from a sidecar's entry."""
+    """Return the state of the raw image that a sidecar's entry records."""
     return InputFile.from_json({key: made.get(f"Input{key}") for key in ("Size", "Modified", "Hash")})
 
 
@@ -271,7 +271,7 @@ def write_sidecars(
 
 
 def without_links(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Leave out metadata that name other files of the raw dataset, which are not in the derivative one."""
+    """Drop metadata that name other files of the raw dataset, which the derivative one does not have."""
     return {key: value for key, value in metadata.items() if key not in ("IntendedFor", "AssociatedEmptyRoom")}
 
 

@@ -16,7 +16,7 @@ from getnet_bids.files import write_text
 
 PLANNED = "planned.tsv"
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
-"""Of a run's folder: when it began, and a number by chance."""
+"""Name of a run's folder: time of its start, and a random number."""
 
 
 class RunLog:
@@ -76,17 +76,17 @@ class RunLog:
         self._line(source, status, "n/a" if seconds is None else f"{seconds:.2f}", reason or "n/a", verdict or "n/a")
 
     def crash(self, stem: str, error: BaseException) -> Path:
-        """Keep the traceback of an error that nobody foresaw and return the file."""
+        """Write the traceback of an unexpected error to a file and return that."""
         path = self.folder / f"crash-{stem}.txt"
         write_text(path, "".join(traceback.format_exception(error)))
         return path
 
     def plan(self, sources: Iterable[str]) -> None:
-        """Keep which images the run is to do, so that it shows if it is cut short."""
+        """Write the list of images that the run is to correct, so that the group level sees if it was cut short."""
         write_text(self.folder / PLANNED, "".join(f"{source}\n" for source in ("source", *sources)))
 
     def write_options(self, text: str) -> None:
-        """Keep the settings of the run, as a TOML file that can be given back."""
+        """Write the settings of the run as a configuration file."""
         write_text(self.folder / "getnet_bids.toml", text)
 
     @property

@@ -1,4 +1,4 @@
-"""getnet-bids: correct the images of a dataset; what cannot work is refused before anything is searched for."""
+"""getnet-bids: the command line of the BIDS App; refuses what cannot work before it searches for images."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def check_files(settings: Settings) -> None:
 
 
 def is_doctor(argv: list[str]) -> bool:
-    """Return whether a command line is this command's: a dataset may be called so, too.
+    """Return whether a command line is that of the doctor: a dataset may be called ``doctor``, too.
 
     Examples
     --------

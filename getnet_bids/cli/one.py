@@ -28,7 +28,7 @@ CANNOT_CREATE_ERRORS = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
-"""Errors of a system that will not have a file of that name."""
+"""Errors of the system when a file cannot be created under a name."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -195,7 +195,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
 
 
 def absence(path: Path) -> str:
-    """Return why a path is no file, and what to do."""
+    """Return why there is no file at a path, and what to do."""
     if path.is_symlink() and not path.exists():
         return "not fetched, or a link that leads nowhere; run `datalad get` on it, or look where it leads"
     if path.is_dir():

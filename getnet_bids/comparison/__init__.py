@@ -1,1 +1,1 @@
-"""All that is known of other methods than GetNet: which there are, how they run, where their results lie."""
+"""Everything about methods other than GetNet: their table, their run, the files of their results."""

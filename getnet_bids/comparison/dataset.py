@@ -1,4 +1,4 @@
-"""What the text files of a comparison say: sidecars, and what it adds at the top of a derivative dataset."""
+"""Text files of a comparison: sidecars, and additions to the files at the top of a derivative dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .methods import GETNET, Method
 from .outputs import Comparison
 
 GAIN_KEY = "SimulatedGain"
-"""The entry of ``dataset_description.json`` that tells that all images were shaded first."""
+"""Key in ``dataset_description.json`` of a dataset whose images were all shaded first."""
 TABLE = "descriptions.tsv"
 DESCS = {
     "{name}": "Corrected for intensity non-uniformity by {long_name}, to compare with; also the field that was divided "
@@ -109,7 +109,7 @@ def uris(links: Mapping[str, Path]) -> dict[str, str]:
 
 
 def descs_of(method: Method, comparisons: Iterable[Comparison], simulated: bool) -> dict[str, str]:
-    """Return what each desc- of the comparisons stands for."""
+    """Return the meaning of each ``desc-`` of the comparisons."""
     texts = SIMULATED_DESCS if simulated else DESCS
     words = {"name": method.name, "long_name": method.long_name}
     descs = {key.format(**words): text.format(**words) for key, text in texts.items()}
@@ -121,7 +121,7 @@ def descs_of(method: Method, comparisons: Iterable[Comparison], simulated: bool)
 
 
 def describe(table: Path, descs: Mapping[str, str]) -> None:
-    """Add to a table of descriptions those that it lacks."""
+    """Add missing descriptions to a table."""
     with locked(table):  # another run may add its own
         text = table.read_text(encoding="utf-8")
         there = {line.partition("\t")[0] for line in text.splitlines()}

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from .plugins import Plugin
 
 
-LAST = "sink"
+LAST_NODE = "sink"
 """Name of the node after which an image is done."""
-SILENT = ("inputnode", "outputnode", LAST)
+INSTANT_NODES = ("inputnode", "outputnode", LAST_NODE)
 """Nodes that take no time."""
 STAGES = {
     "getnet": "GetNet",
@@ -52,7 +52,7 @@ STAGES = {
     "metrics": "measures",
     "simulate": "simulated field",
 }
-"""What is said as nodes begin; of others their names."""
+"""Words for the stage that a node begins; other nodes are called by their names."""
 
 
 class Watch:
@@ -96,9 +96,14 @@ class Watch:
         """Log an image whose last node has ended; nipype calls this as nodes start, end or fail."""
         image = node.fullname.split(".")[1]
         self.started.setdefault(image, time.monotonic())
-        if status == "start" and image in self.jobs and node.name not in SILENT and not node.name.startswith("_"):
+        if (
+            status == "start"
+            and image in self.jobs
+            and node.name not in INSTANT_NODES
+            and not node.name.startswith("_")
+        ):
             self.progress.stage(self.jobs[image].source.relative, STAGES.get(node.name, node.name))
-        if status == "end" and node.name == LAST and image in self.jobs:
+        if status == "end" and node.name == LAST_NODE and image in self.jobs:
             job = self.jobs[image]
             if is_compared(job.comparison, job.recipe):
                 self.done(self.jobs.pop(image), self.seconds(image))
@@ -154,16 +159,16 @@ class Watch:
         self.pages.ended(source)
 
 
-AT_ONCE = 16
-"""At least so many images' graphs are handed to nipype at a time, ..."""
-PER_PROCESS = 4
-"""... and this many for each process: enough to keep all busy, and far fewer than a dataset has."""
-LOCAL = ("MultiProc", "LegacyMultiProc", "Linear")
+MIN_GRAPHS = 16
+"""Least number of images whose graphs are handed to nipype at a time."""
+GRAPHS_PER_PROCESS = 4
+"""The same for each process: enough to keep all busy, and far fewer than a dataset has."""
+LOCAL_PLUGINS = ("MultiProc", "LegacyMultiProc", "Linear")
 """Plugins whose nodes run on this machine."""
 ROOT = "getnet_bids_" + re.sub(r"\W", "_", __version__)
-"""Folder of the intermediate files: those of another version are not gone on from."""
+"""Folder of the intermediate files; another version starts afresh in another one."""
 GRAPH = "comparison.dot"
-MARK = ".getnet-work"
+MARK_FILE = ".getnet-work"
 """File that tells an image's folder of intermediate files from a folder of the user's."""
 
 
@@ -208,7 +213,7 @@ def compare_images(
                 if settings.stop_on_first_crash:
                     return
         prepare(jobs, settings)
-        size = max(AT_ONCE, PER_PROCESS * plugin.processes)
+        size = max(MIN_GRAPHS, GRAPHS_PER_PROCESS * plugin.processes)
         for start in range(0, len(jobs), size):
             run_some(jobs[start : start + size], plugin, settings, work, log, watch)
             if settings.stop_on_first_crash and log.counts["failed"]:
@@ -240,7 +245,7 @@ def run_some(
             "crashfile_format": "txt",
             "create_report": "false",
             "job_finished_timeout": "60",
-            "poll_sleep_duration": "0.1" if plugin.name in LOCAL else "2",
+            "poll_sleep_duration": "0.1" if plugin.name in LOCAL_PLUGINS else "2",
             "stop_on_first_crash": str(settings.stop_on_first_crash).lower(),
         }
     )
@@ -271,7 +276,7 @@ def run_some(
 
 
 def take_folder(folder: Path, held: ExitStack) -> bool:
-    """Hold an image's folder of intermediate files; tells whether no other run has it."""
+    """Lock an image's folder of intermediate files; return whether no other run has it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f"{HIDDEN}{folder.name}{LOCK}")
     file = held.enter_context(open(lock, "ab"))  # noqa: SIM115
@@ -283,12 +288,12 @@ def take_folder(folder: Path, held: ExitStack) -> bool:
 
 def mark_folder(folder: Path, anew: bool) -> bool:
     """Make an image's folder of intermediate files, empty if asked; false if it holds files but not our mark."""
-    if folder.exists() and not (folder / MARK).is_file() and any(folder.iterdir()):
+    if folder.exists() and not (folder / MARK_FILE).is_file() and any(folder.iterdir()):
         return False
     if anew:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).touch()
+    (folder / MARK_FILE).touch()
     return True
 
 
@@ -298,7 +303,7 @@ def check_model(recipe: Recipe, settings: Settings, plugin: Plugin) -> str:
     from getnet_bids.weights import load_network
 
     try:
-        device = str(resolve_device(settings.device)) if plugin.name in LOCAL else settings.device
+        device = str(resolve_device(settings.device)) if plugin.name in LOCAL_PLUGINS else settings.device
     except GetNetError as error:
         raise console.CommandError(console.USAGE, str(error)) from None
     try:

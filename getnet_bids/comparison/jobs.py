@@ -1,4 +1,4 @@
-"""An image whose corrections are compared, with the brain mask and segmentation that other pipelines left of it."""
+"""An image to compare corrections of, with its brain mask and segmentation by other pipelines."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Derivatives:
 
     @property
     def has_tissues(self) -> bool:
-        """Whether it tells tissues apart."""
+        """Whether it has labels or probabilities of tissues."""
         return self.dseg is not None or bool(self.probsegs)
 
 
@@ -89,7 +89,7 @@ def of_dataset(source: Source, dataset: str, root: Path) -> Derivatives | None:
 
 
 def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], int] | None:
-    """Return what a file is to an image.
+    """Return what a file is to an image (mask, labels, probabilities), and how well it fits.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def make_job(source: Source, recipe: Recipe, settings: Settings) -> CompareJob:
 
 
 def recipe_of(recipe: Recipe, source: Source, options: dict[str, Any], existing: Derivatives | None) -> Recipe:
-    """Add to a recipe what fixes a comparison.
+    """Add to a recipe what determines a comparison.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def existing_segmentation(source: Source, settings: Settings) -> Derivatives | N
 
 
 def is_finished(job: CompareJob) -> bool:
-    """Return whether an image's correction and comparison are complete and were made from the same."""
+    """Return whether an image's correction and comparison are complete, and of the same input and recipe."""
     if not job.comparison.simulated and not is_done(job.source.path, job.outputs, job.correction):
         return False
     return is_compared(job.comparison, job.recipe)

@@ -13,7 +13,7 @@ from getnet_bids.run import console
 from getnet_bids.settings import Settings
 
 MAX_REASON_LENGTH = 400
-"""Characters of a reason."""
+"""Longest reason, characters."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def check_name(name: str, refuse: Callable[[str], console.CommandError]) -> None:
-    """Refuse what is no plugin, and those that hand over the nodes and do not wait for them."""
+    """Refuse unknown plugins, and those that submit the nodes without waiting for them."""
     from nipype.pipeline import plugins
     from nipype.pipeline.plugins.base import DistributedPluginBase
 

@@ -1,4 +1,4 @@
-"""The nipype workflow of one image: the comparison, and a last node that files its results in the dataset."""
+"""The nipype workflow of one image: the comparison, and a last node that writes its results into the dataset."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def device_of(job: CompareJob) -> str:
 
 
 def used_of(job: CompareJob, method: str) -> list[str]:
-    """Name what was used of a segmentation that there was."""
+    """Name the files of an existing segmentation that were used."""
     if method == "atropos":
         return [name for name in job.existing if name == "brain_mask"]
     if method == "classes":
@@ -271,7 +271,7 @@ def discard(path: Path, size: int) -> None:
 
 
 HEAD_VOXELS = 256 * 256 * 192
-"""Voxels of the head that the nodes' estimates of memory are for."""
+"""Number of voxels that the nodes' estimates of memory are for."""
 
 
 def workflow_name(source: Source) -> str:
@@ -316,7 +316,7 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
     if method != "none":
         ports = [*ports, *comparison.TISSUE_OUTPUTS]
     both = {GETNET.lower(): "getnet", job.method.key: "other"}
-    pairs = [(f"{key}_{what}", f"{role}_{what}") for key, role in both.items() for what in comparison.MADE]
+    pairs = [(f"{key}_{what}", f"{role}_{what}") for key, role in both.items() for what in comparison.METHOD_OUTPUTS]
     pairs += [(port, port) for port in ports]
     workflow.connect([(workflow.get_node("outputnode"), sink, pairs)])
     getnet = workflow.get_node("getnet_wf")

@@ -18,7 +18,7 @@ from nipype.interfaces.base import (
 
 from getnet_bids.columns import ENTIRE, UNCORRECTED
 
-from .inhomogeneity import PURE, parallel, volume_like
+from .inhomogeneity import PURE_SHARE, parallel, volume_like
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ class ComparisonFigure(SimpleInterface):
         if isdefined(inputs.tissue_maps):
             parallel(inputs.tissue_names, inputs, "tissue_maps")
             for name, path in zip(inputs.tissue_names, inputs.tissue_maps, strict=True):
-                region = volume_like(image, path) > PURE
+                region = volume_like(image, path) > PURE_SHARE
                 if region.any():
                     tissues[name] = region
         rows = []

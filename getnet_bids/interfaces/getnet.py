@@ -214,7 +214,7 @@ class GetNetCorrection(CommandInterface):
 
     @property
     def ignored(self) -> list[str]:
-        """Names of the inputs that were set in vain."""
+        """Names of the inputs that were set but have no effect."""
         given = self.inputs.trait_get(ignored=True)
         standard = self.input_spec().trait_get(ignored=True)
         return sorted(name for name, value in given.items() if isdefined(value) and value != standard[name])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PURE = 0.9
+PURE_SHARE = 0.9
 """A voxel is a tissue's if its probability is above this."""
 
 
@@ -79,7 +79,7 @@ class InhomogeneityMetrics(SimpleInterface):
         if isdefined(inputs.tissue_maps):
             parallel(inputs.tissue_names, inputs, "tissue_maps")
             for name, path in zip(inputs.tissue_names, inputs.tissue_maps, strict=True):
-                region = volume_like(image, path) > PURE
+                region = volume_like(image, path) > PURE_SHARE
                 if region.any():
                     regions[name] = region
         volumes = {UNCORRECTED: volume_like(image, inputs.input_image)}
@@ -195,7 +195,7 @@ def measure(
 
 
 def as_tsv(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    r"""Write rows as BIDS likes tables.
+    r"""Write rows as a TSV table of BIDS.
 
     Examples
     --------

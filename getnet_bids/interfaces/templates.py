@@ -152,12 +152,12 @@ def entities_of(path: Path, for_api: bool = False) -> dict[str, Any]:
 
 BRAIN_MARGIN = 6.0
 """mm around the template's brain within which images are compared: what lies beyond is no matter."""
-COARSE, FINE = 4.0, 2.0
-"""mm, at which starts are tried, and the chosen one is worked out."""
-RISE = (0.0, 25.0, 50.0)
-"""mm by which the brain's centre is tried above the centre of the foreground: with neck and shoulders it is high."""
-GROW = 1.5
-"""mm by which the mask carried over is grown: a template's edge is inside of the CSF around the brain."""
+START_RESOLUTION, REGISTRATION_RESOLUTION = 4.0, 2.0
+"""Voxel sizes, mm, at which starts are tried and at which the best is refined."""
+START_SHIFTS = (0.0, 25.0, 50.0)
+"""Starts of the brain's centre above that of the foreground, mm: with neck and shoulders the brain is high in it."""
+MASK_GROWTH = 1.5
+"""Growth of the registered mask, mm: a template's edge is inside of the CSF around the brain."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +223,11 @@ def register_template(
 
     centre = np.array(image.affine @ [*ndimage.center_of_mass(inside), 1])[:3]
     target = np.array(template.image.affine @ [*ndimage.center_of_mass(brain), 1])[:3]
-    still, around, moved = (at_resolution(one, COARSE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
+    still, around, moved = (
+        at_resolution(one, START_RESOLUTION, order) for one, order in ((fixed, 0), (near, 1), (moving, 0))
+    )
     tries = []
-    for i, rise in enumerate(RISE):
+    for i, rise in enumerate(START_SHIFTS):
         # antspyx keeps ITK's axes, which point left and back.
         shift = (centre + np.array([0, 0, rise]) - target) * [-1, -1, 1]
         start = str(folder / f"start{i}.mat")
@@ -235,7 +237,9 @@ def register_template(
         found = linear(still, around, moved, "Rigid", [start], prefix, iterations=(200, 100), shrink=(2, 1))
         tries.append((information(still, found["warpedmovout"], around), found["fwdtransforms"]))
     best = max(tries, key=lambda one: one[0])[1]
-    fixed, near, moving = (at_resolution(one, FINE, order) for one, order in ((fixed, 0), (near, 1), (moving, 0)))
+    fixed, near, moving = (
+        at_resolution(one, REGISTRATION_RESOLUTION, order) for one, order in ((fixed, 0), (near, 1), (moving, 0))
+    )
     found = linear(fixed, near, moving, "Affine", best, folder / "affine", iterations=(500, 250, 50), shrink=(4, 2, 1))
     matrix = np.reshape(ants.read_transform(found["fwdtransforms"][0]).parameters[:9], (3, 3))
     deformed = ants.registration(
@@ -258,7 +262,7 @@ def register_template(
         return ants.apply_transforms(reference, source, back, whichtoinvert=invert, interpolator="linear").numpy()
 
     mask = carry("mask", brain) > 0.5
-    mask = ndimage.distance_transform_edt(~mask, sampling=nib.affines.voxel_sizes(image.affine)) <= GROW
+    mask = ndimage.distance_transform_edt(~mask, sampling=nib.affines.voxel_sizes(image.affine)) <= MASK_GROWTH
     csf, gray, white = (carry(f"prior{i}", prior.get_fdata()) for i, prior in enumerate(template.priors))
     csf = np.clip(1 - gray - white, 0, 1)
     return TemplateRegistration(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ITERATIONS = 4
-"""The priors are a good start."""
+"""Iterations of Atropos; few, since the priors are a good start."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which images of a derivative dataset have no result that is whole, here and of this algorithm."""
+"""Completeness of a derivative dataset: images whose results are missing, damaged or of another algorithm."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
 RUN_AGAIN = "run the participant level again"
 ALIKE = "fields differ by about 2e-4; --precision float32 makes all alike"
 MAX_NAMED = 20
-"""So many subjects are named in messages."""
+"""Largest number of subjects that a message names."""
 
 
 @dataclass
 class Completeness:
-    """What there is of the results that there should be.
+    """How many images have results, and why the others have none.
 
     Parameters
     ----------

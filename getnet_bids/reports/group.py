@@ -36,7 +36,7 @@ from .visits import NOTE, Difference, Visit, differences
 OUTLIER_Z = 3.5
 """Robust z from which a value is an outlier (Iglewicz and Hoaglin 1993)."""
 MIN_VALUES = 8
-"""Of fewer values none is called an outlier."""
+"""Least number of values among which there can be outliers."""
 MIN_MAD = 0.01
 """Smallest median absolute deviation of the logarithms: a hundredth, so that what hardly varies has no outliers."""
 RULE = (
@@ -90,9 +90,9 @@ MEASURES = {
 }
 """Title and text of each measure on the page."""
 MAX_LINES = 16
-"""Up to so many pairs of suffix and session have a line each in the plots; else each suffix has one."""
+"""Largest number of pairs of suffix and session that have a line each in the plots; else each suffix has one."""
 MAX_LISTED = 30
-"""So many images that stand out are listed, the furthest first; the table has all."""
+"""Largest number of outliers that are listed, the furthest first; the table has all."""
 
 
 @dataclass

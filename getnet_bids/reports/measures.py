@@ -1,4 +1,4 @@
-"""What is measured of every image, from a sample of its foreground."""
+"""Measures of an image and its field, over a sample of the foreground."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIN_SAMPLE = 5_000
 """Unless fewer than this are foreground: then more are looked at."""
 BINS = 96
 PERCENTILES = (0.5, 1, 50, 99, 99.5)
-"""Of the intensities."""
+"""Bins of the histogram of intensities."""
 EXTREME_RANGE = 10.0
 """Ratio of the field's 99th to its 1st percentile from which it is remarked on: a head coil's receive field that was
 measured at 3 T, by the ratio to the body coil, spans 7 to 10 over head and neck."""

@@ -18,7 +18,7 @@ CELL = 170
 SINGLE_SLICE_WIDTH = 440
 """The same where there is one slice only."""
 MAX_ENLARGEMENT = 8
-"""No voxel is drawn with more pixels than this along its smallest side."""
+"""Most pixels that a voxel is drawn with along its smallest side."""
 MIN_SIDE = 16
 """A plane with fewer voxels than this along one side is not drawn if there is a better one."""
 EDGE_MARGIN = 0.03
@@ -27,7 +27,7 @@ PLANES = {2: (0, 1), 1: (0, 2), 0: (1, 2)}
 """Axial, coronal, sagittal: the axis that is cut, and those that go right and up."""
 NAMES = {2: "axial", 1: "coronal", 0: "sagittal"}
 LETTERS = {0: ("L", "R"), 1: ("P", "A"), 2: ("I", "S")}
-"""What lies at either end of an axis."""
+"""Letters of the directions at both ends of an axis."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from getnet_bids.images import magnitudes, voxel_size
 from .measures import Sample, measure, remarks, rounded, sample
 from .mosaic import anatomical, arrange
 
-QUALITY = 70
+JPEG_QUALITY = 70
 """Of the JPEG files."""
 MIN_COLOUR_RANGE = 1.1
 """The field's colours span at least a tenth up and down, so that a flat field looks flat."""
@@ -140,7 +140,7 @@ def draw_pictures(
     pictures.before.parent.mkdir(parents=True, exist_ok=True)
     for path, canvas in drawn.items():
         mosaic.write_labels(canvas)
-        write_bytes(path, packed(canvas, "JPEG", quality=QUALITY))
+        write_bytes(path, packed(canvas, "JPEG", quality=JPEG_QUALITY))
     border = mosaic.outline(anatomical(foreground, image.affine)).convert("1").convert("P")
     border.putpalette([0, 0, 0] * 255 + [255, 176, 0])
     write_bytes(pictures.outline, packed(border, "PNG", transparency=0))

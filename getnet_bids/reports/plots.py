@@ -24,12 +24,12 @@ PLOT_WIDTH, LINE = 444, 44
 LEFT, RIGHT, BELOW = 110, 24, 26
 """Margins, pixels: for the groups' names, half a tick's label, the ticks' labels."""
 COLOURS = {"#1b1f24": "--text", "#57606a": "--soft", "#d0d7de": "--line", "#0a58ca": "--accent", "#b42318": "--bad"}
-"""What is drawn in one of these has the colour of that name in ``style.css``, for light and dark pages."""
+"""Placeholders for the colours of these names in ``style.css``, which differ on light and dark pages."""
 TEXT, SOFT, GRID, DOT, OUTLIER = COLOURS
 WHISKERS, BOX = (5, 95), (25, 50, 75)
 """Percentiles."""
 MIN_BOXED = 5
-"""Fewer values than this have no box."""
+"""Least number of values for a box."""
 MAX_DOTS = 2000
 """About so many dots of a group are drawn: of more values, every second, third ...; outliers all the same."""
 MAX_LINKED = 200
@@ -244,7 +244,7 @@ def as_svg(figure: Figure, title: str, links: Sequence[str], summary: str) -> Ma
 
 
 def clean(element: ElementTree.Element, names: Mapping[str | None, str]) -> None:
-    """Give an element identifiers that no other plot has, the page's colours, and the page's font."""
+    """Set unique identifiers, the page's colours and the page's font in an element."""
     if element.get("id") is not None:
         element.set("id", names[element.get("id")])
     target = element.attrib.pop(LINK, "")

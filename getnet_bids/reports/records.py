@@ -1,4 +1,4 @@
-"""What lies on disk about each image of a derivative dataset, and what the logs of all runs say of it."""
+"""Records of the images of a derivative dataset, from sidecars and from the logs of all runs."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ from .records import Entry, Record, RunHistory, anchor, is_number, read_table, r
 
 COLUMN_BY_NAME = {column.name: column for column in MEASURED}
 MAX_FIGURE_WIDTH = 1500
-"""A figure is made no wider for the page, pixels."""
+"""Largest width of the comparison's figure on the page, pixels."""
 MAX_FIGURE_BYTES = 300_000
-"""A figure with fewer bytes is taken as it is."""
+"""Largest figure that is put into the page unchanged, bytes."""
 MAX_TRACEBACK = 6000
-"""So many characters of a traceback's end are shown."""
+"""Largest number of characters of a traceback that are shown, from its end."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a run talks and ends: standard error, exit codes (BIDS execution specification's draft, sysexits.h), signals."""
+"""Messages on standard error, progress, exit codes (BIDS execution specification's draft, sysexits.h), signals."""
 
 from __future__ import annotations
 

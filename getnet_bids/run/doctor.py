@@ -1,4 +1,4 @@
-"""What a report of a bug needs to know of an installation, and what is wrong with it, by a test correction too."""
+"""getnet-bids doctor: facts about an installation for reports of bugs, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from getnet_bids.files import has_locks
 from getnet_bids.machine import memory_limit, memory_of_machine, processors
 from getnet_bids.weights import default_weights
 
-from .pipeline import MEMORY
+from .pipeline import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ ERROR_TOLERANCE = 0.005
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What came out.
+    """Result of the test correction.
 
     Parameters
     ----------
@@ -141,15 +141,15 @@ IMPORTS = {
     "matplotlib": "--compare needs it",
     "ants": "--compare needs it",
 }
-"""Modules, and what for."""
+"""Modules that are imported, and what each is needed for."""
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
 IMPORT_TIMEOUT = 300
-"""After so long an import counts as hanging."""
+"""Seconds after which an import counts as hanging."""
 
 
 @dataclass
 class Diagnosis:
-    """What was found.
+    """Facts about the installation and the machine, and what is wrong with them.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class Diagnosis:
 
 
 def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
-    """Look at everything, and correct a tiny head.
+    """Collect all facts and problems, with a correction of a tiny head.
 
     Parameters
     ----------
@@ -265,13 +265,13 @@ def look_at_machine(found: Diagnosis) -> None:
     limit, whole = memory_limit(), memory_of_machine()
     told = ["no limit by a control group" if limit is None else f"limit {in_gb(limit)} (control group)"]
     told += [] if whole is None else [f"{in_gb(whole[1])} of {in_gb(whole[0])} available in the machine"]
-    found.facts.append(("memory", ", ".join([*told, f"images in work take up to {in_gb(MEMORY)} (--mem-mb)"])))
+    found.facts.append(("memory", ", ".join([*told, f"images in work take up to {in_gb(DEFAULT_MEMORY)} (--mem-mb)"])))
     least = min(value for value in (limit, None if whole is None else whole[1], 1 << 62) if value is not None)
-    if least < PROGRAM_MEMORY + MEMORY:
+    if least < PROGRAM_MEMORY + DEFAULT_MEMORY:
         fitting = max(least - PROGRAM_MEMORY, 0) // 10**6
         found.wrong.append(
-            f"{in_gb(least)} of memory are less than the {in_gb(PROGRAM_MEMORY + MEMORY)} that getnet-bids may take; "
-            + (f"give the job more, or --mem-mb {fitting}" if fitting else "give the job more")
+            f"{in_gb(least)} of memory are less than the {in_gb(PROGRAM_MEMORY + DEFAULT_MEMORY)} that getnet-bids "
+            "may take; " + (f"give the job more, or --mem-mb {fitting}" if fitting else "give the job more")
         )
 
 

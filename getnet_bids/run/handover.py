@@ -181,7 +181,7 @@ def others_in(folder: Path, name: str) -> list[str]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file another name, by a hard link, which holds in a container too; by a copy where there are none."""
+    """Make a hard link to a file, which works in a container too; a copy where the file system has no links."""
     if target.exists() and target.samefile(source):
         return
     part = part_of(target)
@@ -199,7 +199,7 @@ COLUMNS = ("participant_id", "session_id", "handed_over", "reason")
 
 
 def hand_images_over(images: Sequence[tuple[Source, Outputs]], settings: Settings, folder: Path) -> int:
-    """Hand the T1w images of a run over, and return the exit code.
+    """Hand over the T1w images of a run, and return the exit code.
 
     Parameters
     ----------

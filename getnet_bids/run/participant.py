@@ -15,7 +15,7 @@ from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.settings import Settings
 
 from . import console
-from .pipeline import MEMORY, threads_for, use_huge_pages
+from .pipeline import DEFAULT_MEMORY, threads_for, use_huge_pages
 
 if TYPE_CHECKING:
     from getnet_bids.bids.discovery import SearchResult
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 NO_LOCKS = "the file system has no file locks; let no two runs have the same subject at the same time"
 CORRECTED, DOUBTFUL = "corrected", "doubtful"
-SHOWN = 5
-"""So many of the files that are passed over are named without --verbose."""
+MAX_NAMED = 5
+"""Largest number of files that a message names without --verbose."""
 
 
 def participant_level(settings: Settings, argv: list[str]) -> int:
@@ -68,7 +68,7 @@ def participant_level(settings: Settings, argv: list[str]) -> int:
 
 
 def verdict_line(verdicts: dict[str, list[str]]) -> str:
-    """Return what a run says of its verdicts; nothing where all images were simply corrected.
+    """Return the line on doubtful images and those with nothing to correct; empty if there are none.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def verdict_line(verdicts: dict[str, list[str]]) -> str:
     if not known.keys() - {CORRECTED}:
         return ""
     doubtful = [PurePosixPath(source).name for source in known.get(DOUBTFUL, [])]
-    some = ", ".join(doubtful[:SHOWN]) + (", ..." if len(doubtful) > SHOWN else "")
+    some = ", ".join(doubtful[:MAX_NAMED]) + (", ..." if len(doubtful) > MAX_NAMED else "")
     counts = ", ".join(f"{len(images)} {name}" for name, images in known.items())
     return f"verdicts: {counts}" + (f" ({some}); status.tsv and the pages tell why" if doubtful else "")
 
@@ -94,8 +94,8 @@ def find(settings: Settings) -> SearchResult:
         raise console.CommandError(console.NOTHING_MATCHED, f"{settings.bids_dir} has no sub-{', sub-'.join(missing)}")
     found = search(settings)
     for i, (relative, reason) in enumerate(found.skipped.items()):
-        if i == SHOWN and not settings.verbose:
-            console.say(f"... and {len(found.skipped) - SHOWN} more passed over; -v names all")
+        if i == MAX_NAMED and not settings.verbose:
+            console.say(f"... and {len(found.skipped) - MAX_NAMED} more passed over; -v names all")
             break
         console.say(f"{relative}: passed over: {reason}")
     for folder, reason in found.unreadable.items():
@@ -324,7 +324,7 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
     options = Options(**settings.options, batch_size=settings.batch_size, uncertainty=settings.uncertainty)
     jobs = [planned.job for planned in todo]
     compute_workers, io_workers, threads = shares(len(jobs), settings)
-    memory = settings.mem_mb * 10**6 if settings.mem_mb else MEMORY
+    memory = settings.mem_mb * 10**6 if settings.mem_mb else DEFAULT_MEMORY
     run_jobs(
         jobs,
         network,

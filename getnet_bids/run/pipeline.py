@@ -16,10 +16,10 @@ Job = TypeVar("Job")
 Loaded = TypeVar("Loaded")
 Computed = TypeVar("Computed")
 BYTES_PER_VOXEL = 20
-"""At the peak, of an image that is read, corrected and written: 13 to 15 by ``benchmarks/speed.py``, and a margin."""
+"""Peak memory of an image that is read, corrected and written: 13 to 15 by ``benchmarks/speed.py``, and a margin."""
 MAX_THREADS = 8
 """Neither GetNet, N4 nor the registration gains much from more."""
-MEMORY = 1_500_000_000
+DEFAULT_MEMORY = 1_500_000_000
 """Bytes that images in work take by default; with what a program of this kind takes anyway, 2 GB."""
 
 
@@ -180,7 +180,7 @@ class MemoryBudget:
             self.taken += wanted
 
     def release(self, taken: int) -> None:
-        """Return back as many bytes as were acquired."""
+        """Return as many bytes as were acquired."""
         with self.changed:
             self.taken -= taken
             self.changed.notify_all()

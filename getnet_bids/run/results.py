@@ -1,4 +1,4 @@
-"""What a run keeps of a corrected image: files, sidecars and pictures, each whole, the one that says so last."""
+"""Results of a corrected image: images, sidecars and pictures, the sidecar that says they are complete last."""
 
 from __future__ import annotations
 

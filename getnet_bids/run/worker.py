@@ -1,4 +1,4 @@
-"""The correction of the images of a dataset: read, correct, write, some side by side; several may share a field."""
+"""Correction of a dataset's jobs: read, correct, write; several side by side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from getnet_bids.lengths import with_lengths
 from getnet_bids.reports.pages import Pages
 
 from .console import Progress
-from .pipeline import MEMORY, MemoryBudget, Outcome, memory_of, stream
+from .pipeline import DEFAULT_MEMORY, MemoryBudget, Outcome, memory_of, stream
 from .results import Average, Computed, Loaded, device_text, save_alone, verdict_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def run_jobs(
     recipe: Recipe,
     log: RunLog,
     stop_on_failure: bool = False,
-    memory: int = MEMORY,
+    memory: int = DEFAULT_MEMORY,
     compute_workers: int = 1,
     io_workers: int = 1,
     threads: int = -1,

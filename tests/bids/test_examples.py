@@ -81,7 +81,7 @@ COUNTS = {
 
 
 def spread(pattern):
-    """Give the paths that a pattern stands for."""
+    """Return the paths that a pattern stands for."""
     start, brace, rest = pattern.partition("{")
     if not brace:
         return [filled(pattern)]
@@ -111,7 +111,7 @@ def sample(tmp_path, request):
 
 
 def found_by_pybids(root):
-    """Give the images that PyBIDS gives, and nothing where it refuses the dataset."""
+    """Return the images that PyBIDS gives, and nothing where it refuses the dataset."""
     layout, exceptions = pytest.importorskip("bids.layout"), pytest.importorskip("bids.exceptions")
     try:
         index = layout.BIDSLayout(root, indexer=layout.BIDSLayoutIndexer(validate=True, index_metadata=False))
@@ -125,7 +125,7 @@ def found_by_pybids(root):
 
 
 def compare(root, capsys):
-    """Compare with PyBIDS and run --dry-run; gives the images."""
+    """Compare with PyBIDS and run --dry-run; return the images."""
     found = find_images(root, suffixes=SUFFIXES)
     ours, theirs = {source.relative for source in found.sources}, found_by_pybids(root.resolve())
     code = main([str(root), str(root.parent / "none"), "participant", "--dry-run", "-m", *SUFFIXES])
@@ -152,7 +152,7 @@ def test_sample(sample, request, capsys):
 
 
 def datasets():
-    """Give the datasets of the checkout."""
+    """Return the datasets of the checkout."""
     root = Path(CHECKOUT) if CHECKOUT else None
     return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".") if root else []
 

@@ -46,7 +46,7 @@ def tree(tmp_path_factory):
 
 
 def taken(root, content, tmp_path, database=None, participants=None):
-    """Give the images that a filter file leaves."""
+    """Return the images that a filter file leaves."""
     (tmp_path / "filter.json").write_text(json.dumps(content))
     queries, _ = read_queries(tmp_path / "filter.json")
     layout = open_layout(root, database, participants)

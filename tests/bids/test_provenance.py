@@ -16,7 +16,7 @@ RECIPE = Recipe(Path("w.safetensors"), "sha256:1", {"refine": True})
 
 @pytest.fixture
 def made(tmp_path):
-    """Give a raw file and the complete outputs made from it."""
+    """Return a raw file and the complete outputs made from it."""
     relative = "sub-01/anat/sub-01_T1w.nii.gz"
     source = Source(tmp_path / "raw", relative, Name.parse("sub-01_T1w.nii.gz"))
     outputs = Outputs.of(source, tmp_path / "out")

@@ -21,7 +21,7 @@ TWO = "sub-02/ses-a/anat/sub-02_ses-a_acq-x_run-1_FLAIR.nii.gz"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, head):
-    """Give a dataset and its derivatives."""
+    """Return a dataset and its derivatives."""
     raw, out = tmp_path_factory.mktemp("finished") / "raw", tmp_path_factory.mktemp("finished") / "out"
     add(describe(raw), ONE, TWO, image=as_scan(head))
     (raw / "T1w.json").write_text('{"SkullStripped": true}')
@@ -31,7 +31,7 @@ def finished(tmp_path_factory, head):
 
 @pytest.fixture
 def dataset(finished, tmp_path):
-    """Give a copy of it that may be changed."""
+    """Return a copy of it that may be changed."""
     raw, out = (shutil.copytree(path, tmp_path / path.name) for path in finished)
     return raw, out
 
@@ -129,7 +129,7 @@ def test_a_second_run_does_nothing_and_loads_nothing(finished):
 
 
 def redone(raw, out, *options):
-    """Run again; give the images that were done again."""
+    """Run again; return the images that were done again."""
     before = snapshot(out)
     assert app(raw, out, "participant", "--device", "cpu", *options) == 0
     again = {source for source, row in status(out).items() if row["status"] == "done"}

@@ -9,7 +9,7 @@ from getnet_bids.run import console as exits
 
 @pytest.fixture
 def checked(make_dataset, tmp_path, monkeypatch):
-    """Give a function that checks a command line on a dataset."""
+    """Return a function that checks a command line on a dataset."""
     monkeypatch.chdir(tmp_path)
     make_dataset()
 

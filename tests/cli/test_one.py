@@ -70,7 +70,7 @@ def test_a_mask_is_used(scan, tmp_path, image):
 
 
 def run(capsys, *arguments):
-    """Give the exit code and what was said."""
+    """Return the exit code and what was said."""
     try:
         code = main([str(argument) for argument in arguments])
     except SystemExit as end:

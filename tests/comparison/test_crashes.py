@@ -18,7 +18,7 @@ def fail(text):
 
 
 def crashes_of(node, folder, plugin):
-    """Run a node that fails; gives the calls back."""
+    """Run a node that fails; return the calls back."""
     calls = []
     image, root = Workflow("sub-01_acq-a--b_T1w"), Workflow("root", base_dir=str(folder))
     image.add_nodes([node])

@@ -30,7 +30,7 @@ def files(folder):
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory, head):
-    """Give a dataset of two contrasts of one head, a damaged image, and one that was not fetched."""
+    """Return a dataset of two contrasts of one head, a damaged image, and one that was not fetched."""
     raw = tmp_path_factory.mktemp("compared") / "raw"
     add(raw, ONE, TWO, image=as_scan(head))
     for relative in (CUT, ABSENT):
@@ -42,7 +42,7 @@ def raw(tmp_path_factory, head):
 
 @pytest.fixture(scope="module")
 def segmented(tmp_path_factory, head):
-    """Give a derivative dataset with the labels of that head."""
+    """Return a derivative dataset with the labels of that head."""
     root = tmp_path_factory.mktemp("segmented") / "fmriprep"
     x, y, z = np.meshgrid(*[np.linspace(-1, 1, n) for n in head.shape], indexing="ij")
     radius = np.sqrt(x**2 + y**2 + z**2)
@@ -53,7 +53,7 @@ def segmented(tmp_path_factory, head):
 
 @pytest.fixture(scope="module")
 def first_run(raw, segmented, tmp_path_factory):
-    """Give the results of a run under the default plugin, its folder of intermediate files, and what it said."""
+    """Return the results of a run under the default plugin, its folder of intermediate files, and what it said."""
     folder = tmp_path_factory.mktemp("results")
     out, work, said = folder / "out", folder / "work", io.StringIO()
     with contextlib.redirect_stderr(said):
@@ -63,7 +63,7 @@ def first_run(raw, segmented, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compared(first_run):
-    """Give the results and the folder of intermediate files."""
+    """Return the results and the folder of intermediate files."""
     return first_run[:2]
 
 
@@ -274,7 +274,7 @@ def test_options_that_cannot_work(raw, tmp_path, monkeypatch, capsys, code, said
 
 
 def children(pid):
-    """Give all processes below one."""
+    """Return all processes below one."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         own = [int(child) for child in file.read().split()]
     return own + [below for child in own for below in children(child)]
@@ -290,7 +290,7 @@ def alive(pid):
 
 @pytest.fixture
 def running(raw, tmp_path):
-    """Start a run whose worker is at work; gives it and all its processes."""
+    """Start a run whose worker is at work; return it and all its processes."""
     if not os.path.exists("/proc/self/task"):
         pytest.skip("needs Linux's /proc")
     command = [sys.executable, "-m", "getnet_bids.cli.app", raw, tmp_path / "out", *COMMON, "-w", tmp_path / "work"]

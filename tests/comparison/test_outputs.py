@@ -36,7 +36,7 @@ RAW = [
 
 @pytest.fixture
 def sources(tmp_path):
-    """Give the sources of an empty dataset."""
+    """Return the sources of an empty dataset."""
     raw = tmp_path / "raw"
     for relative in RAW:
         (raw / relative).parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def test_each_image_has_a_simulated_field_of_its_own_that_depends_on_nothing_els
 
 @pytest.fixture
 def finished(tmp_path):
-    """Give a comparison that is complete, its recipe, and a segmentation that was used."""
+    """Return a comparison that is complete, its recipe, and a segmentation that was used."""
     raw, out, other = (tmp_path / name for name in ("raw", "out", "other"))
     relative = "sub-01/anat/sub-01_T1w.nii.gz"
     for path in (raw / relative, other / "dseg.nii.gz"):

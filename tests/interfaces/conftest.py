@@ -14,7 +14,7 @@ os.environ.setdefault("NO_ET", "1")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty folder that is the working directory."""
+    """Return an empty folder that is the working directory."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def scan(tmp_path: Path, image: nib.Nifti1Image) -> Path:
-    """Give the file of a shaded head."""
+    """Return the file of a shaded head."""
     path = tmp_path / "sub-01_T1w.nii.gz"
     image.to_filename(path)
     return path
@@ -31,7 +31,7 @@ def scan(tmp_path: Path, image: nib.Nifti1Image) -> Path:
 
 @pytest.fixture
 def mask(tmp_path: Path, image: nib.Nifti1Image) -> Path:
-    """Give the file of a mask on it."""
+    """Return the file of a mask on it."""
     inside = np.zeros(image.shape, np.uint8)
     inside[5:25, 5:29, 5:27] = 1
     path = tmp_path / "mask.nii.gz"

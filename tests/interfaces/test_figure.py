@@ -13,7 +13,7 @@ COLUMNS = ["method", "region", "cv_noise_controlled", "cjv_noise_controlled", "r
 
 @pytest.fixture
 def files(tmp_path):
-    """Give the shaded phantom, two corrections, their fields and a tissue as files, in other axes than usual."""
+    """Return the shaded phantom, two corrections, their fields and a tissue as files, in other axes than usual."""
     shaded, field = phantom.head(strength=0.2), phantom.field(0.2)
     arrays = {
         "input": shaded,

@@ -74,7 +74,7 @@ def test_without_save_bias_there_is_none(folder, scan):
 
 
 def same(path, other):
-    """Tell whether two files are the same; pytest would take minutes to show where they differ."""
+    """Return whether two files are the same; pytest would take minutes to show where they differ."""
     return filecmp.cmp(path, other, shallow=False)
 
 

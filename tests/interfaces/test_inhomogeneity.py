@@ -15,7 +15,7 @@ from tests.phantoms import flat as phantom
 
 @pytest.fixture
 def files(tmp_path):
-    """Give the phantom as files: shaded, two corrections (one perfect but for its scale), fields, tissues, truth."""
+    """Return the phantom as files: shaded, two corrections (one perfect but for its scale), fields, tissues, truth."""
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     clean, shaded, field = phantom.head(), phantom.head(strength=0.2), phantom.field(0.2)
     level = phantom.head(noise=0.0)

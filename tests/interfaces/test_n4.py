@@ -18,7 +18,7 @@ def data(path):
 
 
 def by_antspyx(path, **kwargs):
-    """Give antspyx's own result, straight from the file."""
+    """Return antspyx's own result, straight from the file."""
     import ants
 
     image = ants.image_read(str(path))

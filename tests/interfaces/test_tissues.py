@@ -28,7 +28,7 @@ def dice(a, b):
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """Give a head made of the bundled template: skull and scalp around it, turned, shifted, shaded, noisy."""
+    """Return a head made of the bundled template: skull and scalp around it, turned, shifted, shaded, noisy."""
     template = load_template()
     inside = template.brain.get_fdata() > 0.5
     away = ndimage.distance_transform_edt(~inside, sampling=2.0)
@@ -52,7 +52,7 @@ def head(tmp_path_factory):
 
 def test_a_head_is_segmented_by_template_and_atropos(folder, head, monkeypatch):
     source, inside, truth = head
-    monkeypatch.setattr(templates, "FINE", 4.0)
+    monkeypatch.setattr(templates, "REGISTRATION_RESOLUTION", 4.0)
     outputs = (
         TissueSegmentation(
             input_image=str(source / "T1w.nii.gz"), bias_images=[str(source / "field.nii.gz")], template="bundled"
@@ -130,7 +130,7 @@ def test_a_slice_gets_classes(folder, tmp_path, shape):
 
 @pytest.fixture
 def labelled(tmp_path):
-    """Give a function that writes an image and labels of GM 1, WM 2, CSF 3, or others, on a turned grid."""
+    """Return a function that writes an image and labels of GM 1, WM 2, CSF 3, or others, on a turned grid."""
     level = phantom.head(noise=0.0)
     labels = 1 * np.isclose(level, 0.6) + 2 * np.isclose(level, 1.0) + 3 * np.isclose(level, 0.25)
     affine = np.diag([3.0, 3.0, 3.0, 1.0])

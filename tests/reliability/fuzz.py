@@ -105,7 +105,7 @@ def work(answers: Connection, first: int, last: int, seed: int) -> None:
 
 
 def validate(data: bytes, network: object | None, folder: Path) -> tuple[str, str]:
-    """Tell what becomes of a file.
+    """Return what becomes of a file.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ SIDE = 150.0
 
 
 def affine(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Give an affine of equal voxels with which the longest side is `SIDE`."""
+    """Return an affine of equal voxels with which the longest side is `SIDE`."""
     return np.diag([*[SIDE / max(shape[:3])] * 3, 1.0])
 
 
@@ -27,7 +27,7 @@ def nifti(data: NDArray, matrix: NDArray | None = None, **header: object) -> nib
 
 
 def edited(image: nib.Nifti1Image, *edits: tuple[int, str, float]) -> bytes:
-    """Give an image's bytes with numbers put into its header: offset, type, value."""
+    """Return an image's bytes with numbers put into its header: offset, type, value."""
     data = bytearray(image.to_bytes())
     for offset, kind, value in edits:
         struct.pack_into(f"<{kind}", data, offset, value)

@@ -50,7 +50,7 @@ def change(field: Volume, reference: Volume, where: Mask, brain: Mask) -> Change
 
 
 def worst(changes: list[Change]) -> Change:
-    """Give the greatest of each figure."""
+    """Return the greatest of each figure."""
     return Change(*(max(getattr(c, name) for c in changes) for name in ("spread", "most", "brain")))
 
 
@@ -76,7 +76,7 @@ class Invariance:
     fields: Callable[[Subject], Fields]
 
     def measure(self, subject: Subject) -> Change:
-        """Give the worst change of a subject's field."""
+        """Return the worst change of a subject's field."""
         changes = [
             change(field, magnitudes(reference.field), reference.foreground, subject.brain)
             for field, reference in self.fields(subject)
@@ -132,7 +132,7 @@ def rescanned(subject: Subject, size: float, seed: int = 1) -> Fields:
 
 
 def masked(subject: Subject) -> Fields:
-    """Give the brain as mask, and then a larger and a smaller one."""
+    """Return the brain as mask, and then a larger and a smaller one."""
     reference = correct(subject.image, subject.brain)
     for change_of in (ndimage.binary_dilation, ndimage.binary_erosion):
         yield field_of(subject.image, change_of(subject.brain, iterations=GROWTH)), reference

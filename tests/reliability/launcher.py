@@ -138,7 +138,7 @@ class Launcher:
         return Run(self, int(self.ask(order)), file)
 
     def run(self, *arguments: object, **conditions: object) -> tuple[int, str]:
-        """Start a run and wait for it; gives its exit code and what it printed."""
+        """Start a run and wait for it; return its exit code and what it printed."""
         started = self.start(*arguments, **conditions)
         code = started.end()
         return code, started.said

@@ -13,7 +13,7 @@ from tests.datasets import status
 
 
 def rows(out):
-    """Give the lines of the last run's ``status.tsv``."""
+    """Return the lines of the last run's ``status.tsv``."""
     return {source: (row["status"], row["reason"]) for source, row in status(out).items()}
 
 
@@ -36,5 +36,5 @@ def assert_whole(out):
 
 
 def results(out):
-    """Give a hash of each image."""
+    """Return a hash of each image."""
     return {path.name: hash_file(path) for path in out.rglob("*.nii.gz")}

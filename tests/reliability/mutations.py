@@ -21,7 +21,7 @@ FLOATS = (0, 1, -1, 0.5, 352, 1e-45, 1e-30, 1e-9, 1e6, 1e9, 1e30, 3.4e38, -3.4e3
 
 @cache
 def whole(kind: str) -> bytes:
-    """Give a valid image of one format, unpacked: an object with some texture and noise."""
+    """Return a valid image of one format, unpacked: an object with some texture and noise."""
     rng = np.random.default_rng(0)
     radius = np.sqrt(sum(x**2 for x in np.ix_(*[np.linspace(-1, 1, n) for n in SHAPE])))
     data = np.where(radius < 0.9, 700 + 200 * (radius < 0.5), 0) + rng.normal(0, 20, SHAPE)
@@ -34,7 +34,7 @@ def whole(kind: str) -> bytes:
 
 
 def fields(kind: str) -> list[tuple[np.dtype, int]]:
-    """Give each number of a format's header: its type and place."""
+    """Return each number of a format's header: its type and place."""
     table = {"nifti1": nib.Nifti1Header.template_dtype, "nifti2": nib.Nifti2Header.template_dtype, "mgh": MGH_HEADER}
     found = []
     for name in table[kind].names:
@@ -138,6 +138,6 @@ KINDS: dict[str, Callable[[random.Random], bytes]] = {
 
 
 def spoiled(case: int, seed: int) -> tuple[str, bytes]:
-    """Give a case: what was done, and the file's bytes; the same for the same numbers."""
+    """Return a case: what was done, and the file's bytes; the same for the same numbers."""
     kind = list(KINDS)[case % len(KINDS)]
     return kind, KINDS[kind](random.Random(f"{seed} {case}"))

@@ -30,7 +30,7 @@ INTERVAL = 0.25
 
 
 def stored(data: np.ndarray) -> bytes:
-    """Give a NIfTI file's bytes."""
+    """Return a NIfTI file's bytes."""
     return nib.Nifti1Image(data, np.diag([VOXEL, VOXEL, VOXEL, 1]), dtype=data.dtype).to_bytes()
 
 
@@ -102,13 +102,13 @@ class Soak:
 
 
 def name_of(number: int) -> str:
-    """Give the path of an image: two of each subject."""
+    """Return the path of an image: two of each subject."""
     subject = f"sub-{number // 2:05}"
     return f"{subject}/anat/{subject}_{('T1w', 'T2w')[number % 2]}"
 
 
 def make(root: Path, count: int) -> tuple[list[str], dict[str, str]]:
-    """Make the dataset; gives the names of good images, and of bad ones with what they are.
+    """Make the dataset; return the names of good images, and of bad ones with what they are.
 
     No good image is like another: they differ in their values, and are turned one way or the other.
     """
@@ -172,7 +172,7 @@ def run(folder: Path, count: int, weights: Path | None = None) -> Soak:
 
 
 def look(pid: int, out: Path) -> tuple[int, float, int] | None:
-    """Give images done, memory (MB) and open file handles of a process; None if it does nothing yet, or no more."""
+    """Return images done, memory (MB) and open file handles of a process; None if it does nothing yet, or no more."""
     try:
         handles = len(os.listdir(f"/proc/{pid}/fd"))
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())

@@ -27,7 +27,7 @@ BIG = 2**15 - 1
 
 
 def stored() -> nib.Nifti1Image:
-    """Give a slice as int16."""
+    """Return a slice as int16."""
     return nifti(scan(FLAT).astype(np.int16))
 
 
@@ -36,7 +36,7 @@ def spoiled(*edits):
 
 
 def valued(change, shape=FLAT):
-    """Give a scan with its values changed by a function."""
+    """Return a scan with its values changed by a function."""
     return lambda: nifti(np.asarray(change(scan(shape))))
 
 
@@ -53,7 +53,7 @@ def coloured(count):
 
 
 def rows(matrix):
-    """Give the edits that put a matrix into the sform."""
+    """Return the edits that put a matrix into the sform."""
     return [(SROW + 4 * i, "f", value) for i, value in enumerate(np.asarray(matrix, float)[:3].ravel())]
 
 

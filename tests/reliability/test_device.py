@@ -165,7 +165,7 @@ for name in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory):
-    """Give a function that corrects an image in a process of its own: hash and field by device, threads, precision."""
+    """Return a function that corrects an image in its own process: hash and field by device, threads, precision."""
     folder = tmp_path_factory.mktemp("again")
     nifti(scan((40, 36, 32))).to_filename(folder / "in.nii")
 

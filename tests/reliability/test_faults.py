@@ -33,7 +33,7 @@ def launcher(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory, head, launcher):
-    """Give a dataset, and its undisturbed results."""
+    """Return a dataset, and its undisturbed results."""
     raw, out = (tmp_path_factory.mktemp("faults") / name for name in ("raw", "out"))
     for i, relative in enumerate(IMAGES):
         add(raw, relative, image=as_scan(head[::2, ::2, ::2] * (1 + 0.1 * i), 12.0))
@@ -44,19 +44,19 @@ def original(tmp_path_factory, head, launcher):
 
 @pytest.fixture
 def raw(original, tmp_path):
-    """Give a copy of the dataset."""
+    """Return a copy of the dataset."""
     return shutil.copytree(original[0], tmp_path / "raw")
 
 
 @pytest.fixture
 def both(original, tmp_path):
-    """Give copies of the dataset and of its results."""
+    """Return copies of the dataset and of its results."""
     return [shutil.copytree(path, tmp_path / path.name) for path in original]
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """Give a function that mounts a disk of some size in memory, or makes it larger."""
+    """Return a function that mounts a disk of some size in memory, or makes it larger."""
     place = tmp_path / "disk"
     place.mkdir()
 
@@ -95,7 +95,7 @@ def wait_for(condition, what, seconds=60):
 
 
 def logged(out, count):
-    """Tell whether some images have their lines."""
+    """Return whether some images have their lines."""
     return lambda: any(path.read_text().count("\n") > count for path in out.glob("logs/*/status.tsv"))
 
 

@@ -33,7 +33,7 @@ shapes = st.one_of(
 
 @st.composite
 def affines(draw):
-    """Give an affine of any orientation: axes in any order and direction, turned a little, sheared a little, moved."""
+    """Return an affine of any orientation: axes in any order and direction, a little turned, sheared and moved."""
     order, signs = draw(st.permutations(range(3))), draw(st.tuples(*[st.sampled_from((-1, 1))] * 3))
     turned = np.eye(3)[list(order)] * signs
     turn = draw(st.lists(st.floats(-0.2, 0.2), min_size=9, max_size=9))
@@ -43,7 +43,7 @@ def affines(draw):
 
 @st.composite
 def images(draw):
-    """Give an image of an object under a gain, in noise, of any type."""
+    """Return an image of an object under a gain, in noise, of any type."""
     shape, kind = draw(shapes), draw(st.sampled_from(TYPES))
     data = scan(shape[:3], noise=draw(st.sampled_from((0.0, 5.0, 50.0))))
     data = np.stack([data * (1 + i) for i in range(shape[3])], 3) if len(shape) > 3 else data

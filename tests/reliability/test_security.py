@@ -51,7 +51,7 @@ ONE = "sub-01/anat/sub-01_T1w.nii.gz"
 
 
 def calls_in(tree):
-    """Give each call's dotted name and keyword arguments."""
+    """Return each call's dotted name and keyword arguments."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
@@ -84,7 +84,7 @@ def test_nothing_in_the_package_can_run_what_it_reads():
 
 
 def tree_of(folder: Path) -> dict[str, str]:
-    """Give every file and link of a folder, with its content's hash."""
+    """Return every file and link of a folder, with its content's hash."""
     content = {}
     for path in folder.rglob("*"):
         if path.is_symlink():
@@ -100,7 +100,7 @@ AWAY = "../../../../away"
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
-    """Give a dataset in which every text is hostile, what lay around it before, and what getnet-bids made of it."""
+    """Return a dataset in which every text is hostile, what lay around it before, and what getnet-bids made of it."""
     around = tmp_path_factory.mktemp("around")
     raw, out = around / "raw", around / "out"
     anat = raw / "sub-01" / "anat"
@@ -191,7 +191,7 @@ def spoil(out):
 
 @pytest.fixture(scope="module")
 def pages(hostile, tmp_path_factory):
-    """Give the pages of hostile results."""
+    """Return the pages of hostile results."""
     raw, out, *_ = hostile
     copy = tmp_path_factory.mktemp("pages") / "out"
     shutil.copytree(out, copy)
@@ -319,7 +319,7 @@ sys.addaudithook(watch)
 
 @pytest.fixture
 def offline(tmp_path):
-    """Give a function that runs Python in a process that is watched for networking, and has no network if may be."""
+    """Return a function that runs Python in a process that is watched for networking, and has no network if may be."""
     (tmp_path / "hook").mkdir()
     (tmp_path / "hook" / "sitecustomize.py").write_text(HOOK)
     alone = ["unshare", "-rn"]

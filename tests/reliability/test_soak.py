@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def sixty(tmp_path_factory):
-    """Give a folder of sixty images and their results by a small network, and what became of them."""
+    """Return a folder of sixty images and their results by a small network, and what became of them."""
     folder = tmp_path_factory.mktemp("sixty")
     save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), folder / "quick.safetensors")
     return folder, soak.run(folder, 60, folder / "quick.safetensors")

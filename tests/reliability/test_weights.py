@@ -25,7 +25,7 @@ SMALL = GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """Give a small network's weights."""
+    """Return a small network's weights."""
     path = tmp_path_factory.mktemp("weights") / "good.safetensors"
     torch.manual_seed(0)
     save_weights(GetNet(SMALL), path, {"recipe": "test"})
@@ -33,7 +33,7 @@ def good(tmp_path_factory):
 
 
 def parts(path):
-    """Give a file's tensors and metadata."""
+    """Return a file's tensors and metadata."""
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
 

@@ -20,7 +20,7 @@ RECIPE = Recipe(Path("getnet.safetensors"), "sha256:0", {"refine": True})
 
 
 def gain(shape: tuple[int, ...]) -> np.ndarray:
-    """Give a field that rises along the first axis."""
+    """Return a field that rises along the first axis."""
     ramp = np.exp(np.linspace(-0.3, 0.3, shape[0]))
     return np.broadcast_to(ramp.reshape(-1, *[1] * (len(shape) - 1)), shape).astype(np.float32)
 
@@ -44,7 +44,7 @@ def derive(source: Source, out: Path, metadata: dict | None = None) -> None:
 
 @pytest.fixture
 def derived(make_dataset: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
-    """Give a function that makes a dataset with some images, and the results of all but the last `without`."""
+    """Return a function that makes a dataset with some images, and the results of all but the last `without`."""
 
     def make(*relatives: str, without: int = 0, metadata: dict | None = None) -> tuple[Path, Path]:
         raw, out = make_dataset(*relatives), tmp_path / "out"
@@ -59,7 +59,7 @@ def derived(make_dataset: Callable[..., Path], tmp_path: Path) -> Callable[..., 
 
 @pytest.fixture
 def blob() -> nib.Nifti1Image:
-    """Give an image of 2 x 3 x 4 mm voxels that is bright on the patient's right, front and top."""
+    """Return an image of 2 x 3 x 4 mm voxels that is bright on the patient's right, front and top."""
     data = np.full((40, 36, 32), 100, np.float32)
     data[25:35, 22:32, 20:30] = 1000
     return nib.Nifti1Image(data, nib.affines.from_matvec(np.diag([2.0, 3, 4]), [-40, -50, -60]))

@@ -19,7 +19,7 @@ PATIENCE = 1.5
 
 @pytest.fixture
 def overtaken(derived, monkeypatch):
-    """Give a function that lets a writer be overtaken, once it has read, by another that has one more result."""
+    """Return a function that lets a writer be overtaken, once it has read, by another that has one more result."""
 
     def run(module, name, write):
         raw, out = derived(*SESSIONS, without=1)

@@ -42,7 +42,7 @@ def find(browser, selector):
 
 
 def cuts(browser):
-    """Give the share of each picture that is shown after correction, as the browser has it."""
+    """Return the share of each picture that is shown after correction, as the browser has it."""
     script = "return [...document.querySelectorAll('.pair .after')].map(i => getComputedStyle(i).maskImage)"
     return [image.split("rgb(0, 0, 0) ")[1].split(",")[0] for image in browser.execute_script(script)]
 

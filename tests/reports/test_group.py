@@ -27,7 +27,7 @@ def rows_in(page):
 
 @pytest.fixture
 def many(derived):
-    """Give derivatives of twelve subjects, copies of the first; the field of the last is extreme."""
+    """Return derivatives of twelve subjects, copies of the first; the field of the last is extreme."""
     _, out = derived(ONE)
     text = (out / "sub-01/anat/sub-01_desc-preproc_T1w.json").read_text()
     for i in range(2, 13):

@@ -13,7 +13,7 @@ ORIENTATIONS = ["".join(codes) for codes in itertools.product("RL", "AP", "SI")]
 
 
 def turned(image, codes):
-    """Give the same image stored with other axes."""
+    """Return the same image stored with other axes."""
     to = nib.orientations.axcodes2ornt(codes)
     return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), to))
 

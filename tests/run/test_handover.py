@@ -30,7 +30,7 @@ def finished(tmp_path_factory, head):
 
 @pytest.fixture
 def folder(finished, tmp_path, monkeypatch):
-    """Give a copy of both that may be changed, as the folder that commands run in."""
+    """Return a copy of both that may be changed, as the folder that commands run in."""
     for name in ("raw", "out"):
         shutil.copytree(finished / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -174,7 +174,7 @@ def test_smriprep_takes_the_image_that_is_handed_over_and_no_list_and_no_t2w(fol
 
 @pytest.fixture
 def corrections(folder, monkeypatch):
-    """Give a function that builds sMRIPrep's workflow and names the nodes in it that run N4."""
+    """Return a function that builds sMRIPrep's workflow and names the nodes in it that run N4."""
     api = pytest.importorskip("templateflow.api")
     pytest.importorskip("smriprep")
     # A graph is built of paths; what the templates hold is of no matter to it, and fetching them takes a network.

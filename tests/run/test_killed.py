@@ -67,7 +67,7 @@ print([end(pid) for pid in pids], len(hidden()))
 
 
 def run(script, *arguments):
-    """Run a script after `FORK`; give what it printed."""
+    """Run a script after `FORK`; return what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", FORK + script, *map(str, arguments)], capture_output=True, text=True, timeout=600
     )
@@ -76,7 +76,7 @@ def run(script, *arguments):
 
 
 def results(out):
-    """Give what is left of a run: a hash of each image, and each sidecar without what tells of that run alone."""
+    """Return what is left of a run: a hash of each image, and each sidecar without what tells of that run alone."""
     found = {}
     for path in sorted(out.glob("sub-*/**/anat/*")):
         if path.suffix == ".json":
@@ -91,7 +91,7 @@ def results(out):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, head):
-    """Give a dataset, and the results of whole runs with and without refinement."""
+    """Return a dataset, and the results of whole runs with and without refinement."""
     raw = tmp_path_factory.mktemp("killed") / "raw"
     for i, relative in enumerate(IMAGES):
         add(raw, relative, image=as_scan(head * (1 + 0.1 * i)))

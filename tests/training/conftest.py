@@ -45,7 +45,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder of 30 photographs in ImageNet's layout."""
+    """Return a folder of 30 photographs in ImageNet's layout."""
     folder = tmp_path_factory.mktemp("imagenet")
     for i in range(30):
         path = folder / f"n{i % 3:08d}" / f"n{i % 3:08d}_{i}.JPEG"
@@ -56,11 +56,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of the caches."""
+    """Return the folder of the caches."""
     return tmp_path_factory.mktemp("caches")
 
 
 @pytest.fixture(scope="session")
 def photos(folder: Path, caches: Path) -> Photographs:
-    """Give the folder's photographs, cached."""
+    """Return the folder's photographs, cached."""
     return photographs([folder], caches)

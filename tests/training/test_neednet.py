@@ -25,7 +25,7 @@ def chunks(photos: Photographs) -> list[Pairs]:
 
 
 def answering(first: Tensor, second: Tensor):
-    """Give a network that gives these log gains, whatever it is asked."""
+    """Return a network that gives these log gains, whatever it is asked."""
     return lambda _slices: (torch.cat([first, second]), torch.zeros(2 * len(first), 16, 16))
 
 

@@ -51,7 +51,7 @@ class Oracle:
 
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> Oracle:
-    """Give an oracle that is told of all pairs when they are made."""
+    """Return an oracle that is told of all pairs when they are made."""
     oracle, make_pairs = Oracle(), neednet.make_pairs
 
     def telling(*args):

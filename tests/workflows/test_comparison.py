@@ -17,7 +17,7 @@ NODES = ("getnet_wf.getnet", "n4_wf.n4", "tissue_wf.tissues", "metrics", "figure
 
 @pytest.fixture
 def original(tmp_path):
-    """Give the phantom without gain as a file, and its dseg."""
+    """Return the phantom without gain as a file, and its dseg."""
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     level = phantom.head(noise=0.0)
     labels = 1 * np.isclose(level, 0.6) + 2 * np.isclose(level, 1.0) + 3 * np.isclose(level, 0.25)

@@ -18,7 +18,7 @@ BALL = sum(x**2 for x in np.ix_(*[np.linspace(-1.1, 1.1, n) for n in SHAPE])) < 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a model, axes z, y, x: gray in all of it, white in the upper half, CSF in the very front of that."""
+    """Return a model, axes z, y, x: gray in all of it, white in the upper half, CSF in the very front of that."""
     monkeypatch.setattr(brainweb, "SHAPE", (20, 24, 16))
     labels = np.full(brainweb.SHAPE, 2, np.uint8)
     labels[10:] = 3

@@ -28,7 +28,7 @@ from getnet_bids.training.evaluation.table1 import (
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a model of concentric ellipsoids: white, gray, CSF, bone, fat."""
+    """Return a model of concentric ellipsoids: white, gray, CSF, bone, fat."""
     folder = tmp_path_factory.mktemp("models")
     z, y, x = np.ogrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j, -1 : 1 : SHAPE[2] * 1j]
     radius = np.sqrt(z**2 + y**2 + x**2)
