@@ -55,6 +55,19 @@ getnet_bids.files.MOVABLE = False
 )
 """A Python that has what it has on Windows alone, and refuses what that refuses."""
 
+MACOS = """
+import os, sys
+
+delattr(os, "sched_getaffinity")
+
+def refuse(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(("/proc/", "/sys/")):
+        raise FileNotFoundError(2, "there is none", arguments[0])
+
+sys.addaudithook(refuse)
+"""
+"""A Python that lacks what macOS has not: affinities, and the kernel's files."""
+
 
 def python(preamble: str, code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run some code after a preamble in a process of its own."""

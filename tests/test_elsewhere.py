@@ -12,7 +12,7 @@ import pytest
 
 import getnet_bids
 
-from .elsewhere import BLOCK, WINDOWS, python
+from .elsewhere import BLOCK, MACOS, WINDOWS, python
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="another system is simulated on Linux")
 
@@ -43,9 +43,10 @@ def expected(scan):
     [
         (WINDOWS, GETNET, ["--device", "cpu"]),
         (WINDOWS, CORRECT, []),
+        (MACOS, GETNET, ["--device", "cpu"]),
         (BLOCK.format(names=OPTIONAL), GETNET, ["--device", "cpu"]),
     ],
-    ids=["getnet-windows", "correct-windows", "getnet-without"],
+    ids=["getnet-windows", "correct-windows", "getnet-macos", "getnet-without"],
 )
 def test_one_image(scan, expected, tmp_path, preamble, code, options):
     done = python(preamble, code, scan, tmp_path / "out.nii.gz", *options)
@@ -54,15 +55,24 @@ def test_one_image(scan, expected, tmp_path, preamble, code, options):
     assert not list(tmp_path.glob(".getnet-*"))
 
 
-def test_a_dataset_on_windows(make_dataset, tmp_path):
+@pytest.mark.parametrize("preamble", [WINDOWS, MACOS], ids=["windows", "macos"])
+def test_a_dataset_elsewhere(make_dataset, tmp_path, preamble):
     raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
     for level in ("participant", "participant", "group"):
-        done = python(WINDOWS, APP, raw, tmp_path / "out", level, *["--device", "cpu"][: 2 * (level != "group")])
+        done = python(preamble, APP, raw, tmp_path / "out", level, *["--device", "cpu"][: 2 * (level != "group")])
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
     assert len(list((tmp_path / "out").glob("sub-*/anat/*_desc-preproc_T1w.nii.gz"))) == 2
     assert (tmp_path / "out" / "desc-inu_metrics.tsv").is_file()
     assert not list((tmp_path / "out").rglob(".getnet-*"))
+
+
+@pytest.mark.parametrize("preamble", [WINDOWS, MACOS], ids=["windows", "macos"])
+def test_doctor_elsewhere(tmp_path, preamble):
+    done = python(preamble, APP, "doctor", "--device", "cpu")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wrong             nothing" in done.stdout
+    assert "self-test         error of the field" in done.stdout
 
 
 def test_the_comparison_says_that_it_needs_a_unix(make_dataset, tmp_path):
@@ -127,6 +137,13 @@ with stop_on_signal() as asked:
         (WINDOWS, "import fcntl"),
         (WINDOWS, "import os; os.sched_getaffinity(0)"),
         (WINDOWS, "import signal; signal.SIGUSR1"),
+        (WINDOWS, "import signal; signal.SIGIO"),
+        (WINDOWS, "import os; os.O_NONBLOCK"),
+        (WINDOWS, "import resource"),
+        (WINDOWS, "import multiprocessing; 'forkserver' in multiprocessing.get_all_start_methods() or sys.exit(1)"),
+        (MACOS, "os.sched_getaffinity(0)"),
+        (MACOS, "open('/proc/meminfo')"),
+        (MACOS, "open('/sys/fs/cgroup/cgroup.controllers')"),
         (WINDOWS, "import os; file = open(sys.argv[1], 'wb'); os.replace(sys.argv[1], sys.argv[1] + '2')"),
         (WINDOWS, "import os; file = open(sys.argv[1], 'wb'); os.unlink(sys.argv[1])"),
         (BLOCK.format(names=OPTIONAL), "import ants"),
