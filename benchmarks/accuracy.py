@@ -65,7 +65,7 @@ class Case:
     seed: int
 
     def simulate(self, models: Path) -> tuple[Head, Volume, Volume]:
-        """Return the head, its gain field, and the image."""
+        """Return the head, its bias field, and the image."""
         heads = heads_of(model(models, self.subject))
         seed = [self.seed, int(self.subject)]
         head = heads[self.contrast]

@@ -54,7 +54,7 @@ def foreground(image: Volume) -> Mask:
 
 
 def known_field(kind: str, where: Mask, voxel: Sequence[float], seed: str) -> Volume:
-    """Draw a gain field: Gaussian random, correlation length a quarter of the longest side, or of receive loops."""
+    """Draw a bias field: Gaussian random, correlation length a quarter of the longest side, or of receive loops."""
     extents = np.array(where.shape) * np.array(voxel)
     coarse = tuple(max(4, round(POINTS * e / extents.max())) for e in extents)
     generator = torch.Generator().manual_seed(hashed(seed + kind))

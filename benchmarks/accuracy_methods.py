@@ -1,4 +1,4 @@
-"""The corrections that benchmarks/accuracy.py compares: an image in, its gain field out."""
+"""The corrections that benchmarks/accuracy.py compares: an image in, its bias field out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gain field that manual labels of gray and white matter tell, without any correction."""
+"""The bias field that manual labels of gray and white matter tell, without any correction."""
 
 from __future__ import annotations
 

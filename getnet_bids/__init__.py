@@ -39,7 +39,7 @@ class Correction:
     image : nibabel, SimpleITK or ANTs image, or ndarray
         The corrected image, float32, of the kind given and with its header; of a path a nibabel image.
     field : of the same kind
-        The gain field, float32, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
+        The bias field, float32, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
         Image times field is the image given.
     foreground : ndarray of bool, spatial shape of the image
         The voxels that the field was estimated from.

@@ -62,8 +62,8 @@ def open_held(path: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
     for _ in range(TRIES):
         file = open_shared(path, mode)
         try:
-            take(file)
-            named = same(file, path)
+            acquire_lock(file)
+            named = has_name(file, path)
         except BaseException:
             file.close()
             raise
@@ -85,7 +85,7 @@ def open_shared(path: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
         return open(path, "rb")
 
 
-def take(file: BinaryIO, wait: bool = True) -> bool | None:
+def acquire_lock(file: BinaryIO, wait: bool = True) -> bool | None:
     """Lock a file: true if it is ours now, false if another has it, None if the file system knows no locks."""
     try:
         return lock_descriptor(file.fileno(), blocking=wait)
@@ -98,12 +98,12 @@ def has_locks(folder: Path) -> bool:
     part = part_of(folder / "locks")
     try:
         with open(part, "wb") as file:
-            return take(file, wait=False) is True
+            return acquire_lock(file, wait=False) is True
     finally:
         part.unlink(missing_ok=True)
 
 
-def same(file: BinaryIO, path: Path) -> bool:
+def has_name(file: BinaryIO, path: Path) -> bool:
     """Return whether an open file still has a name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
@@ -180,7 +180,7 @@ def remove_in(folder: str | Path, names: Iterable[str]) -> int:
 def remove_abandoned(path: Path) -> bool:
     """Remove a hidden file unless it is held; tells whether it was removed."""
     with contextlib.suppress(OSError), open_to_lock(path) as file:
-        ours = take(file, wait=False)
+        ours = acquire_lock(file, wait=False)
         old = time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED_AFTER
         if path.name.endswith(LOCK) and os.fstat(file.fileno()).st_size:
             return False

@@ -23,7 +23,7 @@ MIN_COVERED = 0.5
 def on_grid(
     field: SpatialImage, image: SpatialImage, name: str | os.PathLike[str] | None = None
 ) -> NDArray[np.float32]:
-    """Return a gain field on the grid of an image.
+    """Return a bias field on the grid of an image.
 
     Its logarithm is interpolated linearly; beyond the field's grid its outermost values are taken.
 
@@ -49,7 +49,7 @@ def on_grid(
     if values.shape == shape and np.allclose(field.affine, image.affine, atol=AFFINE_TOLERANCE):
         return values
     if not (values > 0).all():
-        raise GetNetError("the field is not above 0 everywhere; give a gain field", name)
+        raise GetNetError("the field is not above 0 everywhere; give a bias field", name)
     resampled, within = resample(values, field.affine, image.affine, shape)
     if (share := float(within.mean())) < MIN_COVERED:
         raise GetNetError(f"only {share:.0%} of it lies within the field's grid; look at the headers of both", name)

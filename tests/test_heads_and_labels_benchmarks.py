@@ -28,7 +28,7 @@ def ball(radius: float) -> np.ndarray:
 
 
 def ramp() -> np.ndarray:
-    """Make a gain field that rises along the first axis."""
+    """Make a bias field that rises along the first axis."""
     return np.exp(0.3 * np.linspace(-1, 1, SHAPE[0]))[:, None, None] * np.ones(SHAPE)
 
 

@@ -20,7 +20,7 @@ paper; please cite it:
 For a methods section:
 
 > Anatomical images were corrected for intensity non-uniformity with getnet_bids {version} (algorithm {algorithm}),
-> in which a residual network trained on photographs estimates the gain field of image slices (GetNet; Simkó et al.,
+> in which a residual network trained on photographs estimates the bias field of image slices (GetNet; Simkó et al.,
 > 2019). The slice estimates are fused into one smooth three-dimensional field of geometric mean 1 over the foreground,
 > by which the image is divided.
 """

@@ -20,14 +20,14 @@ IGNORED = (
 )
 DESCRIPTIONS = (
     "desc_id\tdescription\n"
-    "desc-preproc\tCorrected for intensity non-uniformity by GetNet; also the gain field that was divided out.\n"
+    "desc-preproc\tCorrected for intensity non-uniformity by GetNet; also the bias field that was divided out.\n"
 )
 ABOUT_DESCRIPTIONS = '{\n  "Description": "What the values of the desc entity stand for."\n}\n'
 
 README = """\
 # Intensity-corrected MR images
 
-Made by getnet_bids, which estimates the smooth shading (gain field, bias field, intensity non-uniformity) of MR
+Made by getnet_bids, which estimates the smooth shading (bias field, gain field, intensity non-uniformity) of MR
 images with a network, GetNet, and divides it out.
 
 For each image that was corrected, under the same subject, session and name as in the source dataset:
@@ -35,7 +35,7 @@ For each image that was corrected, under the same subject, session and name as i
 | file | what |
 |---|---|
 | `*_desc-preproc_<suffix>.nii.gz` | the corrected image, float32, on the grid and with the header of the source |
-| `*_mod-<suffix>_desc-preproc_biasfield.nii.gz` | the gain field that it was divided by, on the same grid |
+| `*_mod-<suffix>_desc-preproc_biasfield.nii.gz` | the bias field that it was divided by, on the same grid |
 
 All volumes of a diffusion, functional or perfusion series share one field, and so do the images of a set that a map is
 computed from (MP2RAGE's inversions, echoes, flip angles), whose field is named after what they share. Gradients and

@@ -197,24 +197,24 @@ def size_of(path: Path) -> int | None:
 
 
 CORRECTED = (
-    "{suffix} image divided by its intensity gain field (bias field), estimated by GetNet. "
+    "{suffix} image divided by its bias field, estimated by GetNet. "
     "The field is 1 in geometric mean over the foreground; corrected image times field is the source image."
 )
 SERIES_OF = (
-    "{suffix} image divided, each volume by the same intensity gain field (bias field), estimated by GetNet. "
+    "{suffix} image divided, each volume by the same bias field, estimated by GetNet. "
     "The field is 1 in geometric mean over the foreground; each corrected volume times field is the source's."
 )
 AVERAGED = (
-    "Mean of volumes of the {suffix} series, divided by its intensity gain field (bias field), estimated by GetNet. "
+    "Mean of volumes of the {suffix} series, divided by its bias field, estimated by GetNet. "
     "The field is 1 in geometric mean over the foreground."
 )
 FIELD = (
-    "Intensity gain field (bias field) of the {suffix} image, estimated by GetNet: dimensionless, positive, "
+    "Bias field of the {suffix} image, estimated by GetNet: dimensionless, positive, "
     "1 in geometric mean over the foreground. Corrected image times field is the source image."
 )
 
 UNCERTAINTY = (
-    "Standard deviation of the logarithm of the intensity gain field (bias field) of the {suffix} image, as estimated "
+    "Standard deviation of the logarithm of the bias field of the {suffix} image, as estimated "
     "by GetNet: about the field's relative uncertainty, dimensionless."
 )
 

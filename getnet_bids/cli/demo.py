@@ -1,4 +1,4 @@
-"""getnet-demo: a small BIDS dataset with a known gain field, corrected, and how much nearer it came to the truth."""
+"""getnet-demo: a small BIDS dataset with a known bias field, corrected, and how much nearer it came to the truth."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def make_dataset(bids: Path) -> dict[str, NDArray[np.bool_]]:
     original = template.get_fdata(dtype=np.float32)
     rng = np.random.default_rng(2019)
     bids.mkdir(exist_ok=True)
-    about = {"Name": "MNI152 brain with known gain fields", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
+    about = {"Name": "MNI152 brain with known bias fields", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     (bids / "dataset_description.json").write_text(json.dumps(about, indent=2))
-    (bids / "README.md").write_text("nilearn's MNI152 T1w brain, shaded by known gain fields, with 2 % Rician noise.\n")
+    (bids / "README.md").write_text("nilearn's MNI152 T1w brain, shaded by known bias fields, with 2 % Rician noise.\n")
     for subject in FIELDS:
         shaded = original * known_gain(subject, original.shape, tissues["whole"])
         sigma = 0.02 * original[tissues["WM"]].mean() * tissues["whole"]
@@ -76,7 +76,7 @@ def demo_parser() -> argparse.ArgumentParser:
     """Build the parser of getnet-demo."""
     parser = argparse.ArgumentParser(
         prog="getnet-demo",
-        description="Make a small BIDS dataset with a known gain field, correct it, and tell how much nearer it came "
+        description="Make a small BIDS dataset with a known bias field, correct it, and tell how much nearer it came "
         "to the truth.",
     )
     parser.add_argument(
@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from getnet_bids.core.metrics import relative_mae
 
-    print(f"A BIDS dataset from nilearn's MNI152 brain, with known gain fields: {bids}")
+    print(f"A BIDS dataset from nilearn's MNI152 brain, with known bias fields: {bids}")
     tissues = make_dataset(bids)
     command = [sys.executable, "-m", "getnet_bids.cli.app", str(bids), str(out), "participant", "--force"]
     print(f"$ getnet-bids {bids} {out} participant", flush=True)
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
         return code
 
     original = brain()[0].get_fdata(dtype=np.float32)
-    print("\nRelative mean absolute error against the brain without gain field (after the best global scale)")
+    print("\nRelative mean absolute error against the brain without bias field (after the best global scale)")
     print(f"{'field':<18}{'tissue':<10}{'before':>8}{'after':>8}")
     for subject, kind in FIELDS.items():
         paths = (

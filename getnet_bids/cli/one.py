@@ -171,7 +171,7 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
 
     for given in (args.image, args.mask, args.bvals, args.apply, model.weights):
         if given is not None and not given.is_file():
-            raise console.CommandError(console.NO_INPUT, f"{given}: {absence(given)}")
+            raise console.CommandError(console.NO_INPUT, f"{given}: {why_missing(given)}")
     outputs = [path for path in (args.corrected, args.field, args.uncertainty) if path is not None]
     for path in outputs:
         try:
@@ -188,13 +188,13 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
             raise console.CommandError(console.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
     inputs = [path for path in (args.image, args.mask, args.bvals, args.apply, model.weights) if path is not None]
     for i, path in enumerate(outputs):
-        if any(same(path, other) for other in [*inputs, *outputs[:i]]):
+        if any(is_same_file(path, other) for other in [*inputs, *outputs[:i]]):
             raise console.CommandError(
                 console.USAGE, f"{path}: would overwrite another file of this command; give another name"
             )
 
 
-def absence(path: Path) -> str:
+def why_missing(path: Path) -> str:
     """Return why there is no file at a path, and what to do."""
     if path.is_symlink() and not path.exists():
         return "not fetched, or a link that leads nowhere; run `datalad get` on it, or look where it leads"
@@ -203,7 +203,7 @@ def absence(path: Path) -> str:
     return "not a regular file; give an image" if path.exists() else "no such file"
 
 
-def same(path: Path, other: Path) -> bool:
+def is_same_file(path: Path, other: Path) -> bool:
     """Return whether two paths are one file, links followed."""
     return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 

@@ -131,11 +131,8 @@ def describe(table: Path, descs: Mapping[str, str]) -> None:
 
 
 NOT_AS_SCANNED = " It was shaded by a simulated gain field first: this is no correction of the image that was scanned."
-CORRECTED = (
-    "{image} divided by its intensity gain field (bias field), estimated by {method}. Corrected image times field is "
-    "the {what} image."
-)
-FIELD = "Intensity gain field (bias field) of the {image}, estimated by {method}: dimensionless, positive.{scale}"
+CORRECTED = "{image} divided by its bias field, estimated by {method}. Corrected image times field is the {what} image."
+FIELD = "Bias field of the {image}, estimated by {method}: dimensionless, positive.{scale}"
 SCALE = "It is 1 in geometric mean over the foreground."
 SIMULATED = "{suffix} image times a simulated gain field, which spans {low:g} to {high:g} over what has signal."
 SIMULATED_FIELD = "The simulated gain field that the image was multiplied by: {low:g} to {high:g} over what has signal."

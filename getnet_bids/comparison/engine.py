@@ -20,7 +20,7 @@ from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import KEY
 from getnet_bids.bids.status import RunLog
 from getnet_bids.errors import GetNetError, reason_of
-from getnet_bids.files import HIDDEN, LOCK, remove_lock, take
+from getnet_bids.files import HIDDEN, LOCK, acquire_lock, remove_lock
 from getnet_bids.reports.pages import Pages
 from getnet_bids.run import console
 from getnet_bids.run.console import Progress, say
@@ -280,7 +280,7 @@ def take_folder(folder: Path, held: ExitStack) -> bool:
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f"{HIDDEN}{folder.name}{LOCK}")
     file = held.enter_context(open(lock, "ab"))  # noqa: SIM115
-    if take(file, wait=False) is False:
+    if acquire_lock(file, wait=False) is False:
         return False
     held.callback(remove_lock, lock)
     return True

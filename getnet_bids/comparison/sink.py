@@ -108,7 +108,7 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
         The files, apart from sidecars and pictures for the pages.
     """
     comparison = job.comparison
-    loaded = reread(job)
+    loaded = read_raw(job)
     metadata = Metadata(job.source.root)
     make_folder(comparison.folder, len(comparison.folder.relative_to(comparison.root).parts))
     comparison.figure.parent.mkdir(exist_ok=True)
@@ -116,8 +116,8 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
         before = files_before(comparison)
         sidecar(comparison.other.corrected).unlink(missing_ok=True)
         if not comparison.simulated:
-            save(computed(job, loaded, made), job.correction, metadata, device_of(job))
-        written = places(comparison, made)
+            save(getnet_results(job, loaded, made), job.correction, metadata, device_of(job))
+        written = result_paths(comparison, made)
         for path, origin in written.items():
             place(origin, path)
         files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
@@ -127,13 +127,13 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
     return list(written)
 
 
-def reread(job: CompareJob) -> Loaded:
+def read_raw(job: CompareJob) -> Loaded:
     """Read the raw image, for its hash and its header."""
     file, data = InputFile.read(job.source.path)
     return Loaded(Job(job.source, job.outputs), file, decode(data, job.source.relative))
 
 
-def computed(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
+def getnet_results(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
     """Assemble GetNet's results as a run without comparison has them."""
     corrected, bias = (magnitudes(read(made[name])) for name in ("getnet_file", "getnet_bias"))
     foreground = foreground_of(loaded.image, loaded.job.source.relative)
@@ -150,7 +150,7 @@ def computed(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
     return Computed(loaded, volume, made["getnet_seconds"])
 
 
-def places(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
+def result_paths(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
     """Return where the workflow's files belong, but for GetNet's of a real image, which `save` writes.
 
     Parameters
@@ -206,14 +206,14 @@ def describe(
     skull = {"SkullStripped": stripped, "SkullStrippedDetermination": how}
     described: dict[Path, dict[str, Any]] = {}
     if method := made.get("method"):
-        used = [job.uris[name] for name in used_of(job, method)]
+        used = [job.uris[name] for name in files_used(job, method)]
         names = made["tissue_names"]
         described |= texts.segmentation_sidecars(comparison, method, names, used, made.get("note"), skull)
     if comparison.simulated:
         described |= texts.shaded_sidecars(comparison, options["simulate_gain"], options["gain_seed"], skull)
         shaded = replace(loaded, job=Job(job.source, comparison.getnet), image=read(made["simulated_file"]))
         run = {"Device": device_of(job), "Seconds": round(made["getnet_seconds"], 3), "Software": versions(job)}
-        result = computed(job, shaded, made)
+        result = getnet_results(job, shaded, made)
         volume, place = result.volume, comparison.getnet.corrected
         shown = (shaded.image, volume.corrected, volume.field, volume.foreground)
         drawn = draw(job.source, place, *shown, metadata, "simulatedGetNet")
@@ -236,7 +236,7 @@ def device_of(job: CompareJob) -> str:
         return device_text(resolve_device(job.device))
 
 
-def used_of(job: CompareJob, method: str) -> list[str]:
+def files_used(job: CompareJob, method: str) -> list[str]:
     """Name the files of an existing segmentation that were used."""
     if method == "atropos":
         return [name for name in job.existing if name == "brain_mask"]

@@ -18,7 +18,7 @@ from nipype.interfaces.base import (
 
 from getnet_bids.columns import ENTIRE, UNCORRECTED
 
-from .inhomogeneity import PURE_SHARE, parallel, volume_like
+from .inhomogeneity import PURE_SHARE, check_lengths, volume_like
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class ComparisonFigure(SimpleInterface):
         from getnet_bids.images import foreground_of
 
         inputs = self.inputs
-        parallel(inputs.methods, inputs, "corrected_images", "bias_images")
+        check_lengths(inputs.methods, inputs, "corrected_images", "bias_images")
         image = images.read(inputs.input_image)
         entire = foreground_of(image, inputs.input_image)
         files = dict(zip([UNCORRECTED, *inputs.methods], [inputs.input_image, *inputs.corrected_images], strict=True))
@@ -81,7 +81,7 @@ class ComparisonFigure(SimpleInterface):
         fields = {method: field / geometric_mean(field[entire]) for method, field in fields.items()}
         tissues = {}
         if isdefined(inputs.tissue_maps):
-            parallel(inputs.tissue_names, inputs, "tissue_maps")
+            check_lengths(inputs.tissue_names, inputs, "tissue_maps")
             for name, path in zip(inputs.tissue_names, inputs.tissue_maps, strict=True):
                 region = volume_like(image, path) > PURE_SHARE
                 if region.any():

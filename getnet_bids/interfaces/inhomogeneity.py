@@ -71,13 +71,13 @@ class InhomogeneityMetrics(SimpleInterface):
         from getnet_bids.images import foreground_of
 
         inputs = self.inputs
-        parallel(inputs.methods, inputs, "corrected_images", "bias_images", "seconds")
+        check_lengths(inputs.methods, inputs, "corrected_images", "bias_images", "seconds")
         if isdefined(inputs.tissue_maps) != isdefined(inputs.tissue_names):
             raise GetNetError("tissue_maps and tissue_names belong together; give both or neither")
         image = images.read(inputs.input_image)
         regions = {ENTIRE: foreground_of(image, inputs.input_image)}
         if isdefined(inputs.tissue_maps):
-            parallel(inputs.tissue_names, inputs, "tissue_maps")
+            check_lengths(inputs.tissue_names, inputs, "tissue_maps")
             for name, path in zip(inputs.tissue_names, inputs.tissue_maps, strict=True):
                 region = volume_like(image, path) > PURE_SHARE
                 if region.any():
@@ -104,7 +104,7 @@ class InhomogeneityMetrics(SimpleInterface):
         return runtime
 
 
-def parallel(names: list[str], inputs: Any, *lists: str) -> None:
+def check_lengths(names: list[str], inputs: Any, *lists: str) -> None:
     """Refuse lists of another length than the names'."""
     for name in lists:
         values = getattr(inputs, name)

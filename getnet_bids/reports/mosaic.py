@@ -141,7 +141,7 @@ class Mosaic:
         """
 
         def border(pixels: Image.Image) -> NDArray[np.uint8]:
-            outside = widened(~widened(np.pad(np.asarray(pixels) >= 128, 4)))  # what is left when it is closed
+            outside = grow_mask(~grow_mask(np.pad(np.asarray(pixels) >= 128, 4)))  # what is left when it is closed
             pieces, _ = ndimage.label(outside)
             inside = pieces != pieces[0, 0]
             within = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
@@ -173,13 +173,13 @@ class Mosaic:
                 "bottom": (left + 3, bottom - 3),
             }[place]
             anchor = {"left": "lm", "right": "rm", "bottom": "lb"}[place]
-            for canvas, (stamp, (across, down)) in zip((letters, shape), stamps(text, anchor), strict=True):
+            for canvas, (stamp, (across, down)) in zip((letters, shape), text_and_outline(text, anchor), strict=True):
                 canvas.paste(255, (x + across, y + down), stamp)
         return letters, shape
 
 
 @lru_cache(maxsize=1024)
-def stamps(text: str, anchor: str) -> tuple[tuple[Image.Image, tuple[int, int]], ...]:
+def text_and_outline(text: str, anchor: str) -> tuple[tuple[Image.Image, tuple[int, int]], ...]:
     """Draw a text, and its shape with a border of one pixel and return both and how far from the anchor each lies."""
     drawn = []
     for fill in (0, 255):
@@ -192,7 +192,7 @@ def stamps(text: str, anchor: str) -> tuple[tuple[Image.Image, tuple[int, int]],
     return tuple(drawn)
 
 
-def widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def grow_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Grow a mask by one pixel to all eight sides, but not at its own border, which is cut off."""
     rows = mask[:-2] | mask[1:-1] | mask[2:]
     return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]

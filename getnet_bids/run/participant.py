@@ -323,7 +323,7 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
         console.say(line)
     options = Options(**settings.options, batch_size=settings.batch_size, uncertainty=settings.uncertainty)
     jobs = [planned.job for planned in todo]
-    compute_workers, io_workers, threads = shares(len(jobs), settings)
+    compute_workers, io_workers, threads = worker_counts(len(jobs), settings)
     memory = settings.mem_mb * 10**6 if settings.mem_mb else DEFAULT_MEMORY
     run_jobs(
         jobs,
@@ -362,7 +362,7 @@ def precision_line(done: list[Planned], settings: Settings) -> str:
     )
 
 
-def shares(images: int, settings: Settings) -> tuple[int, int, int]:
+def worker_counts(images: int, settings: Settings) -> tuple[int, int, int]:
     """Choose how many images are computed at a time, how many further ones are read or written, and threads for each.
 
     A GPU computes one at a time, and soon waits for what is read and written.

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 
 class LowPass:
-    """G(v) = v, blurred: satisfies NeedNet and knows nothing of gain fields."""
+    """G(v) = v, blurred: satisfies NeedNet and knows nothing of bias fields."""
 
     def __init__(self, blurs: int) -> None:
         self.blurs = blurs

@@ -1,4 +1,4 @@
-"""Simulated whole heads: signals, gain fields, noise."""
+"""Simulated whole heads: signals, bias fields, noise."""
 
 from __future__ import annotations
 
