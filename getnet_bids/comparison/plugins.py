@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -47,7 +49,18 @@ class Plugin:
             Called with a node that failed, the reason on one line, and the crash file.
         """
         kind = reporting(self.name)
+        # Those for clusters name their jobs after it.
+        if not os.environ.get("LOGNAME"):
+            os.environ["LOGNAME"] = user_name()
         return kind(plugin_args={**self.args, "status_callback": on_status, "crash_callback": on_crash})
+
+
+def user_name() -> str:
+    """Return the user's name, or the program's where the system knows none, as in containers."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return "getnet-bids"
 
 
 @cache

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ def test_other_plugins_are_left_as_they_are(tmp_path):
     runner = made.runner(print, print)
     assert type(runner).__name__ == "SLURMPlugin"
     assert (made.processes, runner.max_jobs) == (50, 50)
+
+
+@pytest.mark.parametrize(("user", "name"), [("someone", "someone"), (None, "getnet-bids")])
+def test_jobs_have_a_name_where_the_environment_has_no_logname(tmp_path, monkeypatch, user, name):
+    def unknown():
+        raise KeyError("uid not found: 1234")
+
+    for variable in ("LOGNAME", "LNAME", "USERNAME", "USER"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("getpass.getuser", (lambda: user) if user else unknown)
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    plugin(tmp_path, "plugin: SLURM\n").runner(print, print)
+    assert os.environ["LOGNAME"] == name
+    os.environ["LOGNAME"] = "other"
+    plugin(tmp_path, "plugin: SLURM\n").runner(print, print)
+    assert os.environ["LOGNAME"] == "other"
 
 
 @pytest.mark.parametrize(
