@@ -38,6 +38,7 @@ METHODS = {
     "uncorrected": "input",
     "N4 (antspyx, defaults)": "n4",
     "N4, told the true brain": "n4-brain",
+    "N4 (SimpleITK)": "n4-simpleitk",
     "GetNet alone (``--no-refine``)": "getnet-alone",
     "getnet_bids": "getnet",
 }
@@ -61,10 +62,8 @@ def figures(name: str, wanted: dict[str, str], columns: list[str]) -> dict[str, 
 def shown() -> list[tuple[str, dict[str, list[str]], dict[str, list[str]]]]:
     """List the tables of README and paper: what of, the README's figures by method, and the paper's."""
     places = ["field_brain", "field_head"]
-    heads = [
-        figures("accuracy_heads_means.tsv", {"field": "ordinary", "part": "all", "contrast": c}, places)
-        for c in ("T1w", "T2w", "PDw")
-    ]
+    some = {"set": "heads, with N4", "field": "ordinary", "part": "all"}
+    heads = [figures("accuracy_heads_means.tsv", some | {"contrast": c}, places) for c in ("T1w", "T2w", "PDw")]
     both = {method: [figure for one in heads for figure in one[method]] for method in heads[0]}
     scans = figures("accuracy_labels_means.tsv", {"scans": "manual labels"}, ["labels", "kept", "cjv"])
     flat = figures("accuracy.tsv", {"contrast": "T1w", "field": "ordinary", "noise": "0.03"}, places)
