@@ -22,7 +22,7 @@ examples:
 """
 
 
-STEPPING = 0.94
+STEPPING_SHARE = 0.94
 """Share of a run's time that goes into its steps; the rest into validation, checkpoints and start."""
 
 
@@ -198,7 +198,7 @@ def run_training(args: argparse.Namespace) -> int:
             steps = load_recipe(known).steps
         else:
             rate = steps_per_second(recipe, photos, fabric, 20.0)
-            steps = max(1, int(rate * 60 * args.fit_minutes * STEPPING))
+            steps = max(1, int(rate * 60 * args.fit_minutes * STEPPING_SHARE))
             if fabric.is_global_zero:
                 speed = f"{rate:.2f} steps/s, {rate * recipe.batch:.0f} pairs/s"
                 print(f"{speed}: steps={steps} for {args.fit_minutes:g} minutes", file=sys.stderr)

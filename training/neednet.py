@@ -103,11 +103,11 @@ def of_mean_one(gain: Tensor, weight: Tensor) -> Tensor:
     return gain * total / (gain * weight).sum((1, 2), keepdim=True).clamp_min(1e-6)
 
 
-LEAK = 0.3
+COLLAPSE_LEAKAGE = 0.3
 """From this leakage on, a network is said to have collapsed."""
 ERRORS = ("ratio_mae", "field_mae", "field_size", "false_field", "error_over_spread")
 SLOPES = ("picture", "variation")
-TOGETHER = 16
+PAIRS_PER_BATCH = 16
 """Pairs that are measured at a time."""
 
 
@@ -184,9 +184,9 @@ def measure(network: HasLogGain, crops: Tensor, recipe: Recipe) -> tuple[dict[st
     """
     device = crops.device
     sums = {name: torch.zeros(2, device=device) for name in (*ERRORS, *SLOPES)}
-    for start in range(0, len(crops), TOGETHER):
+    for start in range(0, len(crops), PAIRS_PER_BATCH):
         generator = torch.Generator(device).manual_seed(start)
-        pairs = make_pairs(crops[start : start + TOGETHER], recipe, generator)
+        pairs = make_pairs(crops[start : start + PAIRS_PER_BATCH], recipe, generator)
         log_first, spread_first = network.log_gain(pairs.first)
         first = centred(log_first, pairs.weight)
         second = centred(network.log_gain(pairs.second)[0], pairs.weight)
@@ -232,4 +232,4 @@ def collapsed(figures: dict[str, float]) -> bool:
     >>> collapsed({"image_leakage": 0.9}), collapsed({"image_leakage": 0.05})
     (True, False)
     """
-    return figures["image_leakage"] > LEAK
+    return figures["image_leakage"] > COLLAPSE_LEAKAGE

@@ -12,13 +12,13 @@ from .transforms import blur, chance, per_slice, resize, smooth_noise, standardi
 
 GRID = 128
 """Outlines are drawn on a grid of so many points a side."""
-REACH = 24
+MAX_DEPTH = 24
 """Distances are exact up to so many grid points; what lies deeper counts as this deep."""
-EVERYWHERE = 1000.0
+DEPTH_INSIDE = 1000.0
 """Depth, pixels, of slices that are inside throughout."""
-NEAR = 1.5
+STRAIGHT_LENGTH = 1.5
 """Up to so many grid points along a row or column, an outline is taken for straight."""
-FAR = 1e4
+MAX_DISTANCE = 1e4
 """A distance greater than any on the grid, grid points."""
 
 
@@ -36,14 +36,14 @@ def depth_below_outline(photos: Tensor, bounded: float, generator: torch.Generat
     Returns
     -------
     Tensor, shape (N, 1, H, H)
-        Pixels; negative outside, `EVERYWHERE` in slices without background. The slice's border is no outline.
+        Pixels; negative outside, `DEPTH_INSIDE` in slices without background. The slice's border is no outline.
     """
     n, size = len(photos), photos.shape[-1]
     if bounded == 0:
-        return torch.full_like(photos, EVERYWHERE)
+        return torch.full_like(photos, DEPTH_INSIDE)
     inside = draw_bodies(photos.roll(1, 0), generator)
     depth = resize(signed_distance(inside), size) * (size / GRID)
-    return torch.where(chance(n, 0.94 * bounded, generator), depth, EVERYWHERE)
+    return torch.where(chance(n, 0.94 * bounded, generator), depth, DEPTH_INSIDE)
 
 
 def draw_bodies(photos: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,14 +110,14 @@ def signed_distance(inside: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (N, 1, H, H)
-        Grid points; at most `REACH` in size.
+        Grid points; at most `MAX_DEPTH` in size.
     """
     along_row, any_row = distance_to_crossings(inside)
     along_column, any_column = (x.transpose(2, 3) for x in distance_to_crossings(inside.transpose(2, 3)))
-    distance = torch.minimum(any_row, any_column).clamp_max(float(REACH))
+    distance = torch.minimum(any_row, any_column).clamp_max(float(MAX_DEPTH))
     # Close by, the outline is a straight line, of which the pixel's own row and column tell the distance.
     straight = along_row * along_column / torch.sqrt(along_row.square() + along_column.square() + 1e-12)
-    distance = torch.where(torch.minimum(along_row, along_column) < NEAR, straight, distance)
+    distance = torch.where(torch.minimum(along_row, along_column) < STRAIGHT_LENGTH, straight, distance)
     return torch.where(inside > 0, distance, -distance)
 
 
@@ -131,20 +131,22 @@ def distance_to_crossings(inside: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     own, any : Tensor, shape (N, 1, H, H)
-        Grid points; rows at most `REACH` away count.
+        Grid points; rows at most `MAX_DEPTH` away count.
     """
     size = inside.shape[-1]
     place = torch.arange(size, device=inside.device, dtype=torch.float32)
     left, right = inside[..., :-1], inside[..., 1:]
     changes = (left > 0) != (right > 0)
     crossing = place[:-1] + left / torch.where(changes, left - right, 1.0)
-    before = F.pad(torch.where(changes, crossing, -FAR).cummax(3).values, (1, 0), value=-FAR)
-    after = F.pad(torch.where(changes, crossing, FAR).flip(3).cummin(3).values.flip(3), (0, 1), value=FAR)
+    before = F.pad(torch.where(changes, crossing, -MAX_DISTANCE).cummax(3).values, (1, 0), value=-MAX_DISTANCE)
+    after = F.pad(
+        torch.where(changes, crossing, MAX_DISTANCE).flip(3).cummin(3).values.flip(3), (0, 1), value=MAX_DISTANCE
+    )
     own = torch.minimum(place - before, after - place)
     squares = own.square()
-    padded = F.pad(squares, (0, 0, REACH, REACH), value=FAR**2)
+    padded = F.pad(squares, (0, 0, MAX_DEPTH, MAX_DEPTH), value=MAX_DISTANCE**2)
     best = squares
-    for step in range(-REACH, REACH + 1):
+    for step in range(-MAX_DEPTH, MAX_DEPTH + 1):
         if step:
-            best = torch.minimum(best, padded[:, :, REACH + step : REACH + step + size] + float(step * step))
+            best = torch.minimum(best, padded[:, :, MAX_DEPTH + step : MAX_DEPTH + step + size] + float(step * step))
     return own, best.sqrt()

@@ -173,9 +173,9 @@ def order(epoch: int, count: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
-SHARE = 0.4
+MEMORY_SHARE = 0.4
 """Photographs are held on the device if they take at most this share of its free memory."""
-PIECE = 1 << 26
+COPY_BYTES = 1 << 26
 """So many bytes are sent at a time."""
 
 
@@ -207,13 +207,13 @@ class Crops:
 
 def fits(photos: Photographs, device: torch.device) -> bool:
     """Whether a device is a GPU with room for the photographs."""
-    return device.type == "cuda" and len(photos.pixels) < SHARE * torch.cuda.mem_get_info(device)[0]
+    return device.type == "cuda" and len(photos.pixels) < MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def to_device(photos: Photographs, device: torch.device) -> Tensor:
     """Copy all pixels to a device; shape (bytes,), uint8."""
     pixels = torch.empty(len(photos.pixels), dtype=torch.uint8, device=device)
-    for start in range(0, len(pixels), PIECE):
-        piece = torch.from_numpy(photos.pixels[start : start + PIECE].copy())
+    for start in range(0, len(pixels), COPY_BYTES):
+        piece = torch.from_numpy(photos.pixels[start : start + COPY_BYTES].copy())
         pixels[start : start + len(piece)] = piece.to(device)
     return pixels

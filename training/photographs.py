@@ -126,9 +126,9 @@ except ImportError:
 FILES = ("pixels.bin", "index.npy", "cache.json")
 READ = 1 << 26
 """Pixels are checked in pieces of so many bytes."""
-MANY = 2000
+MIN_FOR_PROCESSES = 2000
 """From so many photographs on, they are decoded by processes."""
-TOGETHER = 16
+PER_PROCESS = 16
 """A process is given so many at a time."""
 
 
@@ -296,7 +296,7 @@ def available_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 def workers(count: int, threads: int) -> Executor:
     """Make threads for a few photographs, and processes for many: Pillow decodes WebP on one thread at a time."""
-    if count < MANY or threads == 1:
+    if count < MIN_FOR_PROCESSES or threads == 1:
         return ThreadPoolExecutor(threads)
     return ProcessPoolExecutor(threads, mp_context=get_context("spawn"))
 
@@ -323,7 +323,7 @@ def decode_all(items: Sequence[Item]) -> list[NDArray[np.uint8] | Exception]:
 def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
     """Decode photographs on several processors, in order; a failure takes its photograph's place."""
     waiting: deque[tuple[Sequence[Item], Future[list[NDArray[np.uint8] | Exception]]]] = deque()
-    size = TOGETHER if len(items) >= MANY else 1
+    size = PER_PROCESS if len(items) >= MIN_FOR_PROCESSES else 1
 
     def collect() -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
         part, future = waiting.popleft()

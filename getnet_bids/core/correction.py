@@ -19,7 +19,7 @@ from . import PRECISIONS
 from .device import unless_out_of_memory
 from .field import disagreement, field_sd, gain_field, resize
 from .fusion import Basis, fuse
-from .geometry import HEAD, Box, Plane, choose_planes, slices_of
+from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
 from .network import CELL, GetNet, run_network
 from .preparation import Prepared, joint_part
 from .refinement import Posterior, refine_together
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 SMOOTHNESS = 100.0
 """Details of a head's field finer than half waves of this length are suppressed, mm."""
-ROUGHEST, SMOOTHEST = 1 / 20, 4.0
+MIN_SMOOTHNESS, MAX_SMOOTHNESS = 1 / 20, 4.0
 """Shares of the object's extent that a smoothness is kept between: a basis cannot resolve less, and of more it has
 nothing but the constant."""
 STIFFNESS = 1e-3
@@ -343,8 +343,8 @@ def estimate_log_field(
     """
     volumes = [volume, *others]
     box = Box.around(torch.stack([v.bool() for v in volumes]).any(0) if others else volume.bool(), voxel)
-    length = options.smoothness or SMOOTHNESS * box.extent / HEAD
-    basis = Basis.over(box, min(max(length, ROUGHEST * box.extent), SMOOTHEST * box.extent))
+    length = options.smoothness or SMOOTHNESS * box.extent / HEAD_EXTENT
+    basis = Basis.over(box, min(max(length, MIN_SMOOTHNESS * box.extent), MAX_SMOOTHNESS * box.extent))
     planes = choose_planes(tuple(volume.shape), voxel, box, SLICES)
     fitted = volumes if mask is None else [v * mask for v in volumes]
 

@@ -16,7 +16,7 @@ BLOCKS_PER_AXIS = 64
 """Blocks along the volume's longest side on the coarse grid."""
 OTSU = 128
 """Bins of the histogram that is split."""
-NOISY, INDEPENDENT = 0.4, 1.5
+NOISE_DEVIATION, NOISE_BLOCK_DEVIATION = 0.4, 1.5
 """A volume may be noise if its voxels deviate by more than this share of their mean, and is if the means of blocks vary
 less than so many times as much as those of independent voxels. Magnitudes of noise have 0.52, and 1."""
 
@@ -186,7 +186,10 @@ def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
     # A few voxels that are far too bright are to make no difference.
     means, deviations = (x.clamp_max(ranked(x, 0.99)).double() for x in (means, deviations))
     within = deviations.square_().mean() / (1 - share)
-    return bool(within > (NOISY * means.mean()) ** 2 and means.var(correction=0) < INDEPENDENT * share * within)
+    return bool(
+        within > (NOISE_DEVIATION * means.mean()) ** 2
+        and means.var(correction=0) < NOISE_BLOCK_DEVIATION * share * within
+    )
 
 
 def block_share(shape: tuple[int, ...], block: list[int]) -> float:

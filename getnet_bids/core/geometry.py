@@ -17,19 +17,19 @@ from .basis import Vector
 from .device import at_once
 from .network import CELL, CELLS, SLICE
 
-HEAD = 220.0
+HEAD_EXTENT = 220.0
 """Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
 FILL = 0.9
 """Share of the slice's side that the object's longest extent fills."""
-FEWEST = 8
+MIN_SLICES = 8
 """A plane gets at least so many slices, where the object has them."""
 ROUNDING = 1e-6
 """Added before a position is rounded down, so that the unit of length does not decide what lies on a border."""
-SLABS = 8
+SLABS_PER_COUNT = 8
 """Slabs that are counted at a time."""
 MIN_EXTENT = 12
 """A plane is used if the object has so many voxels along both its axes,"""
-LEAST_OF_THICK, THICK = 6, 0.5
+MIN_THICK_EXTENT, THICK = 6, 0.5
 """or so many that span this share of its longest extent: a stack of thick slices, whose own planes tell nothing of what
 changes from slice to slice, for the network does not compare them."""
 
@@ -58,7 +58,7 @@ class Box:
         low, high, rows = [], [], []
         slabs = foreground.permute(2, 1, 0)  # the first axis is the fastest in memory
         across = torch.zeros(slabs.shape[1:], device=slabs.device)
-        for part in slabs.split(at_once(slabs, SLABS)):
+        for part in slabs.split(at_once(slabs, SLABS_PER_COUNT)):
             # Sums of floats are many times faster than those of bools, and exact up to 2^24.
             counts = part.view(torch.uint8).float()
             across += counts.sum(0)
@@ -141,7 +141,7 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL
     extent = [h - w for w, h in zip(box.low, box.high, strict=True)]
     across = [e / v for e, v in zip(extent, voxel_size, strict=True)]
-    least = [LEAST_OF_THICK if e >= THICK * box.extent else MIN_EXTENT for e in extent]
+    least = [MIN_THICK_EXTENT if e >= THICK * box.extent else MIN_EXTENT for e in extent]
     planes = []
     for axis in range(3):
         others = [a for a in range(3) if a != axis]
@@ -149,7 +149,7 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
         if any(across[a] < least[a] for a in others) and narrow < sorted(across)[1]:
             continue
         first, last = box.low[axis] / voxel_size[axis], box.high[axis] / voxel_size[axis]
-        wanted = max(FEWEST, round((box.high[axis] - box.low[axis]) / box.extent * slices))
+        wanted = max(MIN_SLICES, round((box.high[axis] - box.low[axis]) / box.extent * slices))
         count = max(1, min(round(last - first), wanted))
         index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count + ROUNDING).astype(np.intp)
         index = np.clip(index, 0, shape[axis] - 1)

@@ -38,9 +38,9 @@ MAX_LAYER_SIZE = 1024
 """Largest width and depth: a file's word for it must not fill the memory."""
 FORMAT = "1"
 """Of the files of weights; another is refused."""
-WRONG = (SafetensorError, AttributeError, KeyError, RecursionError, RuntimeError, TypeError, ValueError)
+READ_ERRORS = (SafetensorError, AttributeError, KeyError, RecursionError, RuntimeError, TypeError, ValueError)
 """What is raised on a file that holds something else."""
-REASON = 300
+MAX_REASON = 300
 """Characters of an error that are passed on; torch names every tensor that does not fit."""
 
 
@@ -265,8 +265,8 @@ def load_weights(path: Path) -> GetNet:
         with torch.device("meta"):  # takes no memory on the file's word
             network = GetNet(GetNetConfig(**config))
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
-    except WRONG as error:
-        reason = " ".join(str(error).split())[:REASON]
+    except READ_ERRORS as error:
+        reason = " ".join(str(error).split())[:MAX_REASON]
         raise GetNetError(
             f"not the weights of a GetNet ({reason}); get the file again, or leave it out", path
         ) from None

@@ -60,15 +60,15 @@ def dilated(mask: NDArray[np.bool_], iterations: int = 1) -> NDArray[np.bool_]:
     return mask
 
 
-QUIET = 0.15
+MAX_BLURRED_ROUGHNESS = 0.15
 """A part is blurred if its second differences are less than this share of those of the least rough quarter of all.
 Noise varies less over an image, however it was received and reconstructed; a Gaussian of two voxels leaves a 60th."""
-QUARTER = 0.25
-SMALLEST = 0.005
+LEAST_ROUGH = 0.25
+MIN_PIECE = 0.005
 """Smaller pieces, as a share of the object, are left."""
-WIDTH = 3
+CELLS_AVERAGED = 3
 """Cells that are averaged along each axis, for a dozen second differences each."""
-GROWN = 2
+CELLS_GROWN = 2
 """Cells that a blurred part is grown by: at its border the average holds noise of beside it."""
 
 
@@ -93,21 +93,21 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
     part = sparse(shape, axis)
     rows, inside = (np.moveaxis(x[part].cpu().numpy().copy(order="K"), axis, 0) for x in (volume, foreground))
     cell = max(1, shape[axis] // LINES)
-    if len(rows) < WIDTH * cell + 2:
+    if len(rows) < CELLS_AVERAGED * cell + 2:
         return None
     every = inside[:-2] & inside[1:-1] & inside[2:]
     rough = np.where(every, np.abs(rows[:-2] - 2 * rows[1:-1] + rows[2:]), 0)
     total, count = sums(rough, cell), sums(every, cell)
     there = count > 0
-    size = tuple(min(WIDTH, n) for n in total.shape)
+    size = tuple(min(CELLS_AVERAGED, n) for n in total.shape)
     total, count = (ndimage.uniform_filter(x, size, mode="constant") for x in (total, count))
     mean = total / np.maximum(count, 1e-9)
     if not there.any():
         return None
-    quiet = there & (mean < QUIET * np.quantile(mean[there], QUARTER))
+    quiet = there & (mean < MAX_BLURRED_ROUGHNESS * np.quantile(mean[there], LEAST_ROUGH))
     pieces, number = ndimage.label(quiet)
     sizes = np.bincount(pieces.ravel(), minlength=number + 1)
-    large = np.flatnonzero(sizes >= SMALLEST * there.sum())
+    large = np.flatnonzero(sizes >= MIN_PIECE * there.sum())
     large = large[large > 0]
     if not large.size:
         return None
@@ -124,8 +124,8 @@ def sums(rows: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> NDArray[np
 
 
 def grown(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Grow a set of cells by `GROWN` along each axis."""
-    return np.asarray(ndimage.binary_dilation(cells, iterations=GROWN))
+    """Grow a set of cells by `CELLS_GROWN` along each axis."""
+    return np.asarray(ndimage.binary_dilation(cells, iterations=CELLS_GROWN))
 
 
 def spread(cells: NDArray[np.bool_], shape: tuple[int, ...], axis: int, cell: int) -> NDArray[np.bool_]:

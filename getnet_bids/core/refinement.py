@@ -33,7 +33,7 @@ from torch import Tensor
 from .basis import Vector
 from .device import torch_threads
 from .fusion import Basis, evaluate
-from .geometry import HEAD, Box
+from .geometry import HEAD_EXTENT, Box
 from .sampling import SampledLogImage
 from .tissue import BANDWIDTH, inner_share, nearest_peaks
 
@@ -54,20 +54,20 @@ FACTOR_SD = 0.35
 """Standard deviation of the logarithm of that factor, before the image is seen."""
 LEVEL_SD = 2.0
 """Standard deviation of the constant that is common to all blocks (log): any."""
-ROBUST = 2.5
+OUTLIER_DEVIATIONS = 2.5
 """Points so many scaled deviations from their tissue's level count a quarter."""
 MIN_DEVIATION = 0.01
 """Smallest deviation that residuals are scaled by (log)."""
-CAUTION = 1.25
+SD_INFLATION = 1.25
 """Standard deviations of tissues and noise are taken for so many times what the evidence says. It takes the tissues'
 levels for known, which come from the same image, and so finds what is left beside them too small."""
 EVIDENCE_POWER = 1 / 9
 """The evidence is raised to this power: predicted errors were a third of the actual ones, as if there were nine times
 as many blocks as are independent."""
 MODEL_ERROR = 2.4
-"""Actual errors over those of the equations with `CAUTION`, so much on heads with flat tissues as on heads with varying
-ones (`benchmarks`)."""
-EVIDENCE_AT = (0, 4, 8)
+"""Actual errors over those of the equations with `SD_INFLATION`, so much on heads with flat tissues as on heads with
+varying ones (`benchmarks`)."""
+EVIDENCE_ITERATIONS = (0, 4, 8)
 """Iterations in which standard deviations are chosen anew. That of the network's error may only become smaller: levels
 follow the field, and what the field has taken from the tissues would count as error of the network the next time."""
 ITERATIONS, TOLERANCE = 20, 5e-4
@@ -135,13 +135,13 @@ def refine_together(images: Sequence[SampledLogImage], box: Box, network: Poster
         for iteration in range(ITERATIONS):
             found = [one.means(theta) for one in tissues]
             mean, total, noise = (torch.cat(values) for values in zip(*found, strict=True))
-            if estimate is None or iteration in EVIDENCE_AT:
+            if estimate is None or iteration in EVIDENCE_ITERATIONS:
                 near, limit = (TISSUE_SD[2], math.inf) if estimate is None else (estimate.tissue_sd, estimate.error_sd)
                 estimate = most_probable(blocks, mean, total, noise, network_sd, near, limit)
             new = estimate.coefficients(mean, blocks)
             step = float(np.std(np.concatenate([one.blocks.at_points(new - theta) for one in tissues])))
             theta = new
-            if step < TOLERANCE and iteration >= EVIDENCE_AT[-1]:
+            if step < TOLERANCE and iteration >= EVIDENCE_ITERATIONS[-1]:
                 break
     assert estimate is not None
     return replace(
@@ -206,7 +206,7 @@ class Tissues:
         level += (1 - inner) * nearest_peaks(values, weight * (1 - inner) + 1e-12, self.bandwidth)
         residual = values - level
         scale = max(MIN_DEVIATION, 1.48 * float(np.median(np.abs(residual))))
-        trusted = weight / (1 + (residual / (ROBUST * scale)) ** 2) ** 2
+        trusted = weight / (1 + (residual / (OUTLIER_DEVIATIONS * scale)) ** 2) ** 2
         mean, total, noise = self.blocks.means(residual + change, trusted)
         return mean, total, torch.full_like(mean, noise)
 
@@ -276,7 +276,7 @@ class Blocks:
         every = ((b[0][:, :, None] * b[1][:, None])[..., None] * b[2][:, None, None]).flatten(1)[:, 1:]
         root = torch.from_numpy(basis.spectrum()).flatten()[1:].sqrt()
         kept = root > 1e-3 * root.max()
-        away = torch.cdist(torch.from_numpy(centre), torch.from_numpy(centre)) * (HEAD / box.extent)
+        away = torch.cdist(torch.from_numpy(centre), torch.from_numpy(centre)) * (HEAD_EXTENT / box.extent)
         return cls(
             chosen,
             block,
@@ -403,7 +403,7 @@ def most_probable(
         before = index
         index = max(range(max(index - 1, 0), min(index + 2, len(TISSUE_SD))), key=lambda i: probability(i)[0])
     tissue_sd, error_sd = TISSUE_SD[index], probability(index)[1]
-    factor = torch.linalg.cholesky(CAUTION**2 * (tissue_sd**2 * blocks.correlation + white_noise) + constant)
+    factor = torch.linalg.cholesky(SD_INFLATION**2 * (tissue_sd**2 * blocks.correlation + white_noise) + constant)
     whitened = error_sd * torch.linalg.solve_triangular(factor, blocks.cosines, upper=False)
     precision = torch.linalg.cholesky(whitened.T @ whitened + torch.eye(whitened.shape[1], dtype=whitened.dtype))
     return Estimate(tissue_sd, error_sd, factor, whitened, precision)

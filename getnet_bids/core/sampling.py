@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .basis import Vector
-from .geometry import HEAD, ROUNDING, Box
+from .geometry import HEAD_EXTENT, ROUNDING, Box
 from .noise import relative_noise
 
 POINTS_PER_AXIS = 55
@@ -20,7 +20,7 @@ SMOOTHING = 0.8
 head); more where there is noise."""
 POINT_NOISE = 0.03
 """Relative noise of a point that tissues can be told apart by: the smoothing is so much stronger that it is reached."""
-TAU = 0.05
+HALF_WEIGHT_CHANGE = 0.05
 """Relative change at which a point counts half, over a 220th of the extent (1 mm in a head) or a larger voxel."""
 REACH = 4
 """Gaussians are cut off at so many standard deviations."""
@@ -63,7 +63,7 @@ class SampledLogImage:
         box : Box
             Where the object is.
         """
-        unit = box.extent / HEAD
+        unit = box.extent / HEAD_EXTENT
         x, y, z = (grid(box, axis, size) for axis, size in enumerate(voxel))
         position = (x, y, z)
         noise = relative_noise(volume)
@@ -92,7 +92,7 @@ class SampledLogImage:
             inside = inside.index_select(axis, nearest.to(volume.device))
         there = (inside > 0).logical_and_(value > 0)
         value = torch.where(there, value, 1.0)
-        weight = there / (1 + change2 / (TAU * value) ** 2)
+        weight = there / (1 + change2 / (HALF_WEIGHT_CHANGE * value) ** 2)
         log_image, weight, there = (t.permute(2, 1, 0).contiguous() for t in (value.log(), weight, there))
         return cls(log_image, weight, there, position, noise_left(noise, voxel, sigma))
 

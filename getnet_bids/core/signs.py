@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from .noise import dilated, sparse
 from .sampling import POINTS_PER_AXIS
 
-SIGNIFICANT = 4.0
+MIN_STANDARD_ERRORS = 4.0
 """Standard errors that a difference of odd and even slices must be at least."""
 RAYLEIGH_MEDIAN = 1.177
 """Median of the magnitude of complex noise whose parts have a standard deviation of 1."""
-MARGIN = 2
+OBJECT_MARGIN = 2
 """Voxels around the object that are no background: it is blurred there."""
-THICK = 1.1
+THICK_SLICE_RATIO = 1.1
 """Voxels so many times longer along an axis than along another are slices."""
-VISIBLE = 0.2
+MIN_GHOST_POWER = 0.2
 """Smallest power of a ghost over that of the noise that lets it be told from that."""
-UNEVEN = 4.0
+MAX_QUARTILE_RATIO = 4.0
 """Upper over lower quartile of a background from which on it is no noise alone, whose have 2.2 or less."""
-REPEATED = 0.2
+MIN_REPEATED = 0.2
 """Share of a ghost's proportion that must be found in the differences of neighbours, too: noise takes some away."""
-FEWEST = 500
+MIN_BACKGROUND = 500
 """Voxels from which a background tells something."""
 
-ENOUGH = 20_000
+SAMPLE_SIZE = 20_000
 """Voxels whose median is as good as that of all."""
 
 
@@ -60,8 +60,8 @@ def background_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> 
         Standard deviation of the noise's real part; 0 where the background was set to a constant or is hardly there.
     """
     part = sparse(volume.shape)
-    values = volume[part][~dilated(chosen[part], MARGIN)]
-    return max(0.0, float(np.median(values)) / RAYLEIGH_MEDIAN) if values.size >= FEWEST else 0.0
+    values = volume[part][~dilated(chosen[part], OBJECT_MARGIN)]
+    return max(0.0, float(np.median(values)) / RAYLEIGH_MEDIAN) if values.size >= MIN_BACKGROUND else 0.0
 
 
 def point_noise(
@@ -127,15 +127,15 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
         part = sparse(volume.shape, axis)
         values, inside = volume[part].copy(order="K"), chosen[part].copy(order="K")  # dense: all that follows is faster
         half = volume.shape[axis] // 2
-        is_slices = volume.ndim > 2 and voxel[axis] > THICK * min(voxel)
-        grown = dilated(inside, MARGIN)
+        is_slices = volume.ndim > 2 and voxel[axis] > THICK_SLICE_RATIO * min(voxel)
+        grown = dilated(inside, OBJECT_MARGIN)
         shifted, origin = np.roll(values, half, axis), ~dilated(~np.roll(inside, half, axis))
         under, beside = ~grown & origin, ~grown & ~np.roll(grown, half, axis)
-        if is_slices or half < 8 or min(np.count_nonzero(under), np.count_nonzero(beside)) < FEWEST:
+        if is_slices or half < 8 or min(np.count_nonzero(under), np.count_nonzero(beside)) < MIN_BACKGROUND:
             continue
         square, cause = (np.square(thinned(x, under), dtype=np.float64) for x in (values, shifted))
         low, middle, high = np.percentile(thinned(values, beside).astype(np.float64), (25, 50, 75))
-        if high > UNEVEN * low:
+        if high > MAX_QUARTILE_RATIO * low:
             continue
         floor = float(middle**2)
         bright = cause > np.median(cause)
@@ -143,8 +143,8 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
         presence = (float(np.median(square)) - floor) / float(np.median(cause))
         proportion = (high - low) / max(float(np.median(cause[bright]) - np.median(cause[~bright])), 1e-30)
         found = min(presence, proportion)
-        visible = presence * float(np.median(cause)) > VISIBLE * floor
-        if visible and found > strongest and repetition(values, shifted, under) > REPEATED * found:
+        visible = presence * float(np.median(cause)) > MIN_GHOST_POWER * floor
+        if visible and found > strongest and repetition(values, shifted, under) > MIN_REPEATED * found:
             strongest = found
     return strongest**0.5
 
@@ -182,9 +182,9 @@ def repetition(values: NDArray[np.float32], shifted: NDArray[np.float32], where:
 
 
 def thinned(values: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return `ENOUGH` to twice as many of the values in a mask, evenly spread; all if there are fewer."""
+    """Return `SAMPLE_SIZE` to twice as many of the values in a mask, evenly spread; all if there are fewer."""
     found: NDArray[np.float32] = values.T[where.T]  # the first axis is fastest in memory
-    return found[:: max(1, len(found) // ENOUGH)]
+    return found[:: max(1, len(found) // SAMPLE_SIZE)]
 
 
 def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
@@ -215,6 +215,6 @@ def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) 
             alternating = (ratio * sign)[used]
             middle_value = float(np.median(alternating))
             error = 1.48 * float(np.median(np.abs(alternating - middle_value))) * 1.25 / len(alternating) ** 0.5
-            if abs(middle_value) > SIGNIFICANT * error:
+            if abs(middle_value) > MIN_STANDARD_ERRORS * error:
                 largest = max(largest, abs(middle_value))
     return largest

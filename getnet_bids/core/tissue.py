@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.ndimage import gaussian_filter1d
 
 from .basis import Vector
-from .geometry import HEAD, Box
+from .geometry import HEAD_EXTENT, Box
 from .sampling import SampledLogImage
 
 BIN = 0.005
@@ -24,7 +24,7 @@ BANDWIDTH = 0.015
 """Standard deviation of the Gaussian that smooths the histogram (log): peaks nearer than twice this are one."""
 DOUBLINGS = 6
 """The map of one step of mean shift is applied to itself so often: 64 steps, after which all are at their peak."""
-EMPTY = 1e-9
+MIN_MASS = 1e-9
 """Bins with less than this share of the fullest one's mass have no mean to move to."""
 
 
@@ -58,7 +58,7 @@ def nearest_peaks(values: Vector, weights: Vector, bandwidth: float = BANDWIDTH)
     histogram = np.bincount(left, weights * (1 - right), count) + np.bincount(left + 1, weights * right, count)
     centres = low + BIN * np.arange(count)
     mass, moment = (gaussian_filter1d(h, bandwidth / BIN, mode="constant") for h in (histogram, histogram * centres))
-    shifted = np.where(mass > EMPTY * mass.max(), moment / np.maximum(mass, np.finfo(float).tiny), centres)
+    shifted = np.where(mass > MIN_MASS * mass.max(), moment / np.maximum(mass, np.finfo(float).tiny), centres)
     peaks = np.asarray(shifted, np.float64)
     for _ in range(DOUBLINGS):
         peaks = np.asarray(np.interp(peaks, centres, peaks), np.float64)
@@ -68,7 +68,7 @@ def nearest_peaks(values: Vector, weights: Vector, bandwidth: float = BANDWIDTH)
 
 DEPTHS = 10.0, 25.0
 """Between these depths below the surface, in 220ths of the extent, the inner histogram takes over from the outer."""
-CUT = 0.2
+CUT_SHARE = 0.2
 """A body ends at the grid's end in a cut if its section there has more than this share of its largest section."""
 
 
@@ -88,10 +88,10 @@ def inner_share(points: SampledLogImage, box: Box) -> NDArray[np.float64]:
     for axis in range(3):
         sections = padded.sum(tuple(a for a in range(3) if a != axis))
         for end, beside in ((0, 1), (-1, -2)):
-            if len(sections) > 2 and sections[beside] > CUT * sections.max():
+            if len(sections) > 2 and sections[beside] > CUT_SHARE * sections.max():
                 np.moveaxis(padded, axis, 0)[end] = np.moveaxis(padded, axis, 0)[beside]
     if padded.all():
         return np.ones(inside.shape)
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)
-    depth = depth[tuple(slice(1, -1) if n > 1 else slice(None) for n in inside.shape)] * (HEAD / box.extent)
+    depth = depth[tuple(slice(1, -1) if n > 1 else slice(None) for n in inside.shape)] * (HEAD_EXTENT / box.extent)
     return np.clip((depth - DEPTHS[0]) / (DEPTHS[1] - DEPTHS[0]), 0, 1)

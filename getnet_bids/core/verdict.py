@@ -15,23 +15,23 @@ from .voxels import constant_background
 
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
 """Share of the sum of absolute values that is negative: an image is refused, or doubtful, from here on."""
-CLIPPED = 0.01
+MAX_CLIPPED = 0.01
 """Share of the foreground that has the brightest value: from here on the image is clipped."""
-STRONGEST = 0.6
+MAX_FIELD_SD = 0.6
 """Standard deviation of the log field beyond what coils and dielectric effects do."""
-WEAKEST = 0.01
+MIN_FIELD_SD = 0.01
 """A field that varies less than this (standard deviation of the log) is nothing to correct, however surely known."""
-UNSURE = 0.12
+MAX_ERROR_SD = 0.12
 """Median standard deviation of the estimate (log) from which on it tells little."""
-NOISY = 0.25
+MAX_NOISE = 0.25
 """Noise over the foreground's mean from which on the estimate is doubtful."""
-POINT_NOISE = 0.06
+MAX_POINT_NOISE = 0.06
 """Relative noise of a point of the grid from which on gray and white matter, some 20 % apart, overlap."""
-CONFLICT = 2.0
+MAX_DISAGREEMENT = 2.0
 """Standard deviations that two images' fields may differ by where they are to have one."""
-GHOST = 0.025
+MAX_GHOST = 0.025
 """Strength of a ghost, relative to the object, from which on it is named."""
-UNEQUAL = 0.03
+MAX_ODD_EVEN = 0.03
 """Relative difference of odd and even slices from which on it is named, if the estimate is surer than half of it: by
 half the difference slices deviate from their mean, and a field that is not known as well is not spoiled by it."""
 
@@ -173,45 +173,45 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             f"its background is {evidence.background:g}, not 0: an offset breaks the model; if it was added to all "
             "voxels, subtract it first"
         )
-    if evidence.clipped > CLIPPED:
+    if evidence.clipped > MAX_CLIPPED:
         reasons.append(
             f"{evidence.clipped:.0%} of the foreground has the brightest value: it was clipped; correct the image from "
             "before that"
         )
-    if evidence.noise > NOISY:
+    if evidence.noise > MAX_NOISE:
         reasons.append(f"noise is {evidence.noise:.0%} of the signal: average or denoise the image first")
-    elif evidence.point_noise > POINT_NOISE:
+    elif evidence.point_noise > MAX_POINT_NOISE:
         reasons.append(
             f"low signal to noise: {evidence.point_noise:.0%} of noise is left where tissues are told apart; average "
             "more volumes, or denoise the image first"
         )
-    if evidence.ghost > GHOST:
+    if evidence.ghost > MAX_GHOST:
         reasons.append(
             f"a ghost of {evidence.ghost:.0%} lies half a field of view beside the object, as echo-planar images have "
             "it: remove it in the reconstruction, for it shades the object, too"
         )
-    if evidence.unequal > max(UNEQUAL, 2 * evidence.sd_median):
+    if evidence.unequal > max(MAX_ODD_EVEN, 2 * evidence.sd_median):
         reasons.append(
             f"odd and even slices differ by {evidence.unequal:.0%}, as an interleaved acquisition leaves them: "
             "equalise them first, for no smooth field can"
         )
-    if evidence.conflict > CONFLICT:
+    if evidence.conflict > MAX_DISAGREEMENT:
         reasons.append(
             f"its field and that of an image that it shares one with differ {evidence.conflict:.1f} times as much as "
             "expected: they were not measured alike, or one was normalised; correct each by itself"
         )
-    if evidence.field_sd > STRONGEST:
+    if evidence.field_sd > MAX_FIELD_SD:
         reasons.append(
             f"the field varies by {evidence.field_sd:.0%}, more than coils make it: look at the image, and give a "
             "mask if something beside the object was taken for it"
         )
-    if evidence.sd_median > UNSURE:
+    if evidence.sd_median > MAX_ERROR_SD:
         reasons.append(
             f"the field is known to {evidence.sd_median:.0%} only: look at the result, and give a mask of the object "
             "if it helps"
         )
     if reasons:
         return "doubtful", tuple(reasons)
-    if evidence.field_sd < max(evidence.sd_median, WEAKEST):
+    if evidence.field_sd < max(evidence.sd_median, MIN_FIELD_SD):
         return "nothing to correct", ()
     return "corrected", ()

@@ -6,8 +6,8 @@ from getnet_bids.core import refinement
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.refinement import (
-    CAUTION,
     MODEL_ERROR,
+    SD_INFLATION,
     Blocks,
     Posterior,
     inner_share,
@@ -89,7 +89,7 @@ def test_the_estimate_is_that_of_the_equations():
     found = most_probable(blocks, mean, total, 0.05, 0.04)
     used = torch.nonzero(blocks.root_spectrum)[:, 0]
     c = found.error_sd * blocks.cosines
-    v = CAUTION**2 * (found.tissue_sd**2 * blocks.correlation + torch.diag(0.05**2 / total + 1e-8)) + 2.0**2
+    v = SD_INFLATION**2 * (found.tissue_sd**2 * blocks.correlation + torch.diag(0.05**2 / total + 1e-8)) + 2.0**2
     inverse = torch.linalg.inv(v)
     covariance = torch.linalg.inv(c.T @ inverse @ c + torch.eye(c.shape[1], dtype=c.dtype))
     scale = found.error_sd * blocks.root_spectrum[used]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from getnet_bids.training import anatomy
-from getnet_bids.training.outlines import EVERYWHERE, depth_below_outline
+from getnet_bids.training.outlines import DEPTH_INSIDE, depth_below_outline
 from getnet_bids.training.recipe import load_recipe
 
 from .conftest import scene
@@ -122,6 +122,6 @@ def test_the_recipes_slices_are_positive_and_flat_within_classes(photos: Tensor,
 
 def test_plain_photographs_stay_where_there_is_no_layer(photos: Tensor) -> None:
     recipe = load_recipe("default", ["variation=0", "grain=0", "cores=0", "ribbons=0"])
-    everywhere = torch.full_like(photos, EVERYWHERE)
+    everywhere = torch.full_like(photos, DEPTH_INSIDE)
     slices, _, _ = anatomy.fill(photos, everywhere, torch.zeros(16, dtype=torch.bool), recipe, generator())
     assert torch.equal(slices, photos)

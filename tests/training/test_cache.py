@@ -123,8 +123,8 @@ def test_others_of_the_group_can_read_a_cache(data: Path, tmp_path: Path) -> Non
 def test_processes_decode_what_threads_do(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = module.find([data])[0]
     module.build_cache(items, tmp_path / "threads", [], threads=2)
-    monkeypatch.setattr(module, "MANY", 2)
-    monkeypatch.setattr(module, "TOGETHER", 2)
+    monkeypatch.setattr(module, "MIN_FOR_PROCESSES", 2)
+    monkeypatch.setattr(module, "PER_PROCESS", 2)
     assert isinstance(module.workers(len(items), 2), module.ProcessPoolExecutor)
     module.build_cache(items, tmp_path / "processes", [], threads=2)
     for name in module.FILES:

@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import label
 from torch import Tensor
 
-from getnet_bids.training.outlines import EVERYWHERE, REACH, depth_below_outline, signed_distance
+from getnet_bids.training.outlines import DEPTH_INSIDE, MAX_DEPTH, depth_below_outline, signed_distance
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -27,10 +27,10 @@ def test_distance_to_a_circle() -> None:
     y, x = axes()
     truth = 50.3 - torch.sqrt((y - 61.2).square() + (x - 66.7).square())
     found = signed_distance(truth.expand(1, 1, 128, 128))[0, 0]
-    near = truth.abs() < REACH - 2
+    near = truth.abs() < MAX_DEPTH - 2
     assert float((found - truth)[near].abs().max()) < 0.15
     assert torch.equal(found > 0, truth > 0)
-    assert float(found.max()) == REACH
+    assert float(found.max()) == MAX_DEPTH
 
 
 def test_distance_to_a_line_at_any_angle_whatever_the_function_is() -> None:
@@ -47,7 +47,7 @@ def test_the_slices_border_is_no_outline() -> None:
     y, _ = axes()
     found = signed_distance((y - 100.5).expand(1, 1, 128, 128))[0, 0]
     assert torch.allclose(found[:, 0], found[:, 64], atol=1e-4)
-    assert float(found[-1, 0]) == pytest.approx(REACH, abs=1)
+    assert float(found[-1, 0]) == pytest.approx(MAX_DEPTH, abs=1)
 
 
 def test_depth_is_in_pixels_with_slope_1() -> None:
@@ -72,9 +72,9 @@ def test_bodies_are_of_many_kinds() -> None:
 
 
 def test_share_and_seed() -> None:
-    assert bool((depth_below_outline(photos(4), 0.0, generator()) == EVERYWHERE).all())
+    assert bool((depth_below_outline(photos(4), 0.0, generator()) == DEPTH_INSIDE).all())
     some = depth_below_outline(photos(64), 0.5, generator())
-    whole = (some == EVERYWHERE).all(-1).all(-1).flatten()
+    whole = (some == DEPTH_INSIDE).all(-1).all(-1).flatten()
     assert 0.3 < float(whole.float().mean()) < 0.75
     assert torch.equal(some, depth_below_outline(photos(64), 0.5, generator()))
     assert not torch.equal(some, depth_below_outline(photos(64), 0.5, generator(1)))

@@ -12,7 +12,7 @@ from getnet_bids import __version__
 
 from ..cli import count
 
-SEARCHED = 10
+SEARCH_SLICES = 10
 """So many slices, at the other end of the random order, are used to search N4's spline distance."""
 
 DESCRIPTION = """
@@ -122,7 +122,7 @@ def run_brainweb(args: argparse.Namespace) -> int:
         fields = given_fields(Path(file), slices)
         methods.append(replace(measure(name, slices, fields.__iter__), seconds=0.0))
     if args.n4_slices:
-        some, others = slices[: args.n4_slices], slices[-SEARCHED:]
+        some, others = slices[: args.n4_slices], slices[-SEARCH_SLICES:]
         methods.append(measure("N4", some, lambda: n4_fields(some)))
         spline = best_spline(others)
         print(f"N4 tuned: splines of {f'{spline:g} mm' if spline else 'one element a side'}", file=sys.stderr)
