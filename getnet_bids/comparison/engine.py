@@ -100,6 +100,7 @@ class Watch:
             status == "start"
             and image in self.jobs
             and node.name not in INSTANT_NODES
+            and not node.run_without_submitting
             and not node.name.startswith("_")
         ):
             self.progress.stage(self.jobs[image].source.relative, STAGES.get(node.name, node.name))

@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from getnet_bids.comparison.engine import Watch
+from getnet_bids.workflows import init_comparison_wf
 from tests.datasets import add, app, as_scan, describe, issues, read_table, status
 
 ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T2w.nii"
@@ -74,6 +77,18 @@ def test_stages_are_told_as_they_begin(first_run):
     assert max(of_one.index("GetNet ..."), of_one.index("N4 ...")) < of_one.index("measures ...")
     (end,) = (i for i, line in enumerate(lines) if f"] {ONE}: done in" in line)
     assert end > max(i for i, line in enumerate(lines) if line.startswith(f"{ONE}: "))
+
+
+def test_only_nodes_that_take_time_are_stages(tmp_path):
+    told = []
+    progress = SimpleNamespace(stage=lambda image, name: told.append(name))
+    watch = Watch([], tmp_path, None, progress, None)
+    watch.begin({"one": SimpleNamespace(source=SimpleNamespace(relative=ONE))})
+    workflow = init_comparison_wf()
+    for node in map(workflow.get_node, workflow.list_node_names()):
+        kept = {"name": node.name, "run_without_submitting": node.run_without_submitting}
+        watch(SimpleNamespace(fullname="images.one.x", **kept), "start")
+    assert sorted(told) == ["GetNet", "N4", "figure", "measures", "segmentation"]
 
 
 def test_each_image_has_its_own_files(compared):
