@@ -137,12 +137,13 @@ def draw_calibration(rows: Sequence[Row], path: Path) -> None:
         scatter.plot(ends, factor * ends, ":", color="0.3", linewidth=1)
     scatter.set(xscale="log", yscale="log", xlabel="predicted SD of the log field (median over the foreground)")
     scatter.set_ylabel("SD of the log field's error over the foreground")
-    scatter.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=min(2, len(groups)), frameon=False, fontsize=8)
     spread.axhspan(*WANTED, color="0.93")
     spread.set_yscale("log")
     spread.set_yticks([0.25, 0.5, 0.7, 1, 1.4, 2, 4], [".25", ".5", ".7", "1", "1.4", "2", "4"])
     spread.minorticks_off()
-    spread.set_xticks(range(len(groups)), ["\n".join(g) for g in groups])
+    names = ["\n".join([*name.split(", "), part]) for name, part in groups]
+    spread.set_xticks(range(len(groups)), names, fontsize=7)
     spread.set_ylabel("SD over an image of error / predicted SD")
     for axis in (scatter, spread):
         axis.spines[["top", "right"]].set_visible(False)
