@@ -16,9 +16,10 @@ MIN_SAMPLE = 5_000
 BINS = 96
 PERCENTILES = (0.5, 1, 50, 99, 99.5)
 """Bins of the histogram of intensities."""
-EXTREME_RANGE = 10.0
+EXTREME_RANGE = 15.0
 """Ratio of the field's 99th to its 1st percentile from which it is remarked on: a head coil's receive field that was
-measured at 3 T, by the ratio to the body coil, spans 7 to 10 over head and neck."""
+measured at 3 T, by the ratio to the body coil, spans 7 to 10 over head and neck, and half as
+much again at 7 T."""
 CV_INCREASE = 1.2
 """Ratio of the coefficients of variation after and before from which it is remarked on."""
 
