@@ -76,7 +76,7 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
 
 
 def doubts(state: checkpoint.TrainingState, recipe: Recipe) -> list[str]:
-    """Say what speaks against using a run's weights: a collapse, or hardly any training.
+    """Return what speaks against using a run's weights: a collapse, or hardly any training.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def model_card(
 
 
 def about_data(facts: dict[str, Any], recipe: Recipe) -> str:
-    """Say how many photographs there were, and from where."""
+    """Return how many photographs there were, and from where."""
     if not facts:
         return "Photographs only; their number was not recorded."
     sources = ", ".join(f"`{Path(source).name}`" for source in facts["sources"])

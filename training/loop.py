@@ -296,7 +296,7 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 
 
 def any_process(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
-    """Say which wishes at least one process has; several processes find out in every tenth step."""
+    """Return which wishes at least one process has; several processes find out in every tenth step."""
     if fabric.world_size == 1:
         return wishes
     if step % ASK_EVERY:
@@ -306,7 +306,7 @@ def any_process(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
 
 
 def start_in_words(run: Path, state: TrainingState, recipe: Recipe) -> str:
-    """Say whether a run begins or goes on, and from where."""
+    """Return whether a run begins or goes on, and from where."""
     if state.step == 0:
         return f"{run}: begins anew, {recipe.steps} steps of {recipe.batch} pairs"
     return (
@@ -316,7 +316,7 @@ def start_in_words(run: Path, state: TrainingState, recipe: Recipe) -> str:
 
 
 def too_few(photographs: int, recipe: Recipe) -> str:
-    """Say that there are fewer photographs than a recipe asks for, or than teach a network much; empty if not.
+    """Return a warning that there are fewer photographs than a recipe asks for, or than teach a network much; empty if not.
 
     Examples
     --------
@@ -334,7 +334,7 @@ def too_few(photographs: int, recipe: Recipe) -> str:
 
 
 def figures_in_words(state: TrainingState) -> str:
-    """Say what the last validation measured, and warn of a collapse."""
+    """Return what the last validation measured, and warn of a collapse."""
     text = ", ".join(f"{name} {value:.4f}" for name, value in state.figures.items())
     text = f"step {state.step}, held-out photographs: {text}"
     if collapsed(state.figures):

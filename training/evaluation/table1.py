@@ -138,7 +138,7 @@ def product_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]
 
 
 def n4_fields(slices: Sequence[Shaded], shrink: int = 4, spline: float | None = None) -> Iterator[Slice]:
-    """Give the fields of N4 in two dimensions (antspyx), which is told where the signal is.
+    """Compute the fields of N4 in two dimensions (antspyx), which is told where the signal is.
 
     Parameters
     ----------
