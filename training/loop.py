@@ -316,7 +316,7 @@ def start_in_words(run: Path, state: TrainingState, recipe: Recipe) -> str:
 
 
 def too_few(photographs: int, recipe: Recipe) -> str:
-    """Return a warning that there are fewer photographs than a recipe asks for, or than teach a network much; empty if not.
+    """Return a warning that photographs are fewer than a recipe asks for or than teach a network much; empty if not.
 
     Examples
     --------
