@@ -89,6 +89,26 @@ def test_readme_and_paper_have_these_figures(name: str, readme: dict, paper: dic
     assert tried >= 3
 
 
+TABLE_1 = {"uncorrected": "Gain", "N4, tuned": "N4 tuned", "GetNet alone (``--no-refine``)": "GetNet"}
+TABLE_1 |= {"getnet_bids": "getnet_bids"}
+"""The README's names of the methods in the paper's Table 1."""
+
+
+def test_the_paper_s_table_1_is_that_of_its_tsv() -> None:
+    rows = accuracy_tables.read(BENCHMARKS / "table1.tsv")
+    blocks = [("0", "best scale"), ("0.03", "best scale"), ("0", "as is")]
+    readme, benchmarks = (
+        [" ".join(line.split()) for line in path.read_text().splitlines()]
+        for path in (ROOT / "README.rst", BENCHMARKS / "README.rst")
+    )
+    for noise, scale in blocks:
+        for row in (row for row in rows if (row["noise"], row["scale"]) == (noise, scale)):
+            figures = " ".join(f"{float(row[c]):.3f}".lstrip("0") for c in ("entire image", "CSF", "GM", "WM"))
+            assert any(line.startswith(f"{row['method']} {figures}") for line in benchmarks)
+            for label in (label for label, method in TABLE_1.items() if method == row["method"]):
+                assert (noise, scale) != blocks[0] or f"{label} {figures}" in readme
+
+
 @pytest.mark.parametrize("name", ["accuracy_heads", "accuracy_labels"])
 def test_means_are_those_of_the_rows(name: str) -> None:
     rows = accuracy_tables.read(BENCHMARKS / f"{name}.tsv")
