@@ -17,9 +17,9 @@ from getnet_bids.columns import ENTIRE
 from getnet_bids.core import metrics
 from getnet_bids.core.correction import SMOOTHNESS
 from getnet_bids.core.geometry import HEAD_EXTENT, Box
-from getnet_bids.images import foreground_of
 from getnet_bids.interfaces import TissueSegmentation
 from getnet_bids.interfaces.inhomogeneity import PURE_SHARE, measure, volume_like
+from getnet_bids.masks import foreground_of
 
 COMPARED = ("n4", "getnet")
 """What is segmented is divided by the geometric mean of the fields of these, so that the labels favour neither."""

@@ -13,7 +13,8 @@ from typing import Any
 
 from getnet_bids import __version__
 from getnet_bids.cli.parser import app_parser
-from getnet_bids.settings import LEVELS, Settings, known
+from getnet_bids.configuration import known
+from getnet_bids.settings import LEVELS, Settings
 
 
 def describe(image: str | None = None) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from scipy import ndimage
 from scipy.ndimage import map_coordinates
 
 from .errors import GetNetError
-from .images import foreground_of, like, magnitudes, read, voxel_size
+from .images import like, magnitudes, read, voxel_size
+from .masks import foreground_of
 
 AFFINE_TOLERANCE = 1e-3
 """Largest difference of two affines' entries, mm, that are of one grid."""

@@ -363,39 +363,3 @@ def nifti_header(image: SpatialImage) -> nib.Nifti1Header:
     if np.linalg.matrix_rank(image.affine[:3, :3]) == 3:
         header.set_qform(image.affine, code="scanner")
     return header
-
-
-def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[np.bool_]:
-    """Find the voxels of an image that have signal, as the correction does.
-
-    Parameters
-    ----------
-    image : SpatialImage, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
-    name : str or path
-        For the message.
-
-    Returns
-    -------
-    ndarray of bool, spatial shape of the image
-
-    Raises
-    ------
-    GetNetError
-        Nothing has signal.
-    """
-    import torch
-
-    from .core.foreground import find_foreground
-    from .core.geometry import support
-    from .core.voxels import mean_volume, scaled
-
-    volume = scaled(mean_volume(magnitudes(image).reshape(image.shape[:4])))
-    sizes = voxel_size(image)
-    voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
-    solid = torch.from_numpy(volume if volume.ndim == 3 else volume[:, :, None])
-    found = torch.zeros_like(solid, dtype=torch.bool)
-    part = support(solid)  # as in the correction: a margin of 0 must not change where the object's border is
-    found[part] = find_foreground(solid[part], voxel)
-    if not found.any():
-        raise GetNetError("has no signal above the noise; look at the image", name)
-    return found.numpy().reshape(volume.shape)

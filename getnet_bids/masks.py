@@ -1,4 +1,4 @@
-"""Masks for an image: read and fitted to its grid; and whether an image is skull-stripped."""
+"""Masks of an image: read and fitted to its grid, or found; and whether it is skull-stripped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
 from .errors import GetNetError
-from .images import magnitudes, read
+from .images import magnitudes, read, voxel_size
 
 MAX_CORNER_DISTANCE = 0.5
 """Largest distance of a mask's corners from the image's, voxels: beyond it the mask would mean another voxel."""
@@ -202,3 +202,39 @@ def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tu
         f"(at most {MAX_BORDER_SHARE:.0%} and {MAX_SIGNAL_SHARE:.0%} if stripped)."
     )
     return bool(border <= MAX_BORDER_SHARE and inside <= MAX_SIGNAL_SHARE), how
+
+
+def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[np.bool_]:
+    """Find the voxels of an image that have signal, as the correction does.
+
+    Parameters
+    ----------
+    image : SpatialImage, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
+    name : str or path
+        For the message.
+
+    Returns
+    -------
+    ndarray of bool, spatial shape of the image
+
+    Raises
+    ------
+    GetNetError
+        Nothing has signal.
+    """
+    import torch
+
+    from .core.foreground import find_foreground
+    from .core.geometry import support
+    from .core.voxels import mean_volume, scaled
+
+    volume = scaled(mean_volume(magnitudes(image).reshape(image.shape[:4])))
+    sizes = voxel_size(image)
+    voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
+    solid = torch.from_numpy(volume if volume.ndim == 3 else volume[:, :, None])
+    found = torch.zeros_like(solid, dtype=torch.bool)
+    part = support(solid)  # as in the correction: a margin of 0 must not change where the object's border is
+    found[part] = find_foreground(solid[part], voxel)
+    if not found.any():
+        raise GetNetError("has no signal above the noise; look at the image", name)
+    return found.numpy().reshape(volume.shape)

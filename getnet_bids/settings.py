@@ -1,18 +1,14 @@
-"""The settings of a run of getnet-bids: typed, validated, never changed; from TOML and to TOML."""
+"""The settings of a run of getnet-bids: typed, validated, never changed."""
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
 from .bids.names import ALL, SERIES, SUFFIXES, WEIGHTED, expand
 from .comparison.methods import METHODS
 from .core import PRECISIONS
@@ -21,8 +17,6 @@ from .errors import GetNetError
 if TYPE_CHECKING:
     from .formats import Storage
 
-RUN = "run"
-"""Table of a kept file that tells of the run; it is ignored when the file is given back."""
 LEVELS = ("participant", "group")
 SERIES_REFERENCES = ("mean", "sbref")
 SHARED_FIELDS = ("session",)
@@ -248,19 +242,6 @@ class Settings(ModelSettings):
             return None
         return {"Percent": self.simulate_gain, "Seed": self.random_seed}
 
-    def to_toml(self, command: Sequence[str] = ()) -> str:
-        """Write the settings as a configuration file that can be given back, with a table that tells of the run.
-
-        Paths are absolute, so that the file means the same elsewhere.
-        """
-        values = {
-            key: absolute(getattr(self, one.name)) for key, one in known(Settings).items() if key == main_key(one)
-        }
-        if self.derivatives:
-            values["derivatives"] = [f"{name}={path.absolute()}" for name, path in self.derivative_roots.items()]
-        run = {name: getattr(self, name) for name in ("bids_dir", "output_dir", "analysis_level")}
-        return f"{toml(values)}\n[{RUN}]\n{toml({'version': __version__, 'command': list(command), **run})}"
-
 
 NEEDS = (
     ("segmentation", "compare", "--compare n4"),
@@ -301,107 +282,3 @@ def check_combination(settings: Settings) -> None:
         raise GetNetError("--output-dtype and --compare contradict each other: what is compared is float32")
     if settings.segmentation == "derivatives" and not settings.derivatives:
         raise GetNetError("--segmentation derivatives needs --derivatives NAME=PATH")
-
-
-def known(kind: type[ModelSettings]) -> dict[str, Any]:
-    """Return the fields that TOML may hold, by their names and other names there."""
-    named = [one for one in fields(kind) if "kind" in one.metadata]
-    return {key: one for one in named for key in (main_key(one), *one.metadata["aliases"])}
-
-
-def main_key(one: Any) -> str:
-    """Return the name of a field in TOML."""
-    return one.name.replace("_", "-")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read settings from a configuration file.
-
-    Parameters
-    ----------
-    path : Path
-        Settings by the long names of their options; underscores are as good as hyphens.
-
-    Returns
-    -------
-    dict
-        Values by the names of `Settings`.
-
-    Raises
-    ------
-    GetNetError
-        It is no TOML, or holds an unknown setting or a wrong value; the subject is the file.
-    OSError
-        It cannot be read.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise GetNetError(f"not TOML: {error}", path) from None
-    table.pop(RUN, None)
-    names = known(Settings)
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        one = names.get(key.replace("_", "-"))
-        if one is None:
-            near = difflib.get_close_matches(key.replace("_", "-"), names, 1)
-            raise GetNetError(f"there is no option {key!r}{f'; did you mean {near[0]}?' if near else ''}", path)
-        if one.name in values:
-            raise GetNetError(f"{key} stands twice under different names", path)
-        try:
-            values[one.name] = from_toml(value, one)
-        except GetNetError as error:
-            raise GetNetError(f"{key}: {error.reason}", path) from None
-    return values
-
-
-def from_toml(value: Any, one: Any) -> Any:
-    """Turn a value of a TOML file into that of a field, or raise `GetNetError`."""
-    kind, read = one.metadata["kind"], one.metadata.get("read")
-    if kind is bool:
-        return expect(value, bool, "true or false")
-    if kind is tuple:
-        items = [value] if isinstance(value, str) else expect(value, list, "a list of strings")
-        if not items:
-            raise GetNetError("the list is empty; leave it out instead")
-        return tuple(read(expect(item, str, "a list of strings")) for item in items)
-    types: dict[Any, Any] = {int: (int, "a whole number"), float: ((int, float), "a number"), str: (str, "a string")}
-    return read(str(expect(value, types[kind][0], types[kind][1])))
-
-
-def expect(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
-    """Return a value if it is of some type; true and false are no numbers."""
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise GetNetError(f"must be {words}, not {value!r}")
-    return value
-
-
-def absolute(value: Any) -> Any:
-    """Return an absolute path for a path, and anything else as it is."""
-    return value.absolute() if isinstance(value, Path) else value
-
-
-def toml(values: dict[str, Any]) -> str:
-    """Write a flat table as TOML; values that are None are left out.
-
-    Parameters
-    ----------
-    values : dict
-        Strings, numbers, booleans and lists of these; others as their text.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> print(toml({"refine": True, "smoothness": None, "modalities": ["T1w", "T2w"]}), end="")
-    refine = true
-    modalities = ["T1w", "T2w"]
-    """
-    lines = [
-        f"{key} = {json.dumps(value, default=str, ensure_ascii=False)}\n"
-        for key, value in values.items()
-        if value is not None
-    ]
-    return "".join(lines)

@@ -26,7 +26,7 @@ SESSIONS = [f"sub-01/ses-{label}/anat/sub-01_ses-{label}_T1w.nii.gz" for label i
 
 
 def shell(command: str, folder: Path) -> str:
-    """Run a command with this environment's programs on the PATH; gives what it prints."""
+    """Run a command with this environment's programs on the PATH; return what it prints."""
     env = {**os.environ, "PATH": f"{HERE}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stderr}"
@@ -34,13 +34,13 @@ def shell(command: str, folder: Path) -> str:
 
 
 def commands(page: str, word: str) -> list[str]:
-    """Give the commands of the blocks of a page that have a word."""
+    """Return the commands in those blocks of a page that contain a word."""
     return [line for block in blocks(DOCS / page, "console") if word in block.text for line in block.commands]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, head):
-    """Give a folder with ``bids``, and the results of a plain run where the page on outputs has them."""
+    """Return a folder with ``bids``, and the results of a plain run where the page on outputs has them."""
     folder = tmp_path_factory.mktemp("pages")
     lay_out(folder, head)
     for level in ("participant", "group"):

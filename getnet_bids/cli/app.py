@@ -9,11 +9,12 @@ from typing import Any
 
 from getnet_bids.bids.dataset import check_input, check_output, check_results
 from getnet_bids.comparison.dataset import check_kind
+from getnet_bids.configuration import read_toml
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.run import console
 from getnet_bids.run.console import Interrupted, interruptible
 from getnet_bids.run.handover import check_hand_over
-from getnet_bids.settings import LEVELS, Settings, read_toml
+from getnet_bids.settings import LEVELS, Settings
 
 from .parser import app_parser, doctor_parser
 

@@ -27,8 +27,8 @@ from getnet_bids.bids.provenance import InputFile, provenance, size_of
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic, locked
-from getnet_bids.images import decode, foreground_of, magnitudes, read, write
-from getnet_bids.masks import skull_stripped
+from getnet_bids.images import decode, magnitudes, read, write
+from getnet_bids.masks import foreground_of, skull_stripped
 from getnet_bids.run import console
 from getnet_bids.run.pipeline import voxels_of
 from getnet_bids.run.results import Computed, Loaded, device_text, draw, judged, make_folder, save, software

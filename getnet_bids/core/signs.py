@@ -139,6 +139,8 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
             continue
         floor = float(middle**2)
         bright = cause > np.median(cause)
+        if not bright.any():  # a constant has no ghost to tell
+            continue
         high, low = (float(np.median(square[where])) for where in (bright, ~bright))
         presence = (float(np.median(square)) - floor) / float(np.median(cause))
         proportion = (high - low) / max(float(np.median(cause[bright]) - np.median(cause[~bright])), 1e-30)

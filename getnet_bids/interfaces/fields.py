@@ -157,7 +157,7 @@ class SimulateGain(SimpleInterface):
         from nipype.interfaces.base import Undefined
 
         from getnet_bids import images, masks
-        from getnet_bids.images import foreground_of
+        from getnet_bids.masks import foreground_of
 
         inputs = self.inputs
         image = images.read(inputs.input_image)

@@ -68,7 +68,7 @@ class ComparisonFigure(SimpleInterface):
 
         from getnet_bids import images
         from getnet_bids.files import write_bytes
-        from getnet_bids.images import foreground_of
+        from getnet_bids.masks import foreground_of
 
         inputs = self.inputs
         check_lengths(inputs.methods, inputs, "corrected_images", "bias_images")

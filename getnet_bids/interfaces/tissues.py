@@ -186,7 +186,7 @@ class TissueSegmentation(SimpleInterface):
         import numpy as np
 
         from getnet_bids import images
-        from getnet_bids.images import foreground_of
+        from getnet_bids.masks import foreground_of
 
         from .inhomogeneity import volume_like
 

@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from getnet_bids import images
+from getnet_bids import images, masks
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import REFERENCES
@@ -110,7 +110,7 @@ def regenerate(output_dir: Path, source: Source, record: Record, pictures: Pictu
     after = after.reshape(after.shape[:4])
     field = field_of(image, after, folder / str(record.field))
     metadata = Metadata(source.root).of(source)
-    seen = draw_pictures(image, after, field, images.foreground_of(image, source.relative), pictures, metadata)
+    seen = draw_pictures(image, after, field, masks.foreground_of(image, source.relative), pictures, metadata)
     if record.measures and record.made.get("Figures"):
         return
     path = folder / str(record.corrected.derived(extension=".json"))

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from getnet_bids.bids.names import ALL, WEIGHTED
+from getnet_bids.configuration import to_toml
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.settings import Settings
 
@@ -275,7 +276,7 @@ def run(
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")
-        log.write_options(settings.to_toml(argv))
+        log.write_options(to_toml(settings, argv))
         log.plan(source.relative for source in sources)
     except OSError as error:
         text = f"{settings.output_dir}: cannot be written to: {reason_of(error)}"

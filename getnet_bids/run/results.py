@@ -28,8 +28,8 @@ from getnet_bids.errors import one_line
 from getnet_bids.files import locked, read_bytes, write_bytes
 from getnet_bids.formats import Storage
 from getnet_bids.grids import on_grid
-from getnet_bids.images import foreground_of, like, magnitudes, write
-from getnet_bids.masks import skull_stripped
+from getnet_bids.images import like, magnitudes, write
+from getnet_bids.masks import foreground_of, skull_stripped
 from getnet_bids.reports.pictures import Pictures, draw_pictures
 from getnet_bids.series import divide, mean_image, read_bvals, volumes_for_field, volumes_in
 

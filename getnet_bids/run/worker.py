@@ -21,8 +21,9 @@ from getnet_bids.core.device import torch_threads
 from getnet_bids.errors import GetNetError, errors_about, is_expected, reason_of
 from getnet_bids.formats import Storage
 from getnet_bids.grids import receive_field
-from getnet_bids.images import decode, foreground_of, magnitudes, silence_nibabel, voxel_size
+from getnet_bids.images import decode, magnitudes, silence_nibabel, voxel_size
 from getnet_bids.lengths import with_lengths
+from getnet_bids.masks import foreground_of
 from getnet_bids.reports.pages import Pages
 
 from .console import Progress

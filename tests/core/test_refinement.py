@@ -3,18 +3,13 @@ import pytest
 import torch
 
 from getnet_bids.core import refinement
+from getnet_bids.core.blocks import Blocks
+from getnet_bids.core.evidence import MODEL_ERROR, SD_INFLATION, most_probable
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
-from getnet_bids.core.refinement import (
-    MODEL_ERROR,
-    SD_INFLATION,
-    Blocks,
-    Posterior,
-    inner_share,
-    most_probable,
-    refine_field,
-)
+from getnet_bids.core.refinement import Posterior, refine_field
 from getnet_bids.core.sampling import SampledLogImage
+from getnet_bids.core.tissue import inner_share
 from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, field, head, log_field
 
 

@@ -125,6 +125,14 @@ def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
     assert ghost_share(beside.astype(np.float32), inside, VOXEL) < 0.02
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_constant_object_has_no_ghost():
+    inside = np.zeros((64, 64, 64), bool)
+    inside[20:44, 20:44, 20:44] = True
+    noise = np.random.default_rng(1).random(inside.shape)
+    assert ghost_share((1000 * inside + noise * ~inside).astype(np.float32), inside, (1.0, 1.0, 1.0)) == 0
+
+
 def test_dim_tissue_beside_the_object_is_no_ghost():
     """Neither is it if it gets dimmer as the bright tissue half a field of view away does."""
     shape = (64, 64, 40)
