@@ -156,6 +156,7 @@ class CommandInterface(SimpleInterface):
         return made
 
     def _arguments(self) -> list[str]:
+        """Return the arguments of the command that does the same; abstract: each interface has a command of its own."""
         raise NotImplementedError
 
 
