@@ -70,10 +70,11 @@ def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
     fused, refined = (
         gain_field(step.basis, step.theta, voxel, foreground).numpy() for step in (stages.network, stages.refined)
     )
-    cells = {
-        plane.axis: squares(plane, value.numpy(), weight.numpy(), fused, voxel)
-        for plane, value, weight in zip(stages.planes, stages.log_gain, stages.weights, strict=True)
-    }
+    cells: dict[int, NDArray[np.float32]] = {}
+    for plane, value, weight in zip(stages.planes, stages.log_gain, stages.weights, strict=True):
+        drawn = squares(plane, value.numpy(), weight.numpy(), fused, voxel)
+        before = cells.get(plane.axis, drawn)
+        cells[plane.axis] = np.where(np.isnan(before), drawn, before)
     return Stages(foreground.numpy(), cells, fused, refined)
 
 

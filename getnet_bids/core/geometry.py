@@ -19,10 +19,11 @@ from .network import CELL, CELLS, SLICE
 
 HEAD_EXTENT = 220.0
 """Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
-FILL = 0.9
-"""Share of the slice's side that the object's longest extent fills."""
+FILLS = 0.95, 1.1
+"""Shares of the slice's side that the object's longest extent in the slice's plane fills, in turn: what is seen larger
+is seen better, and what is cut off then lies in the next slice."""
 MIN_SLICES = 8
-"""A plane gets at least so many slices, where the object has them."""
+"""A plane gets at least so many slices; where the object has fewer, they come again."""
 ROUNDING = 1e-6
 """Added before a position is rounded down, so that the unit of length does not decide what lies on a border."""
 SLABS_PER_COUNT = 8
@@ -117,7 +118,7 @@ class Plane:
 
 
 def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float], box: Box, slices: int) -> list[Plane]:
-    """Choose up to three planes, and the slices in each.
+    """Choose up to three planes, and the slices in each, those of each share of `FILLS` by themselves.
 
     A plane in which the object is only a few voxels wide is left out (a thin slab seen from the side), unless
     there is no other, or unless these few are thick slices through much of the object.
@@ -137,7 +138,6 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
     -------
     list of Plane
     """
-    pixel = box.extent / (FILL * SLICE)
     cell_centres: Vector = (np.arange(CELLS, dtype=np.float64) - (CELLS - 1) / 2) * CELL
     extent = [h - w for w, h in zip(box.low, box.high, strict=True)]
     across = [e / v for e, v in zip(extent, voxel_size, strict=True)]
@@ -152,10 +152,13 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
         wanted = max(MIN_SLICES, round((box.high[axis] - box.low[axis]) / box.extent * slices))
         count = max(1, min(round(last - first), wanted))
         index = np.floor(first + (np.arange(count) + 0.5) * (last - first) / count + ROUNDING).astype(np.intp)
-        index = np.clip(index, 0, shape[axis] - 1)
-        position = [cell_centres * pixel + (box.low[a] + box.high[a]) / 2 for a in others]
-        position.insert(axis, (index + 0.5) * np.float64(voxel_size[axis]))
-        planes.append(Plane(axis, index, (position[0], position[1], position[2]), pixel))
+        index = np.repeat(np.clip(index, 0, shape[axis] - 1), -(-wanted // count))
+        for turn, fill in enumerate(FILLS):
+            some = index[turn :: len(FILLS)]
+            pixel = max(extent[a] for a in others) / (fill * SLICE)
+            position = [cell_centres * pixel + (box.low[a] + box.high[a]) / 2 for a in others]
+            position.insert(axis, (some + 0.5) * np.float64(voxel_size[axis]))
+            planes.append(Plane(axis, some, (position[0], position[1], position[2]), pixel))
     return planes
 
 

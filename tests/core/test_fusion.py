@@ -35,7 +35,7 @@ def test_one_plane_leaves_what_it_cannot_see_flat():
     basis = Basis.over(BOX, 80.0)
     theta = torch.zeros(basis.count, dtype=torch.float64)
     theta[1, 0, 0], theta[0, 0, 1] = 0.2, 0.3
-    plane = choose_planes(SHAPE, VOXEL, BOX, 24)[2]
+    plane = next(p for p in choose_planes(SHAPE, VOXEL, BOX, 24) if p.axis == 2)
     value = cells_of(basis, theta, plane, rng)
     found = fuse(basis, [plane], [value], [torch.ones_like(value)], 1e-9)
     assert abs(found[1, 0, 0] - 0.2) < 1e-3

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from getnet_bids.core.geometry import FILL, Box, choose_planes, resampling, slices_of
+from getnet_bids.core.geometry import FILLS, Box, choose_planes, resampling, slices_of
 
 
 def full_box(shape, voxel):
@@ -49,14 +49,16 @@ def test_any_object_fills_the_slices_alike(scale):
     volume = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     box = full_box(shape, voxel)
     planes = choose_planes(shape, voxel, box, 24)
-    assert [p.axis for p in planes] == [0, 1, 2]
-    slices = slices_of(volume, planes[2], voxel, box)
+    assert [p.axis for p in planes] == [0, 0, 1, 1, 2, 2]
     one = (1.0,) * 3
     reference_box = full_box(shape, one)
-    reference = slices_of(volume, choose_planes(shape, one, reference_box, 24)[2], one, reference_box)
-    np.testing.assert_allclose(slices, reference, atol=1e-4)
-    columns = (slices[0, 0].sum(0) > 0).sum()
-    assert abs(int(columns) - FILL * 256) <= 4
+    reference_planes = choose_planes(shape, one, reference_box, 24)
+    for plane, reference_plane, fill in zip(planes, reference_planes, FILLS * 3, strict=True):
+        slices = slices_of(volume, plane, voxel, box)
+        reference = slices_of(volume, reference_plane, one, reference_box)
+        np.testing.assert_allclose(slices, reference, atol=1e-4)
+        longest = max((slices[0, 0].sum(0) > 0).sum(), (slices[0, 0].sum(1) > 0).sum())
+        assert abs(int(longest) - min(fill, 1.0) * 256) <= 4
 
 
 @pytest.mark.parametrize(
@@ -72,26 +74,36 @@ def test_any_object_fills_the_slices_alike(scale):
     ],
 )
 def test_planes_in_which_a_slab_is_thin_are_left_out(shape, voxel, axes):
-    assert [p.axis for p in choose_planes(shape, voxel, full_box(shape, voxel), 24)] == axes
+    assert sorted({p.axis for p in choose_planes(shape, voxel, full_box(shape, voxel), 24)}) == axes
 
 
 @pytest.mark.parametrize(
     ("shape", "voxel", "slices", "counts"),
     [
-        ((180, 220, 180), (1.0, 1.0, 1.0), 24, [20, 24, 20]),
-        ((180, 220, 180), (1.0, 1.0, 1.0), 12, [10, 12, 10]),
-        ((320, 320, 30), (0.7, 0.7, 1.0), 12, [12, 12, 8]),
-        ((320, 320, 5), (0.7, 0.7, 5.0), 12, [5]),
-        ((256, 256, 1), (1.0, 1.0, 1.0), 12, [1]),
+        ((180, 220, 180), (1.0, 1.0, 1.0), 24, {0: 20, 1: 24, 2: 20}),
+        ((180, 220, 180), (1.0, 1.0, 1.0), 12, {0: 10, 1: 12, 2: 10}),
+        ((320, 320, 30), (0.7, 0.7, 1.0), 12, {0: 12, 1: 12, 2: 8}),
+        ((60, 60, 8), (3.0, 3.0, 15.0), 12, {0: 12, 1: 12, 2: 8}),
     ],
 )
 def test_slices_are_spread_over_the_object(shape, voxel, slices, counts):
     planes = choose_planes(shape, voxel, full_box(shape, voxel), slices)
-    assert [len(p.index) for p in planes] == counts
-    for plane in planes:
-        gaps = np.diff(np.concatenate([[-1], plane.index, [shape[plane.axis]]]))
+    for axis, count in counts.items():
+        index = np.sort(np.concatenate([p.index for p in planes if p.axis == axis]))
+        assert len(index) == count
+        gaps = np.diff(np.concatenate([[-1], index, [shape[axis]]]))
         assert gaps.min() >= 1
-        assert gaps[1:-1].size == 0 or np.ptp(gaps[1:-1]) <= 1
+        assert np.ptp(gaps[1:-1]) <= 1
+
+
+@pytest.mark.parametrize(("thick", "times"), [(1, 8), (3, 3), (5, 2)])
+def test_few_slices_come_again_with_every_fill(thick, times):
+    shape, voxel = (256, 256, thick), (1.0, 1.0, 1.0)
+    planes = choose_planes(shape, voxel, full_box(shape, voxel), 12)
+    index, counts = np.unique(np.concatenate([p.index for p in planes]), return_counts=True)
+    assert index.tolist() == list(range(thick))
+    assert set(counts) == {times}
+    assert len({p.pixel for p in planes}) == len(FILLS)
 
 
 def test_cells_lie_where_their_pixels_come_from():

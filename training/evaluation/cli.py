@@ -103,6 +103,7 @@ def run_brainweb(args: argparse.Namespace) -> int:
         measure,
         n4_fields,
         network_fields,
+        one_look_fields,
         product_fields,
         shaded_slices,
         write_slices,
@@ -128,6 +129,7 @@ def run_brainweb(args: argparse.Namespace) -> int:
         print(f"N4 tuned: splines of {f'{spline:g} mm' if spline else 'one element a side'}", file=sys.stderr)
         methods.append(measure("N4 tuned", some, lambda: n4_fields(some, shrink=1, spline=spline)))
     list(network_fields(slices[:64], network))  # warm-up, so that the time is that of the steady state
+    methods.append(measure("GetNet, one look", slices, lambda: one_look_fields(slices, network)))
     methods.append(measure("GetNet", slices, lambda: network_fields(slices, network)))
     if args.product_slices:
         few = slices[: args.product_slices]

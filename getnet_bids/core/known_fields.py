@@ -1,0 +1,82 @@
+"""The network's answers to slices that known fields were multiplied onto.
+
+NeedNet trains the network G such that G(v k) / G(v) = k for a known field k (Simko et al., MIDL 2019). Solved for G(v),
+G(v k) / k is an estimate of the field of v, too, and a better one where that is weak: a network that is trained to the
+least absolute error gives the median of all fields that an image may have, and this is no field at all where the image
+could also be explained by its anatomy. With a known field on it there is a field for certain. Every slice of a volume
+gets another one, and what is left of them cancels in the fusion.
+
+A power p of the slice, u^p g^p, has more contrast and p times the log field; it is answered more exactly.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy.linalg import hadamard
+from torch import Tensor
+
+from .network import CELLS, SLICE, GetNet, run_network
+
+AMPLITUDE = 0.25
+"""Size of each of the five terms of a known log field: its standard deviation over a slice is about .3."""
+TERMS = 5
+"""x, y, x y, x^2 - y^2 and x^2 + y^2, with x and y from -1 to 1 along the slice's sides."""
+CONTRAST_POWER = 1.4
+"""Slices are raised to this power."""
+
+
+def known_log_fields(count: int, size: int) -> Tensor:
+    """Return known log fields on a grid.
+
+    Signs of the terms are those of eight rows of a Hadamard matrix, so that over these every pair of terms is
+    uncorrelated, each followed by its opposite; then all come again.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    size : int
+        Points along each side.
+
+    Returns
+    -------
+    Tensor, shape (count, size, size), float32
+
+    Examples
+    --------
+    >>> fields = known_log_fields(16, 4)
+    >>> bool(fields.sum(0).abs().max() < 1e-6), bool((fields[0] == -fields[1]).all())
+    (True, True)
+    """
+    rows = torch.from_numpy(hadamard(8)[:, 1 : 1 + TERMS]).float()
+    signs = torch.stack([rows, -rows], 1).flatten(0, 1)[torch.arange(count) % (2 * len(rows))]
+    x = (2 * torch.arange(size) + 1 - size)[:, None] / size
+    y = x.T
+    terms = torch.stack([x + 0 * y, y + 0 * x, x * y, x**2 - y**2, x**2 + y**2])
+    return AMPLITUDE * torch.einsum("nt,txy->nxy", signs, terms)
+
+
+def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int) -> tuple[Tensor, Tensor]:
+    """Estimate the field of each slice from its product with a known one.
+
+    Parameters
+    ----------
+    network : GetNet
+    slices : Tensor, shape (N, 1, 256, 256)
+        Magnitudes of any scale, 0 in the background.
+    precision, batch_size
+        As for `network.run_network`.
+
+    Returns
+    -------
+    log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
+        The log gain of each cell, the known field taken off, and the logarithm of the error that the network expects.
+    """
+    on_pixels, on_cells = (known_log_fields(len(slices), size).to(slices.device) for size in (SLICE, CELLS))
+    shaded = slices.clamp_min(0) * on_pixels.exp()[:, None]
+    brightest = shaded.amax((1, 2, 3), keepdim=True)
+    shaded = torch.where(brightest > 0, shaded / brightest, 0.0).pow_(CONTRAST_POWER)
+    log_gain, log_spread = run_network(network, shaded, precision, batch_size)
+    return log_gain / CONTRAST_POWER - on_cells, log_spread - math.log(CONTRAST_POWER)
