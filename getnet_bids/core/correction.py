@@ -44,7 +44,7 @@ SD_OF_ABSOLUTE = 1.25
 """Standard deviation over mean absolute value, of a normal distribution."""
 FUSED_ERROR = 0.6
 """Error of the fused field over what the network expects of a cell: slices and known fields average out."""
-SHRINKAGE = 0.55
+SHRINKAGE = 0.0
 """Share of the expected error's square that the fused field's variance is reduced by: (p - 2) / p of James and Stein
 (1961) for an error of four to five independent terms, which is about how smooth it is."""
 MIN_KEPT = 0.1
