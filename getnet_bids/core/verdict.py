@@ -13,6 +13,7 @@ from .noise import noise_sd, sparse
 from .signs import ghost_share, negative_share, odd_even_difference, point_noise
 from .voxels import constant_background
 
+CORRECTED, NOTHING, DOUBTFUL = "corrected", "nothing to correct", "doubtful"
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
 """Share of the sum of absolute values that is negative: an image is refused, or doubtful, from here on."""
 MAX_CLIPPED = 0.01
@@ -211,7 +212,7 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             "if it helps"
         )
     if reasons:
-        return "doubtful", tuple(reasons)
+        return DOUBTFUL, tuple(reasons)
     if evidence.field_sd < max(evidence.sd_median, MIN_FIELD_SD):
-        return "nothing to correct", ()
-    return "corrected", ()
+        return NOTHING, ()
+    return CORRECTED, ()

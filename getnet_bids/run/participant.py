@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NO_LOCKS = "the file system has no file locks; let no two runs have the same subject at the same time"
 CORRECTED, DOUBTFUL = "corrected", "doubtful"
+APART = "on another grid, or by another coil, than the others of the session, so with a field of its own"
 MAX_NAMED = 5
 """Largest number of files that a message names without --verbose."""
 
@@ -214,16 +215,20 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     if settings.compare:
         groups = [Group((source,), (source,)) for source in found.sources]
     else:
-        groups = group_images(found.sources, settings.series_reference == "sbref")
+        measured = settings.receive_field != "none"
+        groups = group_images(found.sources, settings.series_reference == "sbref", metadata, measured)
         if settings.shared_field == "session":
             from getnet_bids.bids.groups import share_fields  # reads headers, for which it loads libraries
 
-            groups = share_fields(groups, metadata)
+            groups, apart = share_fields(groups, metadata)
+            if apart:
+                some = ", ".join(apart[:MAX_NAMED]) + (", ..." if len(apart) > MAX_NAMED else "")
+                console.say(f"{APART}: {some}")
     planned = []
     for group in groups:
         job = Job.of(group, settings.output_dir, not settings.no_field, settings.uncertainty, settings.reference_only)
         if settings.receive_field != "none":
-            pair = receive_pair(group.references[0]) or ()
+            pair = receive_pair(group.references[0], metadata) or ()
             job = replace(job, receive=pair, receive_alone=settings.receive_field == "measured")
         comparison, done = None, False
         try:
