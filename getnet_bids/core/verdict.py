@@ -11,7 +11,7 @@ from getnet_bids.errors import GetNetError
 
 from .noise import noise_sd, sparse
 from .signs import ghost_share, negative_share, odd_even_difference, point_noise
-from .voxels import constant_background
+from .voxels import Background
 
 CORRECTED, NOTHING, DOUBTFUL = "corrected", "nothing to correct", "doubtful"
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
@@ -79,22 +79,21 @@ class Evidence:
     conflict: float = 0.0
 
     @classmethod
-    def of_image(cls, volume: NDArray[np.float32]) -> Evidence:
-        """Measure a volume before it is corrected.
+    def of_image(cls, volume: NDArray[np.float32], background: Background) -> Evidence:
+        """Measure a volume, with what surrounds the object, before it is corrected.
 
         Raises
         ------
         GetNetError
             It is mostly negative.
         """
-        background = constant_background(volume)
-        negative = negative_share(volume[volume != background]) if volume.min() < 0 else 0.0
+        negative = negative_share(volume[~background.inside(volume)]) if volume.min() < 0 else 0.0
         if negative > NEGATIVE_REFUSED:
             raise GetNetError(
                 f"{negative:.0%} of its signal is negative, as after a z-score or in a phase image: a bias field is a "
                 "factor of magnitudes; correct the image first, and normalise it afterwards"
             )
-        return cls(negative, background)
+        return cls(negative, background.value)
 
     def with_field(
         self,
@@ -134,9 +133,10 @@ class Evidence:
             ghost=ghost_share(volume, foreground, voxel),
         )
 
-    def clipped_share(self, values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    @staticmethod
+    def clipped_share(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
         """Compute the share of the object at the brightest value, wherever that lies; 0 for a few voxels."""
-        signal = values != self.background  # 0 if there is none
+        signal = values != 0
         if values.size <= 1000 or not signal.any():
             return 0.0
         brightest = signal & (values >= values[signal].max())

@@ -8,7 +8,7 @@ from getnet_bids.core.noise import noise_sd
 from getnet_bids.core.sampling import POINTS_PER_AXIS
 from getnet_bids.core.signs import ghost_share, odd_even_difference, point_noise
 from getnet_bids.core.verdict import Evidence, judge
-from getnet_bids.core.voxels import constant_background, without_background
+from getnet_bids.core.voxels import Background
 from getnet_bids.weights import default_weights
 from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, field, head
 
@@ -52,12 +52,12 @@ def test_an_offset_is_subtracted_where_nothing_is_darker():
     rng = np.random.default_rng(0)
     volume = np.zeros((8, 8, 8), np.float32)
     volume[2:6, 2:6, 2:6] = rng.uniform(1, 2, (4, 4, 4))
-    np.testing.assert_allclose(without_background(volume + 10, constant_background(volume + 10)), volume, atol=1e-5)
+    np.testing.assert_allclose(Background.of(volume + 10).removed_from(volume + 10), volume, atol=1e-5)
 
 
 def test_voxels_filled_with_a_negative_value_are_background_and_no_offset(network, stripped):
     filled = np.where(BRAIN, stripped * 1000, -1000).astype(np.float32)
-    np.testing.assert_array_equal(without_background(filled, constant_background(filled)), np.where(BRAIN, filled, 0))
+    np.testing.assert_array_equal(Background.of(filled).removed_from(filled), np.where(BRAIN, filled, 0))
     done = correct_volume(filled, VOXEL, network)
     assert field_error(done.field, correct_volume(stripped * 1000, VOXEL, network).field, BRAIN) < 0.005
     assert len(done.reasons) == 1
@@ -73,9 +73,9 @@ def test_a_spike_does_not_make_an_image_negative(network, stripped):
 
 def test_an_image_without_background_keeps_its_values():
     volume = np.random.default_rng(0).uniform(1, 2, (8, 8, 8)).astype(np.float32)
-    np.testing.assert_array_equal(without_background(volume, constant_background(volume)), volume)
+    np.testing.assert_array_equal(Background.of(volume).removed_from(volume), volume)
     constant = np.full((8, 8, 8), 7.0, np.float32)
-    np.testing.assert_array_equal(without_background(constant, constant_background(constant)), constant)
+    np.testing.assert_array_equal(Background.of(constant).removed_from(constant), constant)
 
 
 def test_what_was_normalised_is_refused(network, stripped):
