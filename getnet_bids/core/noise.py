@@ -12,9 +12,9 @@ LINES = 64
 """Voxels along an axis that are enough to measure by."""
 
 
-def sparse(shape: tuple[int, ...], whole: int | None = None) -> tuple[slice, ...]:
-    """Choose some `LINES` or more voxels along each axis, evenly, and all along the axis `whole`."""
-    return tuple(slice(None, None, 1 if axis == whole else max(1, n // LINES)) for axis, n in enumerate(shape))
+def sparse(shape: tuple[int, ...], whole: int | None = None, lines: int = LINES) -> tuple[slice, ...]:
+    """Choose so many or more voxels along each axis, evenly, and all along the axis `whole`."""
+    return tuple(slice(None, None, 1 if axis == whole else max(1, n // lines)) for axis, n in enumerate(shape))
 
 
 def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
@@ -64,6 +64,11 @@ MAX_BLURRED_ROUGHNESS = 0.15
 """A part is blurred if its second differences are less than this share of those of the least rough quarter of all.
 Noise varies less over an image, however it was received and reconstructed; a Gaussian of two voxels leaves a 60th."""
 LEAST_ROUGH = 0.25
+WIDE_ROUGHNESS, MOST_ROUGH = 0.05, 0.75
+"""The same where the blurred part is so large that it is the least rough quarter: share of the roughest quarter's."""
+MIN_COMPACT, MAX_BETWEEN = 0.72, 0.3
+"""Share of a large part that is left once its outermost cells are taken off, and cells up to three times as rough, over
+those of the part. Tissue of an image without noise is as quiet, but folded; in a denoised one there is all in between."""
 MIN_PIECE = 0.005
 """Smaller pieces, as a share of the object, are left."""
 CELLS_AVERAGED = 3
@@ -104,14 +109,25 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
     mean = total / np.maximum(count, 1e-9)
     if not there.any():
         return None
-    quiet = there & (mean < MAX_BLURRED_ROUGHNESS * np.quantile(mean[there], LEAST_ROUGH))
-    pieces, number = ndimage.label(quiet)
-    sizes = np.bincount(pieces.ravel(), minlength=number + 1)
-    large = np.flatnonzero(sizes >= MIN_PIECE * there.sum())
-    large = large[large > 0]
-    if not large.size:
-        return None
-    return torch.from_numpy(spread(grown(np.isin(pieces, large)), shape, axis, cell)).to(volume.device)
+    low, high = np.quantile(mean[there], (LEAST_ROUGH, MOST_ROUGH))
+    few = MIN_PIECE * there.sum()
+    quiet = large_pieces(there & (mean < MAX_BLURRED_ROUGHNESS * low), few)
+    if WIDE_ROUGHNESS * high > MAX_BLURRED_ROUGHNESS * low:
+        wide = large_pieces(there & (mean < WIDE_ROUGHNESS * high), few)
+        between = np.count_nonzero(there & (mean < 3 * WIDE_ROUGHNESS * high)) - np.count_nonzero(wide)
+        inner = np.count_nonzero(ndimage.binary_erosion(wide))
+        if inner > MIN_COMPACT * np.count_nonzero(wide) and between < MAX_BETWEEN * np.count_nonzero(wide):
+            quiet = wide
+    return torch.from_numpy(spread(grown(quiet), shape, axis, cell)).to(volume.device) if quiet.any() else None
+
+
+def large_pieces(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
+    """Keep the connected pieces of at least so many voxels."""
+    pieces, _ = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    kept: NDArray[np.bool_] = (sizes >= max(smallest, 1))[pieces]
+    return kept
 
 
 def sums(rows: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> NDArray[np.float64]:

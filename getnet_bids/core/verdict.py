@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from getnet_bids.errors import GetNetError
 
 from .noise import noise_sd, sparse
-from .signs import ghost_share, negative_share, odd_even_difference, point_noise
+from .signs import background_offset, ghost_share, negative_share, odd_even_difference, point_noise
 from .voxels import Background
 
 CORRECTED, NOTHING, DOUBTFUL = "corrected", "nothing to correct", "doubtful"
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
 """Share of the sum of absolute values that is negative: an image is refused, or doubtful, from here on."""
-MAX_CLIPPED = 0.01
+MAX_CLIPPED = 0.005
 """Share of the foreground that has the brightest value: from here on the image is clipped."""
 MAX_FIELD_SD = 0.6
 """Standard deviation of the log field beyond what coils and dielectric effects do."""
@@ -30,6 +30,9 @@ MAX_POINT_NOISE = 0.06
 """Relative noise of a point of the grid from which on gray and white matter, some 20 % apart, overlap."""
 MAX_DISAGREEMENT = 2.0
 """Standard deviations that two images' fields may differ by where they are to have one."""
+MAX_OFFSET = 0.1
+"""Level of a background that hardly varies, over the object's, from which on it is an offset: the noise that is left in
+the mean of a series hardly varies, too, but lies lower."""
 MAX_GHOST = 0.025
 """Strength of a ghost, relative to the object, from which on it is named."""
 MAX_ODD_EVEN = 0.03
@@ -62,6 +65,8 @@ class Evidence:
         Relative noise of a cube as large as the grid's spacing that the tissues are judged on.
     ghost : float
         Strength of a ghost at half the field of view, relative to the object.
+    offset : float
+        Level of a background that hardly varies, over the object's.
     conflict : float
         How far the fields of images that share one differ, over what is expected; 0 for one image.
     """
@@ -76,6 +81,7 @@ class Evidence:
     unequal: float = 0.0
     point_noise: float = 0.0
     ghost: float = 0.0
+    offset: float = 0.0
     conflict: float = 0.0
 
     @classmethod
@@ -131,6 +137,7 @@ class Evidence:
             unequal=odd_even_difference(volume, chosen),
             point_noise=point_noise(volume, foreground, voxel, noise),
             ghost=ghost_share(volume, foreground, voxel),
+            offset=background_offset(volume, foreground),
         )
 
     @staticmethod
@@ -173,6 +180,11 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         reasons.append(
             f"its background is {evidence.background:g}, not 0: an offset breaks the model; if it was added to all "
             "voxels, subtract it first"
+        )
+    elif evidence.offset > MAX_OFFSET:
+        reasons.append(
+            f"its background lies at {evidence.offset:.0%} of the object and hardly varies: an offset breaks the model; if "
+            "it was added to all voxels, subtract it first"
         )
     if evidence.clipped > MAX_CLIPPED:
         reasons.append(

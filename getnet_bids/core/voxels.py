@@ -108,6 +108,8 @@ MIN_LINES, CLUSTER_WIDTH = 0.03, 0.01
 """Share of the lines into a volume that must begin with such a value, and how far values of one background may differ."""
 MIN_LEVEL = 0.02
 """A background is at least this share of the bright: fewer grey values are noise in whole numbers."""
+MAX_OTHERS, MAX_NOISE_LEVEL = 0.1, 0.2
+"""Share of lines that begin otherwise from which on their level tells the noise, if it is a lesser share of the bright."""
 MAX_EVEN = 0.3
 """Share of neighbours in the rest that may be as even: more are in images without noise, whose tissues are even, too."""
 LINES_ACROSS = 32
@@ -153,8 +155,10 @@ class Background:
         sizes[0] = 0
         where = (sizes >= MIN_LINES * sizes.max(initial=1))[pieces] & where
         rest = volume[~where & (volume != value) & (volume != 0)]
-        clipped = values[0] >= volume.max() * (1 - CLUSTER_WIDTH) and rest.size and (
-            np.percentile(rest, 99.5) > 0.9 * values[0]
+        clipped = (
+            values[0] >= volume.max() * (1 - CLUSTER_WIDTH)
+            and rest.size
+            and (np.percentile(rest, 99.5) > 0.9 * values[0])
         )
         if clipped or rest.size < MIN_RUN or evenness(volume, ~where & (volume != value) & (volume != 0)) > MAX_EVEN:
             return cls(value)
@@ -195,15 +199,12 @@ def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.fl
     Returns
     -------
     values, tolerances : ndarray
-        The most frequent first; none where few lines begin so, or where the others begin at much the same level, as
-        they do in noise.
+        The most frequent first; none where few lines begin so, or where they and others begin in noise, of which a part
+        was blurred, say.
     """
     first, run = [np.zeros(0)], [np.zeros(0, bool)]
     for axis in range(volume.ndim):
-        steps = (1 if a == axis else max(1, n // LINES_ACROSS) for a, n in enumerate(volume.shape))
-        lines = np.moveaxis(volume[tuple(slice(None, None, step) for step in steps)], axis, 0).reshape(
-            volume.shape[axis], -1
-        )
+        lines = np.moveaxis(volume[sparse(volume.shape, axis, LINES_ACROSS)], axis, 0).reshape(volume.shape[axis], -1)
         for along in (lines, lines[::-1]) if len(lines) > 2 * MIN_RUN else ():
             empty = (along == 0) | (along == np.float32(skipped))
             start = np.minimum(empty.argmin(0), len(along) - MIN_RUN)
@@ -215,9 +216,11 @@ def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.fl
     if even.sum() < max(MIN_LINES * len(even), MIN_RUN):
         return np.zeros(0), np.zeros(0)
     others, bright = starts[~even], np.percentile(np.abs(volume[sparse(volume.shape)]), 99)
-    level = float(np.median(np.abs(others))) if len(others) > 0.1 * len(starts) else 0.0
+    noise = float(np.median(others)) if len(others) > MAX_OTHERS * len(starts) else 0.0
     values = np.sort(starts[even])
-    values = values[(np.abs(values) > MIN_LEVEL * bright) & ~((np.abs(values) > level / 2) & (np.abs(values) < 2 * level))]
+    values = values[np.abs(values) > MIN_LEVEL * bright]
+    if noise < MAX_NOISE_LEVEL * bright:
+        values = values[(values < noise / 2) | (values > 2 * noise)]
     parts = np.split(values, np.flatnonzero(np.diff(values) > CLUSTER_WIDTH * np.abs(values[1:])) + 1)
     large = sorted((part for part in parts if len(part) > MIN_LINES * len(starts)), key=len, reverse=True)
     centres = np.array([float(np.median(part)) for part in large])

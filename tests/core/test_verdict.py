@@ -64,6 +64,47 @@ def test_voxels_filled_with_a_negative_value_are_background_and_no_offset(networ
     assert done.reasons[0].startswith("its background is -1000, not 0")
 
 
+def backgrounds():
+    """Make backgrounds that are no single value on most of the faces; each with its name."""
+    rng = np.random.default_rng(3)
+    x, y, z = np.ix_(*(np.linspace(-1, 1, n) for n in SHAPE))
+    whole = np.broadcast_to
+    yield "not exact", lambda v: np.where(BRAIN, v, 700 + rng.uniform(-1, 1, SHAPE))
+    yield "in a circle", lambda v: np.where(whole(x**2 + y**2 < 0.98, SHAPE) & ~BRAIN, 700, v)
+    yield "beyond a circle", lambda v: np.where(whole(x**2 + y**2 > 0.98, SHAPE) & ~BRAIN, 700, v)
+    yield "two values", lambda v: np.where(BRAIN, v, np.where(whole(x, SHAPE) > 0.2, 300, 700))
+    yield "slices", lambda v: np.where(whole(z > 0.75, SHAPE), 32767, v)
+    yield "negative slices", lambda v: np.where(whole(z > 0.75, SHAPE), -1000, v)
+    yield "wedge", lambda v: np.where(whole(y + z > 1.2, SHAPE) & ~BRAIN, 700, v)
+
+
+@pytest.mark.parametrize("fill", [fill for _, fill in backgrounds()], ids=[name for name, _ in backgrounds()])
+def test_a_background_of_any_shape_is_background(network, stripped, fill):
+    image = fill(stripped * 1000).astype(np.float32)
+    done = correct_volume(image, VOXEL, network)
+    kept = BRAIN & (image == stripped * 1000)
+    plain = correct_volume(np.where(kept, stripped, 0), VOXEL, network)
+    assert field_error(done.field, plain.field, kept) < 0.005
+    assert done.verdict == "doubtful"
+    assert "its background is" in done.reasons[0]
+
+
+@pytest.mark.parametrize("shading", [0.0, 0.2])
+@pytest.mark.parametrize("whole", [True, False])
+def test_tissue_without_noise_is_no_background(shading, whole):
+    image = head(0.0, shading)
+    image = (1000 * (image if whole else np.where(BRAIN, image, 0))).astype(np.float32)
+    assert Background.of(image) == Background(0.0)
+
+
+def test_an_offset_on_all_voxels_is_named_and_the_noise_of_a_mean_is_not(network):
+    done = correct_volume(head(0.02, 0.2) + 0.15, VOXEL, network)
+    assert any("hardly varies: an offset breaks the model" in reason for reason in done.reasons)
+    rng = np.random.default_rng(6)
+    mean = sum(np.hypot(head(0.0, 0.2) + a, b) for a, b in 0.04 * rng.normal(size=(20, 2, *SHAPE))) / 20
+    assert not correct_volume(mean.astype(np.float32), VOXEL, network).reasons
+
+
 def test_a_spike_does_not_make_an_image_negative(network, stripped):
     spiked = stripped.copy()
     spiked[tuple(n // 2 for n in SHAPE)] = -1e20
@@ -119,6 +160,8 @@ def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
     for axis in range(3):
         ghost = np.hypot(signal + 0.06 * np.roll(signal, SHAPE[axis] // 2, axis) + noise[0], noise[1])
         assert abs(ghost_share(ghost.astype(np.float32), inside, VOXEL) - 0.06) < 0.01
+    strong = np.hypot(signal + 0.2 * np.roll(signal, SHAPE[1] // 2, 1) + noise[0], noise[1]).astype(np.float32)
+    assert abs(ghost_share(strong, strong > 0.1, VOXEL) - 0.2) < 0.02  # it is taken for foreground
     beside = np.hypot(
         signal + np.where(ellipsoid(1.15) > 0, 0.1, 0) + noise[0], noise[1]
     )  # of another part of the body
