@@ -68,7 +68,7 @@ WIDE_ROUGHNESS, MOST_ROUGH = 0.05, 0.75
 """The same where the blurred part is so large that it is the least rough quarter: share of the roughest quarter's."""
 MIN_COMPACT, MAX_BETWEEN = 0.72, 0.3
 """Share of a large part that is left once its outermost cells are taken off, and cells up to three times as rough, over
-those of the part. Tissue of an image without noise is as quiet, but folded; in a denoised one there is all in between."""
+those of the part. Tissue of an image without noise is as quiet, but folded; a denoised image has all in between."""
 MIN_PIECE = 0.005
 """Smaller pieces, as a share of the object, are left."""
 CELLS_AVERAGED = 3

@@ -183,8 +183,8 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         )
     elif evidence.offset > MAX_OFFSET:
         reasons.append(
-            f"its background lies at {evidence.offset:.0%} of the object and hardly varies: an offset breaks the model; if "
-            "it was added to all voxels, subtract it first"
+            f"its background lies at {evidence.offset:.0%} of the object and hardly varies: an offset breaks the "
+            "model; if it was added to all voxels, subtract it first"
         )
     if evidence.clipped > MAX_CLIPPED:
         reasons.append(

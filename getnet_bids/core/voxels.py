@@ -105,13 +105,13 @@ MIN_RUN, RUN_TOLERANCE = 4, 0.005
 """Voxels in a row, from outside, that are background if they differ by no more than this share of their value: an image
 that was resampled, or whose numbers were rounded, holds no exact constant."""
 MIN_LINES, CLUSTER_WIDTH = 0.03, 0.01
-"""Share of the lines into a volume that must begin with such a value, and how far values of one background may differ."""
+"""Share of the lines into a volume that must begin with such a value, and how far values of one background differ."""
 MIN_LEVEL = 0.02
 """A background is at least this share of the bright: fewer grey values are noise in whole numbers."""
 MAX_OTHERS, MAX_NOISE_LEVEL = 0.1, 0.2
-"""Share of lines that begin otherwise from which on their level tells the noise, if it is a lesser share of the bright."""
+"""Share of lines that begin otherwise from which on their level tells the noise, if that is less of the bright."""
 MAX_EVEN = 0.3
-"""Share of neighbours in the rest that may be as even: more are in images without noise, whose tissues are even, too."""
+"""Share of neighbours in the rest that may be as even: tissues of images without noise are even, too."""
 LINES_ACROSS = 32
 """Lines along each axis that are looked at."""
 
