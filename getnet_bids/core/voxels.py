@@ -101,7 +101,7 @@ def constant_background(volume: NDArray[np.float32]) -> float:
     return float(value[most])
 
 
-MIN_RUN, RUN_TOLERANCE = 4, 0.005
+MIN_RUN, RUN_TOLERANCE = 4, 0.002
 """Voxels in a row, from outside, that are background if they differ by no more than this share of their value: an image
 that was resampled, or whose numbers were rounded, holds no exact constant."""
 MIN_LINES, CLUSTER_WIDTH = 0.03, 0.01
@@ -110,8 +110,9 @@ MIN_LEVEL = 0.02
 """A background is at least this share of the bright: fewer grey values are noise in whole numbers."""
 MAX_OTHERS, MAX_NOISE_LEVEL = 0.1, 0.2
 """Share of lines that begin otherwise from which on their level tells the noise, if that is less of the bright."""
-MAX_EVEN = 0.3
-"""Share of neighbours in the rest that may be as even: tissues of images without noise are even, too."""
+EVEN, MAX_EVEN = 0.005, 0.3
+"""Largest difference of neighbours, over their value, that are even, and the largest share of them beside a background
+that is not exact: in images without noise tissues are even, too. If it is exact, those count that are equal."""
 LINES_ACROSS = 32
 """Lines along each axis that are looked at."""
 
@@ -154,14 +155,12 @@ class Background:
         sizes = np.bincount(pieces.ravel())
         sizes[0] = 0
         where = (sizes >= MIN_LINES * sizes.max(initial=1))[pieces] & where
-        rest = volume[~where & (volume != value) & (volume != 0)]
-        clipped = (
-            values[0] >= volume.max() * (1 - CLUSTER_WIDTH)
-            and rest.size
-            and (np.percentile(rest, 99.5) > 0.9 * values[0])
-        )
-        if clipped or rest.size < MIN_RUN or evenness(volume, ~where & (volume != value) & (volume != 0)) > MAX_EVEN:
+        others = ~where & (volume != value) & (volume != 0)
+        rest = volume[others]
+        if rest.size < MIN_RUN or evenness(volume, others, EVEN if tolerance[0] else 0.0) > MAX_EVEN:
             return cls(value)
+        if values[0] >= volume.max() * (1 - CLUSTER_WIDTH) and np.percentile(rest, 99.5) > 0.9 * values[0]:
+            return cls(value)  # clipped
         if not value:
             value = float(values[0]) if tolerance[0] == 0 else float(f"{values[0]:.4g}")
         return cls(value, where | (volume == value))
@@ -228,11 +227,11 @@ def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.fl
     return centres, np.minimum(widths, RUN_TOLERANCE * np.abs(centres))
 
 
-def evenness(volume: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
-    """Return the share of neighbours along the last axis in a mask that differ by `RUN_TOLERANCE` at most."""
+def evenness(volume: NDArray[np.float32], where: NDArray[np.bool_], tolerance: float) -> float:
+    """Return the share of neighbours along the last axis in a mask that differ by a share of their value at most."""
     both = where[..., 1:] & where[..., :-1]
     one, other = volume[..., 1:][both], volume[..., :-1][both]
-    return float((np.abs(one - other) <= RUN_TOLERANCE * np.abs(one)).mean()) if one.size else 1.0
+    return float((np.abs(one - other) <= tolerance * np.abs(one)).mean()) if one.size else 1.0
 
 
 def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -69,7 +69,7 @@ def backgrounds():
     rng = np.random.default_rng(3)
     x, y, z = np.ix_(*(np.linspace(-1, 1, n) for n in SHAPE))
     whole = np.broadcast_to
-    yield "not exact", lambda v: np.where(BRAIN, v, 700 + rng.uniform(-1, 1, SHAPE))
+    yield "not exact", lambda v: np.where(BRAIN, v, 700 + rng.uniform(-0.5, 0.5, SHAPE))
     yield "in a circle", lambda v: np.where(whole(x**2 + y**2 < 0.98, SHAPE) & ~BRAIN, 700, v)
     yield "beyond a circle", lambda v: np.where(whole(x**2 + y**2 > 0.98, SHAPE) & ~BRAIN, 700, v)
     yield "two values", lambda v: np.where(BRAIN, v, np.where(whole(x, SHAPE) > 0.2, 300, 700))
