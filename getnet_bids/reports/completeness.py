@@ -174,6 +174,8 @@ def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]
             path = output_dir / folder / f"{stem}.json"
             if not_fetched(path):
                 yield source, NOT_FETCHED
+            elif path.exists() and not os.access(path, os.R_OK):
+                yield source, f"{path.name} may not be read; change its permissions"
             else:
                 yield source, f"{path.name} is missing, or no sidecar of getnet_bids; {RUN_AGAIN}"
 

@@ -37,17 +37,17 @@ def test_the_demo_refuses_a_folder_that_it_did_not_make(tmp_path, capsys, name):
     put(tmp_path / "proj" / name)
     put(tmp_path / "proj" / "bids" / "notes.txt")
     before = content(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        demo.main([str(tmp_path / "proj")])
-    assert end.value.code == 2
-    assert "was not made by getnet-demo" in capsys.readouterr().err.splitlines()[-1]
+    assert demo.main([str(tmp_path / "proj")]) == 73
+    [line] = capsys.readouterr().err.splitlines()
+    assert "was not made by getnet-demo" in line
     assert content(tmp_path) == before
 
 
-def test_the_demo_refuses_a_file(tmp_path):
+def test_the_demo_refuses_a_file_and_a_folder_in_one(tmp_path, capsys):
     file = put(tmp_path / "proj")
-    with pytest.raises(SystemExit):
-        demo.main([str(file)])
+    for path in (file, file / "demo"):
+        assert demo.main([str(path)]) == 73
+        assert capsys.readouterr().err.count("\n") == 1
     assert file.read_text() == TEXT
 
 
