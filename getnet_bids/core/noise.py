@@ -66,9 +66,8 @@ Noise varies less over an image, however it was received and reconstructed; a Ga
 LEAST_ROUGH = 0.25
 WIDE_ROUGHNESS, MOST_ROUGH = 0.05, 0.75
 """The same where the blurred part is so large that it is the least rough quarter: share of the roughest quarter's."""
-MIN_COMPACT, MAX_BETWEEN = 0.72, 0.3
-"""Share of a large part that is left once its outermost cells are taken off, and cells up to three times as rough, over
-those of the part. Tissue of an image without noise is as quiet, but folded; a denoised image has all in between."""
+BLOCK, WIDE_BLOCK = (0.5, 1.0), (0.72, 0.3)
+"""How compact a blurred part is, and how few cells are between it and the rest, as `one_block` has them."""
 MIN_PIECE = 0.005
 """Smaller pieces, as a share of the object, are left."""
 CELLS_AVERAGED = 3
@@ -111,23 +110,43 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
         return None
     low, high = np.quantile(mean[there], (LEAST_ROUGH, MOST_ROUGH))
     few = MIN_PIECE * there.sum()
-    quiet = large_pieces(there & (mean < MAX_BLURRED_ROUGHNESS * low), few)
+    quiet = one_block(mean, there, MAX_BLURRED_ROUGHNESS * low, few, *BLOCK)
     if WIDE_ROUGHNESS * high > MAX_BLURRED_ROUGHNESS * low:
-        wide = large_pieces(there & (mean < WIDE_ROUGHNESS * high), few)
-        between = np.count_nonzero(there & (mean < 3 * WIDE_ROUGHNESS * high)) - np.count_nonzero(wide)
-        inner = np.count_nonzero(ndimage.binary_erosion(wide))
-        if inner > MIN_COMPACT * np.count_nonzero(wide) and between < MAX_BETWEEN * np.count_nonzero(wide):
-            quiet = wide
+        wide = one_block(mean, there, WIDE_ROUGHNESS * high, few, *WIDE_BLOCK)
+        quiet = wide if wide.any() else quiet
     return torch.from_numpy(spread(grown(quiet), shape, axis, cell)).to(volume.device) if quiet.any() else None
 
 
-def large_pieces(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
-    """Keep the connected pieces of at least so many voxels."""
-    pieces, _ = ndimage.label(mask)
+def one_block(
+    mean: NDArray[np.float64], there: NDArray[np.bool_], limit: float, smallest: float, compact: float, between: float
+) -> NDArray[np.bool_]:
+    """Return the cells whose roughness is below a limit, if they are as a blurred part is, or none.
+
+    Parameters
+    ----------
+    mean : ndarray
+        Roughness of cells.
+    there : ndarray of bool, same shape
+        Cells of the object.
+    limit : float
+    smallest : float
+        Number of cells that a connected piece must have.
+    compact : float
+        Least share of them that is left once the outermost are taken off: tissue of an image without noise is as quiet,
+        but folded.
+    between : float
+        Largest number of further cells below three times the limit, over theirs: an image that was smoothed or denoised
+        as a whole has everything in between.
+    """
+    pieces, _ = ndimage.label(there & (mean < limit))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     kept: NDArray[np.bool_] = (sizes >= max(smallest, 1))[pieces]
-    return kept
+    count = np.count_nonzero(kept)
+    rougher = np.count_nonzero(there & (mean < 3 * limit)) - count
+    if np.count_nonzero(ndimage.binary_erosion(kept)) > compact * count and rougher < between * count:
+        return kept
+    return np.zeros_like(kept)
 
 
 def sums(rows: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> NDArray[np.float64]:
