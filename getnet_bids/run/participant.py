@@ -108,6 +108,9 @@ def find(settings: Settings) -> SearchResult:
     if any(found.unrequested.values()):
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.unrequested.items()) if count)
         console.say(f"not taken unless named with --modalities: {counts}")
+    if lone := found.asl_without_m0scan:
+        some = ", ".join(lone[:MAX_NAMED]) + (", ..." if len(lone) > MAX_NAMED else "")
+        console.say(f"{some}: its m0scan is not corrected, so that their ratio changes; add m0scan to --modalities")
     if found.unreadable and not found.sources:
         raise console.CommandError(
             console.IO_ERROR, f"{settings.bids_dir}: no image can be read; see to the permissions"
