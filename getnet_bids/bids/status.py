@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -17,6 +18,15 @@ from getnet_bids.files import write_text
 PLANNED = "planned.tsv"
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 """Name of a run's folder: time of its start, and a random number."""
+
+
+def planned_before(logs: Path) -> set[str]:
+    """Return the images that runs were to do, by their paths in the raw dataset."""
+    found: set[str] = set()
+    for file in logs.glob(f"*/{PLANNED}"):
+        with contextlib.suppress(OSError):  # of an earlier version, or no file
+            found.update(file.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
+    return found
 
 
 class RunLog:

@@ -11,7 +11,7 @@ from pathlib import Path
 from getnet_bids.bids.discovery import IMAGES, entries, not_fetched
 from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.provenance import size_of
-from getnet_bids.bids.status import PLANNED
+from getnet_bids.bids.status import planned_before
 from getnet_bids.core import ALGORITHM
 
 from .records import CORRECTED, Record, RunHistory, image_folders, read_record, records_of, subjects_of
@@ -182,13 +182,7 @@ def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]
 
 def logged(output_dir: Path, history: RunHistory) -> dict[str, bool]:
     """Return the images that runs were to do, and whether the last run ended before it came to them."""
-    images: dict[str, bool] = {}
-    for run in entries(output_dir / "logs"):
-        try:
-            lines = (output_dir / "logs" / run / PLANNED).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue  # a run of an earlier version, or a file
-        images |= dict.fromkeys(lines[1:], True)
+    images = dict.fromkeys(planned_before(output_dir / "logs"), True)
     for subject in {source.partition("/")[0] for source in images} | set(history.subjects()):
         images |= {source: False for source, entry in history.of(subject).items() if entry.status != "failed"}
     return images

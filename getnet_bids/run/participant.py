@@ -21,6 +21,7 @@ from .pipeline import DEFAULT_MEMORY, threads_for, use_huge_pages
 if TYPE_CHECKING:
     from getnet_bids.bids.discovery import SearchResult
     from getnet_bids.bids.jobs import Job
+    from getnet_bids.bids.outputs import Outputs
     from getnet_bids.bids.provenance import Recipe
     from getnet_bids.bids.status import RunLog
     from getnet_bids.comparison.jobs import CompareJob
@@ -206,6 +207,11 @@ class Planned:
     done: bool
     comparison: CompareJob | None = None
 
+    @property
+    def results(self) -> tuple[Job, list[Outputs]]:
+        """The job, and what is written besides its own outputs."""
+        return self.job, [self.comparison.comparison.other] if self.comparison else []
+
 
 def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planned]:
     """Name each job's outputs and find out whether they are done."""
@@ -270,6 +276,7 @@ def run(
 ) -> RunLog:
     """Run the jobs that are not done; return the log of all, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
+    from getnet_bids.bids.jobs import files_of_others
     from getnet_bids.bids.status import RunLog
     from getnet_bids.files import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
@@ -281,11 +288,12 @@ def run(
         # Not the whole output: a task of an array has one subject of many thousands.
         sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
+        others = files_of_others([one.results for one in jobs if not one.done], settings.output_dir / "logs")
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")
         log.write_options(to_toml(settings, argv))
-        log.plan(source.relative for source in sources)
+        log.plan(source.relative for source in sources if source.relative not in others)
     except OSError as error:
         text = f"{settings.output_dir}: cannot be written to: {reason_of(error)}"
         raise console.CommandError(console.CANNOT_CREATE, text) from None
@@ -295,8 +303,11 @@ def run(
             log.add(target.source.relative, "skipped", reason=reason)
     for folder, reason in unreadable.items():
         log.add(folder, "failed", reason=reason)
-    todo = [planned for planned in jobs if not planned.done]
-    if unreadable and settings.stop_on_first_crash:
+    for relative, reason in others.items():
+        log.add(relative, "failed", reason=reason)
+        console.say(f"{relative}: failed: {reason}")
+    todo = [planned for planned in jobs if not planned.done and planned.job.source.relative not in others]
+    if (unreadable or others) and settings.stop_on_first_crash:
         todo = []
     if todo and settings.compare:
         from getnet_bids.comparison.engine import compare_images
