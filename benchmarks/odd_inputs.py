@@ -132,13 +132,26 @@ def heads() -> Iterator[Case]:
     for value in (700.0, 32767.0, -1.0):
         yield case("background", f"brain, background {value:g}", np.where(object_, free, value), 0.03, *doubtful)
     yield case("background", "brain, background not a number", np.where(object_, free, np.nan), 0.03, *fine)
+    rng = np.random.default_rng(7)
+    rounded = 700 + rng.uniform(-0.5, 0.5, free.shape)
+    yield case("background", "brain, background 699.5 to 700.5", np.where(object_, free, rounded), 0.03, *doubtful)
+    x, y, _ = np.ix_(*(np.linspace(-1, 1, n) for n in realistic.SHAPE))
+    circle = np.broadcast_to((x**2 + y**2) < 0.98, realistic.SHAPE)
+    yield case("background", "700 in a circle, 0 beyond", np.where(circle & ~object_, 700, free), 0.03, *doubtful)
+    for value in (700.0, 32767.0, -1000.0):
+        filled = head.copy()
+        filled[:, :, :15] = value
+        yield case("background", f"head, 15 slices of {value:g}", filled, 0.03, *doubtful)
+    yield case("background", "head, 100 added", head + 100, 0.1, *doubtful)
     scores = np.where(object_, (free - free[object_].mean()) / free[object_].std(), 0)
     yield case("normalised", "z-scored", scores, np.inf, "refused")
     face = np.zeros(realistic.SHAPE, bool)
     face[:, realistic.SHAPE[1] * 2 // 3 :, : realistic.SHAPE[2] // 2] = True
     yield case("altered", "face set to 0", np.where(face & ~brain, 0, head), 0.03, *fine)
-    yield case("altered", "face blurred", np.where(face & ~brain, gaussian_filter(head, 8), head), 0.03, *fine)
-    for percent in (5, 10):
+    for sigma in (4, 8, 14):
+        blurred = np.where(face & ~brain, gaussian_filter(head, sigma), head)
+        yield case("altered", f"face blurred by {sigma} voxels", blurred, 0.03, *fine)
+    for percent in (1, 5, 10, 30):
         limit = np.percentile(head[inside], 100 - percent)
         yield case("altered", f"brightest {percent} % clipped", np.minimum(head, limit), 0.06, *doubtful)
     flat = head / truth
@@ -163,12 +176,14 @@ def echo_planar() -> Iterator[Case]:
     _, brain = realistic.head()
     where = zoom(brain.astype(float), scales, order=1) > 0.9
     shaded = signal * truth
-    ghost = shaded + 0.05 * np.roll(shaded, shaded.shape[1] // 2, 1)
+    rolled = np.roll(shaded, shaded.shape[1] // 2, 1)
     unequal = shaded * (1 + 0.05 * (np.arange(shaded.shape[2]) % 2))
     made: tuple[tuple[str, Callable[[], NDArray[np.floating]], tuple[str, ...]], ...] = (
         ("noise 3 %", lambda: rice(shaded, 0.03), ("corrected", "doubtful")),
         ("noise 5 %", lambda: rice(shaded, 0.05), ("doubtful",)),
-        ("ghost 5 %", lambda: rice(ghost, 0.03), ("doubtful",)),
+        ("ghost 5 %", lambda: rice(shaded + 0.05 * rolled, 0.03), ("doubtful",)),
+        ("ghost 10 %", lambda: rice(shaded + 0.1 * rolled, 0.03), ("doubtful",)),
+        ("ghost 20 %", lambda: rice(shaded + 0.2 * rolled, 0.03), ("doubtful",)),
         ("odd and even slices 5 % apart", lambda: rice(unequal, 0.03), ("corrected", "doubtful")),
     )
     for name, make, verdicts in made:

@@ -123,10 +123,10 @@ def locked(path: Path) -> Iterator[None]:
     lock = path.with_name(f"{HIDDEN}{path.name}{LOCK}")
     try:
         held = open_held(lock, "ab")
-    except PermissionError:
+    except PermissionError as error:
         # Another user's, who keeps it from everybody; what is written is whole with and without a lock.
         if not lock.exists():
-            raise
+            raise PermissionError(error.errno, error.strerror, os.fspath(path)) from None  # nobody knows the lock
         yield
         return
     with held:
@@ -208,7 +208,7 @@ RENAME_WAITS = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[BinaryIO]:
+def atomic(path: str | Path, part_folder: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file that takes its name only once it is complete.
 
     Whatever ends the block early, an interrupt as well, leaves what had the name before and no other trace.
@@ -217,6 +217,8 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
     ----------
     path : str or Path
         The name, in a folder that exists.
+    part_folder : Path, optional
+        Where the file is until then, on the same file system; default its own folder.
 
     Yields
     ------
@@ -233,7 +235,7 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
     ['a.txt']
     """
     path = Path(path)
-    part = part_of(path)
+    part = part_of(path if part_folder is None else part_folder / path.name)
     try:
         with open_held(part, "wb") as file:
             yield file
@@ -265,14 +267,14 @@ def replace_closed(part: Path, path: Path) -> None:
             return
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, part_folder: Path | None = None) -> None:
     """Write a small text file, whole or not at all; what is no character, as names and JSON may hold, is escaped."""
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    write_bytes(path, text.encode(errors="backslashreplace"), part_folder)
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
+def write_bytes(path: str | Path, data: bytes, part_folder: Path | None = None) -> None:
     """Write a small file, whole or not at all."""
-    with atomic(path) as file:
+    with atomic(path, part_folder) as file:
         file.write(data)
 
 

@@ -164,6 +164,12 @@ def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
         return nib.Nifti2Image
     if start == b"\x00\x00\x00\x01":
         return nib.MGHImage
+    if start.startswith(b"\x1f\x8b"):
+        raise GetNetError("compressed twice; unpack it once, as with `gunzip`, and name the result .nii.gz", name)
+    if not any(start):
+        raise GetNetError(
+            "it holds nothing, or begins with zeros, as after a failed copy; copy or fetch it again", name
+        )
     raise GetNetError("neither NIfTI nor MGH; convert it to NIfTI", name)
 
 

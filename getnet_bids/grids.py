@@ -22,7 +22,10 @@ MIN_COVERED = 0.5
 
 
 def on_grid(
-    field: SpatialImage, image: SpatialImage, name: str | os.PathLike[str] | None = None
+    field: SpatialImage,
+    image: SpatialImage,
+    name: str | os.PathLike[str] | None = None,
+    grid: str = "the field's grid",
 ) -> NDArray[np.float32]:
     """Return a bias field on the grid of an image.
 
@@ -36,6 +39,8 @@ def on_grid(
         For its affine and spatial shape.
     name : str or path, optional
         Of the image, for messages.
+    grid : str
+        What the field's grid is called there.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def on_grid(
         raise GetNetError("the field is not above 0 everywhere; give a bias field", name)
     resampled, within = resample(values, field.affine, image.affine, shape)
     if (share := float(within.mean())) < MIN_COVERED:
-        raise GetNetError(f"only {share:.0%} of it lies within the field's grid; look at the headers of both", name)
+        raise GetNetError(f"only {share:.0%} of it lies within {grid}; look at the headers of both", name)
     return np.asfortranarray(resampled)
 
 
@@ -143,6 +148,9 @@ def field_for(
         raise GetNetError(f"has {values.shape[3]} volumes; a field has one for all volumes", path)
     if not (np.isfinite(values).all() and values.min() > 0):
         raise GetNetError("is not above 0 everywhere, so no image can be divided by it; give a bias field", path)
+    if (rough := roughness(values)) > MAX_ROUGHNESS:
+        text = f"neighbouring voxels differ by {rough:.0%}, so it is an image and no bias field; give the field"
+        raise GetNetError(text, path)
     shape = image.shape[:3]
     if values.shape == shape and np.allclose(field.affine, image.affine, atol=AFFINE_TOLERANCE):
         return like(image, values), 1.0
@@ -158,11 +166,37 @@ def field_for(
     return like(image, resampled), share
 
 
+MAX_ROUGHNESS = 0.1
+"""Largest 90th percentile of the difference of neighbouring voxels of a field, of its logarithm. A surface coil's field
+falls by half in 30 mm; details of images, and their noise, differ by more."""
+
+
+def roughness(field: NDArray[np.float32]) -> float:
+    """Compute the 90th percentile of the size of a log field's second differences: 0 of an even slope.
+
+    Examples
+    --------
+    >>> roughness(np.exp(np.linspace(0, 1, 60, dtype=np.float32)).reshape(3, 20)) < 0.01
+    True
+    >>> roughness(np.random.default_rng(0).uniform(0.5, 1, (20, 20, 20)).astype(np.float32)) > 0.1
+    True
+    """
+    log = np.log(field)
+    second = [np.abs(np.diff(log, 2, axis)).ravel() for axis in range(log.ndim) if log.shape[axis] > 2]
+    return float(np.percentile(np.concatenate(second), 90)) if second else 0.0
+
+
 RECEIVE_FWHM = 12.0
 """Of the Gaussian that smooths the logarithm of the ratio, mm, as usual for such maps."""
 
 
-def receive_field(head: SpatialImage, body: SpatialImage, image: SpatialImage) -> NDArray[np.float32]:
+def receive_field(
+    head: SpatialImage,
+    body: SpatialImage,
+    image: SpatialImage,
+    names: tuple[str, str] = ("the head coil's image", "the body coil's image"),
+    name: str | os.PathLike[str] = "the image",
+) -> NDArray[np.float32]:
     """Compute the receive field of the head coil relative to the body coil.
 
     Where both images have signal the logarithm of their ratio is smoothed by a normalised Gaussian convolution;
@@ -174,6 +208,8 @@ def receive_field(head: SpatialImage, body: SpatialImage, image: SpatialImage) -
         By the head coil and by the body coil (``RB1COR``), in memory.
     image : SpatialImage
         On whose grid the field is wanted.
+    names, name : str or path
+        Of head coil's, body coil's and the image, for messages.
 
     Returns
     -------
@@ -187,9 +223,11 @@ def receive_field(head: SpatialImage, body: SpatialImage, image: SpatialImage) -
     """
     by_head = magnitudes(head).reshape(head.shape[:3])
     shifted = nib.Nifti1Image(np.maximum(magnitudes(body).reshape(body.shape[:3]), np.float32(1e-30)), body.affine)
-    by_body = on_grid(shifted, head, "the body coil's image")
+    by_body = on_grid(shifted, head, names[0], f"the grid of {names[1]}")
     both = like(head, np.minimum(by_head, by_body * (by_head.mean() / max(by_body.mean(), 1e-30))))
-    inside = foreground_of(both, "the RB1COR pair") & (by_head > 0) & (by_body > 1e-20)
+    if not (both_signal := (by_head > 0) & (by_body > 1e-20)).any():
+        raise GetNetError(f"{names[1]} has no signal where this has; look at both, or leave them out", names[0])
+    inside = foreground_of(both, names[0]) & both_signal
     ratio = np.zeros(by_head.shape, np.float32)
     ratio[inside] = np.log(by_head[inside] / by_body[inside])
     ratio[inside] -= ratio[inside].mean()
@@ -199,4 +237,4 @@ def receive_field(head: SpatialImage, body: SpatialImage, image: SpatialImage) -
     nearest = ndimage.distance_transform_edt(~inside, voxel_size(head), return_distances=False, return_indices=True)
     filled = ndimage.gaussian_filter(np.where(inside, smooth, smooth[tuple(nearest)]), sigma)
     log = np.where(inside, smooth, filled)
-    return on_grid(nib.Nifti1Image(np.exp(log, dtype=np.float32), head.affine), image, "the image")
+    return on_grid(nib.Nifti1Image(np.exp(log, dtype=np.float32), head.affine), image, name, f"the grid of {names[0]}")

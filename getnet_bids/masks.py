@@ -226,9 +226,10 @@ def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[
 
     from .core.foreground import find_foreground
     from .core.geometry import support
-    from .core.voxels import mean_volume, scaled
+    from .core.voxels import Background, mean_volume, scaled
 
-    volume = scaled(mean_volume(magnitudes(image).reshape(image.shape[:4])))
+    mean = mean_volume(magnitudes(image).reshape(image.shape[:4]))
+    volume = scaled(Background.of(mean).removed_from(mean))
     sizes = voxel_size(image)
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
     solid = torch.from_numpy(volume if volume.ndim == 3 else volume[:, :, None])

@@ -310,13 +310,24 @@ def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:
     values = list(bvals)
     indices = [i for i, value in enumerate(values) if value <= B0]
     if indices:
-        return indices, f"mean of the {counted(len(indices))} with b up to {B0:g} s/mm2"
+        return indices, f"{mean_of_the(len(indices))} with b up to {B0:g} s/mm2"
     lowest = min(values)
     indices = [i for i, value in enumerate(values) if value <= lowest + SHELL_WIDTH]
     highest = max(values[i] for i in indices)
     shell = f"{lowest:g}" + (f" to {highest:g}" if highest > lowest else "")
-    text = f"mean of the {counted(len(indices))} of the lowest shell, b = {shell} s/mm2: none has b up to {B0:g}"
+    text = f"{mean_of_the(len(indices))} of the lowest shell, b = {shell} s/mm2: none has b up to {B0:g}"
     return indices, text
+
+
+def mean_of_the(number: int) -> str:
+    """Return in words what so many volumes are averaged to.
+
+    Examples
+    --------
+    >>> mean_of_the(1), mean_of_the(3)
+    ('one volume', 'mean of the 3 volumes')
+    """
+    return counted(1) if number == 1 else f"mean of the {counted(number)}"
 
 
 def counted(number: int) -> str:

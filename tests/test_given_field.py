@@ -75,6 +75,13 @@ def test_what_is_no_field_is_refused(folder, value, reason):
         field_for(folder / "field.nii.gz", nib.load(folder / "in.nii.gz"), "in.nii.gz")
 
 
+def test_an_image_in_the_place_of_the_field_is_refused(folder, capsys):
+    command = [str(folder / "field.nii.gz"), str(folder / "out.nii.gz"), "--apply", str(folder / "in.nii.gz")]
+    assert main(command) == 65
+    assert "in.nii.gz: neighbouring voxels differ by" in capsys.readouterr().err
+    assert not (folder / "out.nii.gz").exists()
+
+
 def test_a_series_as_field_is_refused(folder):
     nib.Nifti1Image(np.ones((4, 4, 4, 3), np.float32), COARSE).to_filename(folder / "field.nii.gz")
     with pytest.raises(GetNetError, match="has 3 volumes"):

@@ -249,3 +249,14 @@ def test_where_open_files_stay_a_part_of_this_machine_goes_after_a_day(tmp_path,
     assert not remove_abandoned(part)
     os.utime(part, (1, 1))
     assert remove_abandoned(part)
+
+
+def test_a_part_can_lie_in_another_folder(tmp_path):
+    """Where the next run looks for what a killed one left, as it does not look into the folder of each run."""
+    (tmp_path / "run").mkdir()
+    with atomic(tmp_path / "run" / "planned.tsv", tmp_path) as file:
+        assert len(list(tmp_path.glob(".getnet-*.part"))) == 1
+        assert not list((tmp_path / "run").iterdir())
+        file.write(b"source\n")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["planned.tsv"]
+    assert not list(tmp_path.glob(".getnet-*"))

@@ -111,6 +111,18 @@ class SearchResult:
     unrequested: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def asl_without_m0scan(self) -> list[str]:
+        """Names of perfusion series beside which there is an ``m0scan`` that is not taken."""
+        taken = {source.path.parent for source in self.sources if source.name.suffix == "m0scan"}
+        return [
+            source.path.name
+            for source in self.sources
+            if source.name.suffix == "asl"
+            and source.path.parent not in taken
+            and any(file.partition(".")[0].endswith("_m0scan") for file in entries(source.path.parent))
+        ]
+
 
 def find_images(
     root: Path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -9,13 +11,15 @@ from pathlib import PurePosixPath
 from getnet_bids.errors import GetNetError
 
 from .discovery import IMAGES, Source
-from .metadata import Metadata
+from .metadata import Metadata, intended_for, receive_pairs
 from .names import ON_REQUEST, SERIES, Name
 
 SET_ENTITIES = ("echo", "flip", "inv", "mt", "part")
 """Entities in which the members of a set (from which a map is computed) differ."""
 SET_SUFFIXES = (*(suffix for suffix in ON_REQUEST if suffix != "UNIT1"), "MP2RAGE")
 """Suffixes of such sets. Images of other suffixes form a set by their ``echo`` alone."""
+CONTRAST = re.compile("(?:MTw|PDw|T1w)$")
+"""End of the ``acq`` by which the weightings of one set are often told apart, as in BIDS's example of ``MPM``."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,18 @@ class Group:
             for key, value in first.entities.items()
             if all(member.name.entities.get(key) == value for member in self.members)
         }
-        return Name(shared, self.references[0].name.suffix, first.extension)
+        if "acq" not in shared and (common := without_contrast(first.entities.get("acq", ""))):
+            shared["acq"] = common  # or it would be the name of another set's
+        return Name(shared, self.references[0].name.suffix, first.extension).derived(extension=first.extension)
 
 
-def group_images(sources: Iterable[Source], sbref: bool = False) -> list[Group]:
+def group_images(
+    sources: Iterable[Source], sbref: bool = False, metadata: Metadata | None = None, measured: bool = False
+) -> list[Group]:
     """Group images that share one field.
 
-    Sets that a map is computed from are groups: by the entities `SET_ENTITIES`, echoes of one run, and a perfusion
-    series with its ``m0scan``, by which it is divided. All others are alone.
+    Sets that a map is computed from are groups: by the entities `SET_ENTITIES`, echoes of one run, and perfusion
+    series with the ``m0scan`` that they are divided by. All others are alone.
 
     Parameters
     ----------
@@ -70,6 +78,10 @@ def group_images(sources: Iterable[Source], sbref: bool = False) -> list[Group]:
     sbref : bool
         Take the single-band reference of the same run, where there is one, for what the field of a ``bold`` or
         ``dwi`` series is estimated from.
+    metadata : Metadata, optional
+        Tells which series an ``m0scan`` is intended for; by default its name does.
+    measured : bool
+        Whether receive fields are measured: a weighting that has a pair of its own is then a set of its own.
 
     Returns
     -------
@@ -78,17 +90,65 @@ def group_images(sources: Iterable[Source], sbref: bool = False) -> list[Group]:
     """
     groups: dict[tuple[object, ...], list[Source]] = {}
     for source in sources:
-        groups.setdefault(group_key(source, sbref), []).append(source)
+        groups.setdefault(group_key(source, sbref, measured), []).append(source)
+    join_m0scans(groups, metadata)
     return [Group(tuple(members), (reference_of(members, sbref),)) for members in groups.values()]
 
 
-def group_key(source: Source, sbref: bool) -> tuple[object, ...]:
+def group_key(source: Source, sbref: bool, measured: bool = False) -> tuple[object, ...]:
     """Return what the members of a group have in common."""
-    suffix = source.name.suffix
+    suffix, entities = source.name.suffix, dict(source.name.entities)
+    if suffix in SET_SUFFIXES and not (measured and has_own_pair(source)):
+        entities["acq"] = without_contrast(entities.get("acq", ""))
     varying = SET_ENTITIES if suffix in SET_SUFFIXES else ("echo",)
-    entities = tuple((key, value) for key, value in source.name.entities.items() if key not in varying)
-    together = {"m0scan": "asl"} | ({"sbref": kind_of(source)} if sbref else {})
-    return PurePosixPath(source.relative).parent, together.get(suffix, suffix), entities
+    common = tuple(sorted((key, value) for key, value in entities.items() if value and key not in varying))
+    kind = kind_of(source) if sbref and suffix == "sbref" else suffix
+    return PurePosixPath(source.relative).parent, kind, common
+
+
+def without_contrast(acquisition: str) -> str:
+    """Return the ``acq`` that the weightings of a set have in common.
+
+    Examples
+    --------
+    >>> without_contrast("hiresPDw"), without_contrast("MTw"), without_contrast("hires")
+    ('hires', '', 'hires')
+    """
+    return CONTRAST.sub("", acquisition)
+
+
+def has_own_pair(source: Source) -> bool:
+    """Return whether a measured receive field is named after an image's ``acq``."""
+    acquisition = source.name.entities.get("acq")
+    return any(called == acquisition for called, _ in receive_pairs(source))
+
+
+def join_m0scans(groups: dict[tuple[object, ...], list[Source]], metadata: Metadata | None) -> None:
+    """Move each ``m0scan`` to the perfusion series that are divided by it, and join all of these.
+
+    They are those that its metadata intend it for, or else those with all the entities that it has itself.
+    """
+    for key in [key for key in groups if key[1] == "m0scan"]:
+        of = groups[key][0]
+        intended = intended_for(of, metadata.of(of)) if metadata else set()
+        found = [
+            other
+            for other, members in groups.items()
+            if other[0] == key[0]
+            and any(
+                one.relative in intended if intended else of.name.entities.items() <= one.name.entities.items()
+                for one in members
+                if one.name.suffix == "asl"
+            )
+        ]
+        if found:
+            order = list(groups)
+            kept, *others = sorted([key, *found], key=order.index)
+            groups[kept] = sorted(
+                [one for part in (kept, *others) for one in groups[part]], key=lambda one: str(one.relative)
+            )
+            for other in others:
+                del groups[other]
 
 
 def kind_of(source: Source) -> str:
@@ -128,7 +188,7 @@ AFFINE_DECIMALS = 3
 """Decimals of an affine's entries (mm) that have to agree."""
 
 
-def share_fields(groups: Iterable[Group], metadata: Metadata) -> list[Group]:
+def share_fields(groups: Iterable[Group], metadata: Metadata) -> tuple[list[Group], list[str]]:
     """Join anatomical images of a session that lie on one grid into groups with one joint field.
 
     Parameters
@@ -140,8 +200,10 @@ def share_fields(groups: Iterable[Group], metadata: Metadata) -> list[Group]:
 
     Returns
     -------
-    list of Group
+    groups : list of Group
         In the order of their first members.
+    apart : list of str
+        Names of images that could have been joined, and were with none, for their grid or coil.
     """
     joined: dict[object, list[Source]] = {}
     kept: dict[object, Group] = {}
@@ -149,10 +211,14 @@ def share_fields(groups: Iterable[Group], metadata: Metadata) -> list[Group]:
         key = together_key(group, metadata) or number
         kept[key] = kept.get(key, group)
         joined.setdefault(key, []).extend(group.members)
-    return [
+    shared = [
         Group(tuple(members), tuple(members), joint=True) if len(members) > len(kept[key].members) else kept[key]
         for key, members in joined.items()
     ]
+    keys = [key for key in joined if isinstance(key, tuple)]
+    several = {folder for folder, count in Counter(key[0] for key in keys).items() if count > 1}
+    alone = [joined[key][0] for key in keys if len(joined[key]) == 1 and key[0] in several]
+    return shared, [PurePosixPath(source.relative).name for source in alone]
 
 
 def together_key(group: Group, metadata: Metadata) -> tuple[object, ...] | None:

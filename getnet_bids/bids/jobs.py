@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from .discovery import Source
@@ -11,7 +12,8 @@ from .groups import Group
 from .metadata import Metadata
 from .names import SERIES
 from .outputs import Outputs
-from .provenance import Recipe, is_done
+from .provenance import Recipe, file_of_others, is_done
+from .status import planned_before
 
 
 @dataclass(frozen=True)
@@ -125,3 +127,34 @@ class Job:
             is_done(target.source.path, target.outputs, recipe, self.inputs(target, metadata))
             for target in self.targets
         )
+
+
+def files_of_others(jobs: Iterable[tuple[Job, list[Outputs]]], logs: Path) -> dict[str, str]:
+    """Find jobs whose results would replace files that this program did not make.
+
+    Parameters
+    ----------
+    jobs : iterable of Job and list of Outputs
+        With what is written besides the job's own outputs.
+    logs : Path
+        Of the runs before this.
+
+    Returns
+    -------
+    dict of str
+        The reason, by the raw image.
+    """
+    before = cache(partial(planned_before, logs))
+    found: dict[str, str] = {}
+    for job, further in jobs:
+        for outputs in (*(target.outputs for target in job.targets), *further):
+            file = file_of_others(outputs, partial(is_in, job.source.relative, before))
+            if file is not None:
+                reason = f"{file} was not made by getnet_bids, and is not replaced; move it, or choose another output"
+                found |= {target.source.relative: reason for target in job.targets}
+    return found
+
+
+def is_in(source: str, images: Callable[[], set[str]]) -> bool:
+    """Return whether an image is among some that are only gathered now."""
+    return source in images()

@@ -107,24 +107,50 @@ HEAD_COIL, BODY_COIL = "head", "body"
 """How the ``acq`` of either begins; what follows is the same in both, such as ``MTw``."""
 
 
-def receive_pair(source: Source) -> tuple[Source, Source] | None:
+def receive_pairs(source: Source) -> dict[tuple[str, str], tuple[Source, Source]]:
+    """List the pairs of ``RB1COR`` images in ``fmap`` of an image's session, as `pairs_in` does."""
+    return pairs_in(source.root, PurePosixPath(source.relative).parent.parent / "fmap")
+
+
+def receive_pair(source: Source, metadata: Metadata) -> tuple[Source, Source] | None:
     """Find the pair of ``RB1COR`` images that belongs to an image.
 
     Parameters
     ----------
     source : Source
+    metadata : Metadata
 
     Returns
     -------
     tuple of Source or None
-        By the head coil, and by the body coil, in ``fmap`` of the image's session. Of several pairs it is the one named
-        after the image's ``acq`` or suffix, else the first.
+        By the head coil, and by the body coil. Of several pairs it is the one that is intended for the image by its
+        metadata, else the one named after the image's ``acq`` or suffix; of these, of the same run; else the first.
     """
-    folder = PurePosixPath(source.relative).parent.parent / "fmap"
-    pairs = pairs_in(source.root, folder)
-    wanted = (source.name.entities.get("acq", ""), source.name.suffix, "")
-    named = [pairs[key] for name in wanted for key in pairs if key[0] == name]
-    return next(iter([*named, *pairs.values()]), None)
+    wanted = [called for called in (source.name.entities.get("acq"), source.name.suffix, "") if called is not None]
+
+    def order(found: tuple[tuple[str, str], tuple[Source, Source]]) -> tuple[bool, int, int]:
+        (called, _), pair = found
+        intended = any(source.relative in intended_for(one, metadata.of(one)) for one in pair)
+        given = pair[0].name.entities.items()
+        differing = sum(source.name.entities.get(key, value) != value for key, value in given if key != "acq")
+        return not intended, wanted.index(called) if called in wanted else len(wanted), differing
+
+    return min(receive_pairs(source).items(), key=order, default=(None, None))[1]
+
+
+def intended_for(source: Source, metadata: dict[str, Any]) -> set[str]:
+    """Return the images that an image is intended for, paths from the dataset's root.
+
+    Parameters
+    ----------
+    source : Source
+    metadata : dict
+        Its own: ``IntendedFor`` is a BIDS URI, a path from the subject's folder, as was usual before, or several.
+    """
+    given = metadata.get("IntendedFor", [])
+    texts = [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, str)]
+    subject = PurePosixPath(source.relative).parts[0]
+    return {one.removeprefix("bids::") if one.startswith("bids:") else f"{subject}/{one}" for one in texts}
 
 
 def pairs_in(root: Path, folder: PurePosixPath) -> dict[tuple[str, str], tuple[Source, Source]]:

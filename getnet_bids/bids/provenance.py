@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from getnet_bids.core import ALGORITHM
 from getnet_bids.files import hash_bytes, hash_file, read_bytes, write_text
 
-from .discovery import Source
+from .discovery import Source, not_fetched
 from .metadata import read_object
 from .names import SERIES
 from .outputs import Outputs, sidecar
@@ -139,6 +140,30 @@ def provenance(
         "Outputs": {image.name: image.stat().st_size for image in images},
         **(run or {}),
     }
+
+
+def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | None:
+    """Find a file that has the name of a result and was not made by this program.
+
+    A result has a sidecar of ours. Without one it may be left of a run that was killed: then that run had planned it.
+
+    Parameters
+    ----------
+    outputs : Outputs
+    was_planned : callable
+        Tells whether an earlier run was to do the image; asked only where it matters.
+
+    Returns
+    -------
+    Path or None
+    """
+    for path in outputs.images:
+        about = sidecar(path)
+        there = [file for file in (path, about) if os.path.lexists(file)]
+        content = read_object(about)
+        if there and KEY not in content and not not_fetched(about) and (content or not was_planned()):
+            return there[0]
+    return None
 
 
 def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Path] | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -17,6 +18,15 @@ from getnet_bids.files import write_text
 PLANNED = "planned.tsv"
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 """Name of a run's folder: time of its start, and a random number."""
+
+
+def planned_before(logs: Path) -> set[str]:
+    """Return the images that runs were to do, by their paths in the raw dataset."""
+    found: set[str] = set()
+    for file in logs.glob(f"*/{PLANNED}"):
+        with contextlib.suppress(OSError):  # of an earlier version, or no file
+            found.update(file.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
+    return found
 
 
 class RunLog:
@@ -78,21 +88,25 @@ class RunLog:
     def crash(self, stem: str, error: BaseException) -> Path:
         """Write the traceback of an unexpected error to a file and return that."""
         path = self.folder / f"crash-{stem}.txt"
-        write_text(path, "".join(traceback.format_exception(error)))
+        self._write(path.name, "".join(traceback.format_exception(error)))
         return path
 
     def plan(self, sources: Iterable[str]) -> None:
         """Write the list of images that the run is to correct, so that the group level sees if it was cut short."""
-        write_text(self.folder / PLANNED, "".join(f"{source}\n" for source in ("source", *sources)))
+        self._write(PLANNED, "".join(f"{source}\n" for source in ("source", *sources)))
 
     def write_options(self, text: str) -> None:
         """Write the settings of the run as a configuration file."""
-        write_text(self.folder / "getnet_bids.toml", text)
+        self._write("getnet_bids.toml", text)
 
     @property
     def exit_code(self) -> int:
         """0 if no image failed, else 1."""
         return 1 if self.counts["failed"] else 0
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all; what a killed run leaves of it lies where the next run sweeps."""
+        write_text(self.folder / name, text, self.folder.parent)
 
     def _line(self, *cells: str) -> None:
         line = "\t".join(" ".join(cell.split()) for cell in cells) + "\n"

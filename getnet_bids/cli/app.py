@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from getnet_bids.bids.dataset import check_input, check_output, check_results
+from getnet_bids.bids.names import SUFFIXES, WEIGHTED
 from getnet_bids.comparison.dataset import check_kind
 from getnet_bids.configuration import read_toml
 from getnet_bids.errors import GetNetError, reason_of
@@ -159,7 +161,9 @@ def group(settings: Settings) -> int:
     from getnet_bids.reports.group import write_group_report
     from getnet_bids.run.participant import search
 
-    found = [source.relative for source in search(settings).sources]
+    # Of whatever suffix: those that no run was asked for are left out by what there are results of.
+    every = settings if settings.modalities != WEIGHTED else replace(settings, modalities=SUFFIXES)
+    found = [source.relative for source in search(every).sources]
     state = completeness(settings.output_dir, settings.bids_dir, found)
     try:
         written = write_group_report(settings.output_dir, state.missing)

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from getnet_bids import __version__
+from getnet_bids.errors import reason_of
+from getnet_bids.run import console
+
+from .parser import Parser
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -74,7 +78,7 @@ def make_dataset(bids: Path) -> dict[str, NDArray[np.bool_]]:
 
 def demo_parser() -> argparse.ArgumentParser:
     """Build the parser of getnet-demo."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="getnet-demo",
         description="Make a small BIDS dataset with a known bias field, correct it, and tell how much nearer it came "
         "to the truth.",
@@ -88,13 +92,23 @@ def demo_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    parser = demo_parser()
-    folder = parser.parse_args(argv).folder
+    folder = demo_parser().parse_args(argv).folder
+    try:
+        if folder.exists() and not (folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))):
+            text = f"{folder} was not made by getnet-demo, and nothing in it is touched; name another folder"
+            console.say(text, "getnet-demo")
+            return console.CANNOT_CREATE
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).write_text("Made by getnet-demo, which may write its files here again.\n")
+        return run(folder)
+    except OSError as error:
+        console.say(reason_of(error), "getnet-demo")
+        return console.CANNOT_CREATE
+
+
+def run(folder: Path) -> int:
+    """Make the dataset in a folder, correct it, print the errors, and return the exit code."""
     bids, out = folder / "bids", folder / "derivatives"
-    if folder.exists() and not (folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))):
-        parser.error(f"{folder} was not made by getnet-demo, and nothing in it is touched; name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).write_text("Made by getnet-demo, which may write its files here again.\n")
 
     import nibabel as nib
     import numpy as np

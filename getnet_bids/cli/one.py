@@ -179,7 +179,8 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
         except ValueError as error:
             raise console.CommandError(console.USAGE, str(error)) from None
         if not path.parent.is_dir():
-            raise console.CommandError(console.CANNOT_CREATE, f"{path.parent}: no such folder; make it first")
+            text = "is a file, no folder; choose another" if path.parent.exists() else "no such folder; make it first"
+            raise console.CommandError(console.CANNOT_CREATE, f"{path.parent}: {text}")
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise console.CommandError(
                 console.CANNOT_CREATE, f"{path.parent}: may not be written to; choose another folder"

@@ -220,6 +220,29 @@ def corrected(image: NDArray[np.float32], estimated: Estimation, device: torch.d
     )
 
 
+def divide_by_measured(image: ArrayLike, voxel_size: tuple[float, ...], field: NDArray[np.float32]) -> CorrectedVolume:
+    """Divide an image by a field that was measured instead of estimated, and judge the result.
+
+    Parameters
+    ----------
+    image, voxel_size
+        As for `correct_volume`.
+    field : ndarray, float32, spatial shape
+        Positive. Its uncertainty is not known.
+
+    Returns
+    -------
+    CorrectedVolume
+    """
+    array, sizes = checked(image), [*voxel_size, max(voxel_size)]
+    voxel = (sizes[0], sizes[1], sizes[2])
+    prepared = Prepared.of(array, voxel, None, CPU)
+    where, whole = (x.numpy().reshape(field.shape, order="F") for x in (prepared.chosen, prepared.foreground))
+    evidence = prepared.evidence.with_field(prepared.mean, field, where, 0.0, 0.0, voxel, whole)
+    volume = corrected(array, Estimation(field, where, evidence, None), CPU)
+    return replace(volume, field_sd_median=float("nan"), field_sd_p95=float("nan"))
+
+
 @dataclass(frozen=True)
 class Estimation:
     """A field on an image's grid, and what speaks for it.

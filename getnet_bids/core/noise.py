@@ -12,9 +12,9 @@ LINES = 64
 """Voxels along an axis that are enough to measure by."""
 
 
-def sparse(shape: tuple[int, ...], whole: int | None = None) -> tuple[slice, ...]:
-    """Choose some `LINES` or more voxels along each axis, evenly, and all along the axis `whole`."""
-    return tuple(slice(None, None, 1 if axis == whole else max(1, n // LINES)) for axis, n in enumerate(shape))
+def sparse(shape: tuple[int, ...], whole: int | None = None, lines: int = LINES) -> tuple[slice, ...]:
+    """Choose so many or more voxels along each axis, evenly, and all along the axis `whole`."""
+    return tuple(slice(None, None, 1 if axis == whole else max(1, n // lines)) for axis, n in enumerate(shape))
 
 
 def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
@@ -64,6 +64,10 @@ MAX_BLURRED_ROUGHNESS = 0.15
 """A part is blurred if its second differences are less than this share of those of the least rough quarter of all.
 Noise varies less over an image, however it was received and reconstructed; a Gaussian of two voxels leaves a 60th."""
 LEAST_ROUGH = 0.25
+WIDE_ROUGHNESS, MOST_ROUGH = 0.05, 0.75
+"""The same where the blurred part is so large that it is the least rough quarter: share of the roughest quarter's."""
+BLOCK, WIDE_BLOCK = (0.5, 1.0), (0.72, 0.3)
+"""How compact a blurred part is, and how few cells are between it and the rest, as `one_block` has them."""
 MIN_PIECE = 0.005
 """Smaller pieces, as a share of the object, are left."""
 CELLS_AVERAGED = 3
@@ -104,14 +108,45 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
     mean = total / np.maximum(count, 1e-9)
     if not there.any():
         return None
-    quiet = there & (mean < MAX_BLURRED_ROUGHNESS * np.quantile(mean[there], LEAST_ROUGH))
-    pieces, number = ndimage.label(quiet)
-    sizes = np.bincount(pieces.ravel(), minlength=number + 1)
-    large = np.flatnonzero(sizes >= MIN_PIECE * there.sum())
-    large = large[large > 0]
-    if not large.size:
-        return None
-    return torch.from_numpy(spread(grown(np.isin(pieces, large)), shape, axis, cell)).to(volume.device)
+    low, high = np.quantile(mean[there], (LEAST_ROUGH, MOST_ROUGH))
+    few = MIN_PIECE * there.sum()
+    quiet = one_block(mean, there, MAX_BLURRED_ROUGHNESS * low, few, *BLOCK)
+    if WIDE_ROUGHNESS * high > MAX_BLURRED_ROUGHNESS * low:
+        wide = one_block(mean, there, WIDE_ROUGHNESS * high, few, *WIDE_BLOCK)
+        quiet = wide if wide.any() else quiet
+    return torch.from_numpy(spread(grown(quiet), shape, axis, cell)).to(volume.device) if quiet.any() else None
+
+
+def one_block(
+    mean: NDArray[np.float64], there: NDArray[np.bool_], limit: float, smallest: float, compact: float, between: float
+) -> NDArray[np.bool_]:
+    """Return the cells whose roughness is below a limit, if they are as a blurred part is, or none.
+
+    Parameters
+    ----------
+    mean : ndarray
+        Roughness of cells.
+    there : ndarray of bool, same shape
+        Cells of the object.
+    limit : float
+    smallest : float
+        Number of cells that a connected piece must have.
+    compact : float
+        Least share of them that is left once the outermost are taken off: tissue of an image without noise is as quiet,
+        but folded.
+    between : float
+        Largest number of further cells below three times the limit, over theirs: an image that was smoothed or denoised
+        as a whole has everything in between.
+    """
+    pieces, _ = ndimage.label(there & (mean < limit))
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    kept: NDArray[np.bool_] = (sizes >= max(smallest, 1))[pieces]
+    count = np.count_nonzero(kept)
+    rougher = np.count_nonzero(there & (mean < 3 * limit)) - count
+    if np.count_nonzero(ndimage.binary_erosion(kept)) > compact * count and rougher < between * count:
+        return kept
+    return np.zeros_like(kept)
 
 
 def sums(rows: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from .foreground import find_foreground
 from .geometry import support
 from .noise import blurred_parts
 from .verdict import Evidence
-from .voxels import mean_volume, scaled, without_background
+from .voxels import Background, mean_volume, scaled
 
 MIN_VOXELS = 64
 """A field is estimated from at least so many voxels."""
@@ -29,7 +29,7 @@ class Prepared:
     Parameters
     ----------
     mean : ndarray, spatial shape
-        The image, or the mean of a series' volumes.
+        The image, or the mean of a series' volumes; 0 where it has a background of another value.
     evidence : Evidence
         What was measured of it.
     volume : Tensor, shape (X, Y, Z), float32
@@ -69,8 +69,10 @@ class Prepared:
             There is too little signal, or the image is mostly negative.
         """
         mean = mean_volume(image)
-        evidence = Evidence.of_image(mean)
-        volume = torch.from_numpy(scaled(without_background(mean, evidence.background))).to(device)
+        background = Background.of(mean)
+        evidence = Evidence.of_image(mean, background)
+        mean = background.removed_from(mean)
+        volume = torch.from_numpy(scaled(mean)).to(device)
         volume = volume[:, :, None] if volume.ndim == 2 else volume
         part = support(volume)  # a margin of 0 tells nothing, and must not change where the object's border is
         foreground = torch.zeros_like(volume, dtype=torch.bool)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .noise import dilated, sparse
+from .noise import LINES, dilated, sparse
 from .sampling import POINTS_PER_AXIS
 
 MIN_STANDARD_ERRORS = 4.0
@@ -18,12 +18,20 @@ OBJECT_MARGIN = 2
 """Voxels around the object that are no background: it is blurred there."""
 THICK_SLICE_RATIO = 1.1
 """Voxels so many times longer along an axis than along another are slices."""
+BRIGHT_SHARE = 0.4
+"""Share of the object's upper quartile from which on voxels are no ghost of it."""
 MIN_GHOST_POWER = 0.2
 """Smallest power of a ghost over that of the noise that lets it be told from that."""
 MAX_QUARTILE_RATIO = 4.0
 """Upper over lower quartile of a background from which on it is no noise alone, whose have 2.2 or less."""
 MIN_REPEATED = 0.2
 """Share of a ghost's proportion that must be found in the differences of neighbours, too: noise takes some away."""
+MAX_OFFSET_SPREAD = 0.3
+"""Largest difference of a background's quartiles, over its median, where its level is no mere noise."""
+BRIGHT_PERCENTILE, MAX_OFFSET_LEVEL = 90, 0.5
+"""Percentile of all values that is of the object, and the share of it up to which a level is the background's."""
+MIN_STRONG_GHOST, MIN_REPEATED_BRIGHT = 0.05, 0.3
+"""The same for a ghost that is so strong that it counts as foreground: weaker ones do not."""
 MIN_BACKGROUND = 500
 """Voxels from which a background tells something."""
 
@@ -62,6 +70,32 @@ def background_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> 
     part = sparse(volume.shape)
     values = volume[part][~dilated(chosen[part], OBJECT_MARGIN)]
     return max(0.0, float(np.median(values)) / RAYLEIGH_MEDIAN) if values.size >= MIN_BACKGROUND else 0.0
+
+
+def background_offset(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+    """Measure the level of a background that lies high and hardly varies: an offset, or the noise floor of many coils.
+
+    Magnitudes of noise have quartiles that differ by 0.77 of their median, less where many coils are combined.
+
+    Returns
+    -------
+    float
+        Over the object's median; 0 where the background varies as noise does, or is hardly there.
+    """
+    part = sparse(volume.shape)
+    values, inside = volume[part], chosen[part]
+    beside = values[~dilated(inside, OBJECT_MARGIN)]
+    if not inside.any():
+        return 0.0
+    bright = float(np.median(values[inside]))
+    if beside.size < MIN_BACKGROUND:  # an offset may be taken for signal: then the faces tell
+        faces = np.ones(values.shape, bool)
+        faces[tuple(slice(1, -1) if n > 2 else slice(None) for n in values.shape)] = False
+        beside, bright = values[faces], float(np.percentile(values, BRIGHT_PERCENTILE))
+    if beside.size < MIN_BACKGROUND:
+        return 0.0
+    low, level, high = (float(x) for x in np.percentile(beside, (25, 50, 75)))
+    return level / bright if 0 < level < MAX_OFFSET_LEVEL * bright and high - low < MAX_OFFSET_SPREAD * level else 0.0
 
 
 def point_noise(
@@ -122,9 +156,26 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
         Strength relative to the object: the lesser of what its presence and what its proportion tell, so that other
         things in the background are none. 0 where too little background is there.
     """
+    found = strongest_ghost(volume, chosen, voxel)
+    if found or not chosen.any():
+        return found
+    # A strong ghost is part of the foreground itself: look beside what is brighter than any.
+    bright = float(np.percentile(thinned(volume, chosen), 75))
+    strong = strongest_ghost(volume, chosen & (volume > BRIGHT_SHARE * bright), voxel, LINES // 2, MIN_REPEATED_BRIGHT)
+    return strong if strong > MIN_STRONG_GHOST else 0.0
+
+
+def strongest_ghost(
+    volume: NDArray[np.float32],
+    chosen: NDArray[np.bool_],
+    voxel: tuple[float, ...],
+    lines: int = LINES,
+    repeated: float = MIN_REPEATED,
+) -> float:
+    """Measure the ghost of the chosen voxels along each axis, as `ghost_share` tells, and return the strongest."""
     strongest = 0.0
     for axis in range(volume.ndim):
-        part = sparse(volume.shape, axis)
+        part = sparse(volume.shape, axis, lines)
         values, inside = volume[part].copy(order="K"), chosen[part].copy(order="K")  # dense: all that follows is faster
         half = volume.shape[axis] // 2
         is_slices = volume.ndim > 2 and voxel[axis] > THICK_SLICE_RATIO * min(voxel)
@@ -146,7 +197,7 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
         proportion = (high - low) / max(float(np.median(cause[bright]) - np.median(cause[~bright])), 1e-30)
         found = min(presence, proportion)
         visible = presence * float(np.median(cause)) > MIN_GHOST_POWER * floor
-        if visible and found > strongest and repetition(values, shifted, under) > MIN_REPEATED * found:
+        if visible and found > strongest and repetition(values, shifted, under) > repeated * found:
             strongest = found
     return strongest**0.5
 

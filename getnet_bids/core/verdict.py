@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from getnet_bids.errors import GetNetError
 
 from .noise import noise_sd, sparse
-from .signs import ghost_share, negative_share, odd_even_difference, point_noise
-from .voxels import constant_background
+from .signs import background_offset, ghost_share, negative_share, odd_even_difference, point_noise
+from .voxels import Background
 
+CORRECTED, NOTHING, DOUBTFUL = "corrected", "nothing to correct", "doubtful"
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
 """Share of the sum of absolute values that is negative: an image is refused, or doubtful, from here on."""
-MAX_CLIPPED = 0.01
+MAX_CLIPPED = 0.005
 """Share of the foreground that has the brightest value: from here on the image is clipped."""
 MAX_FIELD_SD = 0.6
 """Standard deviation of the log field beyond what coils and dielectric effects do."""
@@ -29,6 +30,9 @@ MAX_POINT_NOISE = 0.06
 """Relative noise of a point of the grid from which on gray and white matter, some 20 % apart, overlap."""
 MAX_DISAGREEMENT = 2.0
 """Standard deviations that two images' fields may differ by where they are to have one."""
+MAX_OFFSET = 0.1
+"""Level of a background that hardly varies, over the object's, from which on it is an offset: the noise that is left in
+the mean of a series hardly varies, too, but lies lower."""
 MAX_GHOST = 0.025
 """Strength of a ghost, relative to the object, from which on it is named."""
 MAX_ODD_EVEN = 0.03
@@ -61,6 +65,8 @@ class Evidence:
         Relative noise of a cube as large as the grid's spacing that the tissues are judged on.
     ghost : float
         Strength of a ghost at half the field of view, relative to the object.
+    offset : float
+        Level of a background that hardly varies, over the object's.
     conflict : float
         How far the fields of images that share one differ, over what is expected; 0 for one image.
     """
@@ -75,25 +81,25 @@ class Evidence:
     unequal: float = 0.0
     point_noise: float = 0.0
     ghost: float = 0.0
+    offset: float = 0.0
     conflict: float = 0.0
 
     @classmethod
-    def of_image(cls, volume: NDArray[np.float32]) -> Evidence:
-        """Measure a volume before it is corrected.
+    def of_image(cls, volume: NDArray[np.float32], background: Background) -> Evidence:
+        """Measure a volume, with what surrounds the object, before it is corrected.
 
         Raises
         ------
         GetNetError
             It is mostly negative.
         """
-        background = constant_background(volume)
-        negative = negative_share(volume[volume != background]) if volume.min() < 0 else 0.0
+        negative = negative_share(volume[~background.inside(volume)]) if volume.min() < 0 else 0.0
         if negative > NEGATIVE_REFUSED:
             raise GetNetError(
                 f"{negative:.0%} of its signal is negative, as after a z-score or in a phase image: a bias field is a "
                 "factor of magnitudes; correct the image first, and normalise it afterwards"
             )
-        return cls(negative, background)
+        return cls(negative, background.value)
 
     def with_field(
         self,
@@ -131,11 +137,13 @@ class Evidence:
             unequal=odd_even_difference(volume, chosen),
             point_noise=point_noise(volume, foreground, voxel, noise),
             ghost=ghost_share(volume, foreground, voxel),
+            offset=background_offset(volume, foreground),
         )
 
-    def clipped_share(self, values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    @staticmethod
+    def clipped_share(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
         """Compute the share of the object at the brightest value, wherever that lies; 0 for a few voxels."""
-        signal = values != self.background  # 0 if there is none
+        signal = values != 0
         if values.size <= 1000 or not signal.any():
             return 0.0
         brightest = signal & (values >= values[signal].max())
@@ -172,6 +180,11 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         reasons.append(
             f"its background is {evidence.background:g}, not 0: an offset breaks the model; if it was added to all "
             "voxels, subtract it first"
+        )
+    elif evidence.offset > MAX_OFFSET:
+        reasons.append(
+            f"its background lies at {evidence.offset:.0%} of the object and hardly varies: an offset breaks the "
+            "model; if it was added to all voxels, subtract it first"
         )
     if evidence.clipped > MAX_CLIPPED:
         reasons.append(
@@ -211,7 +224,7 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             "if it helps"
         )
     if reasons:
-        return "doubtful", tuple(reasons)
+        return DOUBTFUL, tuple(reasons)
     if evidence.field_sd < max(evidence.sd_median, MIN_FIELD_SD):
-        return "nothing to correct", ()
-    return "corrected", ()
+        return NOTHING, ()
+    return CORRECTED, ()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from getnet_bids.errors import GetNetError
+
+from .noise import sparse
 
 MAX_INTENSITY = 1e37
 """What is above this could be beyond float32 once it is divided by the field."""
@@ -97,19 +101,137 @@ def constant_background(volume: NDArray[np.float32]) -> float:
     return float(value[most])
 
 
-def without_background(volume: NDArray[np.float32], background: float) -> NDArray[np.float32]:
-    """Set a constant background to 0; where nothing is darker it is an offset, and is subtracted.
+MIN_RUN, RUN_TOLERANCE = 4, 0.002
+"""Voxels in a row, from outside, that are background if they differ by no more than this share of their value: an image
+that was resampled, or whose numbers were rounded, holds no exact constant."""
+MIN_LINES, CLUSTER_WIDTH = 0.03, 0.01
+"""Share of the lines into a volume that must begin with such a value, and how far values of one background differ."""
+MIN_LEVEL = 0.02
+"""A background is at least this share of the bright: fewer grey values are noise in whole numbers."""
+MAX_OTHERS, MAX_NOISE_LEVEL = 0.1, 0.2
+"""Share of lines that begin otherwise from which on their level tells the noise, if that is less of the bright."""
+EVEN, MAX_EVEN = 0.005, 0.3
+"""Largest difference of neighbours, over their value, that are even, and the largest share of them beside a background
+that is not exact: in images without noise tissues are even, too. If it is exact, those count that are equal."""
+LINES_ACROSS = 32
+"""Lines along each axis that are looked at."""
 
-    A negative value is none if hardly any other value is negative: then voxels were filled with it, as with -1000.
+
+@dataclass(frozen=True)
+class Background:
+    """What surrounds an object, if it is one value, or several, other than 0.
+
+    Parameters
+    ----------
+    value : float
+        0 if there is none; of several the most frequent.
+    where : ndarray of bool, optional, spatial shape
+        Its voxels; default those that have the value.
     """
-    value = np.float32(background)
-    if value == 0:
-        return volume
-    out: NDArray[np.float32] = np.where(volume == value, np.float32(0), volume)
-    filled = value < 0 and np.count_nonzero(out < 0) <= NEGATIVE_SHARE * np.count_nonzero(out)
-    if value <= volume.min() and not filled:
-        out = np.where(volume == value, np.float32(0), volume - value)
-    return out
+
+    value: float
+    where: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, volume: NDArray[np.float32]) -> Background:
+        """Find the background of a volume: most of its faces, or plateaus that lie between the outside and the object.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> volume = rng.uniform(1, 2, (20, 20, 20)).astype(np.float32)
+        >>> volume[:6] = 700 + rng.uniform(-0.1, 0.1, (6, 20, 20))
+        >>> round(Background.of(volume).value), int(Background.of(volume).inside(volume).sum())
+        (700, 2400)
+        """
+        value = constant_background(volume)
+        values, tolerance = plateaus(volume, value)
+        if not len(values):
+            return cls(value)
+        where = np.zeros(volume.shape, bool)
+        for one, width in zip(values, tolerance, strict=True):
+            where |= np.abs(volume - one) <= width
+        pieces, _ = ndimage.label(where)
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        where = (sizes >= MIN_LINES * sizes.max(initial=1))[pieces] & where
+        others = ~where & (volume != value) & (volume != 0)
+        rest = volume[others]
+        if rest.size < MIN_RUN or evenness(volume, others, EVEN if tolerance[0] else 0.0) > MAX_EVEN:
+            return cls(value)
+        if values[0] >= volume.max() * (1 - CLUSTER_WIDTH) and np.percentile(rest, 99.5) > 0.9 * values[0]:
+            return cls(value)  # clipped
+        if not value:
+            value = float(values[0]) if tolerance[0] == 0 else float(f"{values[0]:.4g}")
+        return cls(value, where | (volume == value))
+
+    def inside(self, volume: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return its voxels in the volume that it was found in; where there is none those that are 0."""
+        found: NDArray[np.bool_] = volume == np.float32(self.value) if self.where is None else self.where
+        return found
+
+    def removed_from(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Set it to 0; where nothing is darker it is an offset, and is subtracted.
+
+        A negative value is none if hardly any other value is negative: then voxels were filled with it, as with -1000.
+        """
+        if self.value == 0:
+            return volume
+        where, value = self.inside(volume), np.float32(self.value)
+        out: NDArray[np.float32] = np.where(where, np.float32(0), volume)
+        filled = value < 0 and np.count_nonzero(out < 0) <= NEGATIVE_SHARE * np.count_nonzero(out)
+        rest = volume[~where]
+        if value <= rest.min() and not filled:
+            out = np.where(where, np.float32(0), volume - value)
+        return out
+
+
+def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the values with which lines into a volume begin and go on for some voxels.
+
+    Parameters
+    ----------
+    volume : ndarray
+    skipped : float
+        A background that was found already; it is looked for behind that, and behind 0.
+
+    Returns
+    -------
+    values, tolerances : ndarray
+        The most frequent first; none where few lines begin so, or where they and others begin in noise, of which a part
+        was blurred, say.
+    """
+    first, run = [np.zeros(0)], [np.zeros(0, bool)]
+    for axis in range(volume.ndim):
+        lines = np.moveaxis(volume[sparse(volume.shape, axis, LINES_ACROSS)], axis, 0).reshape(volume.shape[axis], -1)
+        for along in (lines, lines[::-1]) if len(lines) > 2 * MIN_RUN else ():
+            empty = (along == 0) | (along == np.float32(skipped))
+            start = np.minimum(empty.argmin(0), len(along) - MIN_RUN)
+            values = np.stack([along[start + i, np.arange(along.shape[1])] for i in range(MIN_RUN)]).astype(float)
+            used = ~empty.all(0)
+            first.append(np.median(values, 0)[used])
+            run.append((np.ptp(values, 0) <= RUN_TOLERANCE * np.abs(values[0]))[used])
+    starts, even = np.concatenate(first), np.concatenate(run)
+    if even.sum() < max(MIN_LINES * len(even), MIN_RUN):
+        return np.zeros(0), np.zeros(0)
+    others, bright = starts[~even], np.percentile(np.abs(volume[sparse(volume.shape)]), 99)
+    noise = float(np.median(others)) if len(others) > MAX_OTHERS * len(starts) else 0.0
+    values = np.sort(starts[even])
+    values = values[np.abs(values) > MIN_LEVEL * bright]
+    if noise < MAX_NOISE_LEVEL * bright:
+        values = values[(values < noise / 2) | (values > 2 * noise)]
+    parts = np.split(values, np.flatnonzero(np.diff(values) > CLUSTER_WIDTH * np.abs(values[1:])) + 1)
+    large = sorted((part for part in parts if len(part) > MIN_LINES * len(starts)), key=len, reverse=True)
+    centres = np.array([float(np.median(part)) for part in large])
+    widths = [2 * float(np.abs(part - centre).max()) for part, centre in zip(large, centres, strict=True)]
+    return centres, np.minimum(widths, RUN_TOLERANCE * np.abs(centres))
+
+
+def evenness(volume: NDArray[np.float32], where: NDArray[np.bool_], tolerance: float) -> float:
+    """Return the share of neighbours along the last axis in a mask that differ by a share of their value at most."""
+    both = where[..., 1:] & where[..., :-1]
+    one, other = volume[..., 1:][both], volume[..., :-1][both]
+    return float((np.abs(one - other) <= tolerance * np.abs(one)).mean()) if one.size else 1.0
 
 
 def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from getnet_bids.bids.discovery import IMAGES, entries, not_fetched
+from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.provenance import size_of
-from getnet_bids.bids.status import PLANNED
+from getnet_bids.bids.status import planned_before
 from getnet_bids.core import ALGORITHM
 
 from .records import CORRECTED, Record, RunHistory, image_folders, read_record, records_of, subjects_of
@@ -18,6 +19,7 @@ from .records import CORRECTED, Record, RunHistory, image_folders, read_record, 
 NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
 RUN_AGAIN = "run the participant level again"
 ALIKE = "fields differ by about 2e-4; --precision float32 makes all alike"
+SERIES_OF = {reference: series for series, reference in REFERENCES.items()}
 MAX_NAMED = 20
 """Largest number of subjects that a message names."""
 
@@ -113,7 +115,8 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
                 result.precisions[precision] += 1
             if reason := defect_of(output_dir, record):
                 result.missing[record.source] = reason
-        for source, reason in broken_sidecars(output_dir, subject):
+        for stem, reason in broken_sidecars(output_dir, subject):
+            source = next((stem + end for end in IMAGES if os.path.lexists(raw / (stem + end))), stem + IMAGES[0])
             result.expected.add(source)
             result.missing[source] = reason
     for source, entry in history.failed().items():
@@ -158,7 +161,7 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
 
 
 def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]:
-    """Find corrected images whose sidecar is not here or cannot be read; yield the raw image and the reason."""
+    """Find images whose sidecar is not here or cannot be read; yield the raw image, without extension, and why."""
     for folder in image_folders(output_dir, subject):
         files = [file for file in entries(output_dir / folder) if file.endswith((".json", *IMAGES))]
         stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in CORRECTED)}
@@ -166,23 +169,20 @@ def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]
             if read_record(output_dir, folder, f"{stem}.json") is not None:
                 continue
             desc = next(desc for desc in CORRECTED if f"_desc-{desc}_" in stem)
-            source = f"{folder}/{stem.replace(f'_desc-{desc}', '')}.nii.gz"
+            name, _, suffix = stem.replace(f"_desc-{desc}", "").rpartition("_")
+            source = f"{folder}/{name}_{SERIES_OF.get(suffix, suffix)}"
             path = output_dir / folder / f"{stem}.json"
             if not_fetched(path):
                 yield source, NOT_FETCHED
+            elif path.exists() and not os.access(path, os.R_OK):
+                yield source, f"{path.name} may not be read; change its permissions"
             else:
                 yield source, f"{path.name} is missing, or no sidecar of getnet_bids; {RUN_AGAIN}"
 
 
 def logged(output_dir: Path, history: RunHistory) -> dict[str, bool]:
     """Return the images that runs were to do, and whether the last run ended before it came to them."""
-    images: dict[str, bool] = {}
-    for run in entries(output_dir / "logs"):
-        try:
-            lines = (output_dir / "logs" / run / PLANNED).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue  # a run of an earlier version, or a file
-        images |= dict.fromkeys(lines[1:], True)
+    images = dict.fromkeys(planned_before(output_dir / "logs"), True)
     for subject in {source.partition("/")[0] for source in images} | set(history.subjects()):
         images |= {source: False for source, entry in history.of(subject).items() if entry.status != "failed"}
     return images

@@ -21,12 +21,14 @@ from .pipeline import DEFAULT_MEMORY, threads_for, use_huge_pages
 if TYPE_CHECKING:
     from getnet_bids.bids.discovery import SearchResult
     from getnet_bids.bids.jobs import Job
+    from getnet_bids.bids.outputs import Outputs
     from getnet_bids.bids.provenance import Recipe
     from getnet_bids.bids.status import RunLog
     from getnet_bids.comparison.jobs import CompareJob
 
 NO_LOCKS = "the file system has no file locks; let no two runs have the same subject at the same time"
 CORRECTED, DOUBTFUL = "corrected", "doubtful"
+APART = "on another grid, or by another coil, than the others of the session, so with a field of its own"
 MAX_NAMED = 5
 """Largest number of files that a message names without --verbose."""
 
@@ -107,6 +109,9 @@ def find(settings: Settings) -> SearchResult:
     if any(found.unrequested.values()):
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.unrequested.items()) if count)
         console.say(f"not taken unless named with --modalities: {counts}")
+    if lone := found.asl_without_m0scan:
+        some = ", ".join(lone[:MAX_NAMED]) + (", ..." if len(lone) > MAX_NAMED else "")
+        console.say(f"{some}: its m0scan is not corrected, so that their ratio changes; add m0scan to --modalities")
     if found.unreadable and not found.sources:
         raise console.CommandError(
             console.IO_ERROR, f"{settings.bids_dir}: no image can be read; see to the permissions"
@@ -202,6 +207,11 @@ class Planned:
     done: bool
     comparison: CompareJob | None = None
 
+    @property
+    def results(self) -> tuple[Job, list[Outputs]]:
+        """The job, and what is written besides its own outputs."""
+        return self.job, [self.comparison.comparison.other] if self.comparison else []
+
 
 def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planned]:
     """Name each job's outputs and find out whether they are done."""
@@ -214,16 +224,20 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
     if settings.compare:
         groups = [Group((source,), (source,)) for source in found.sources]
     else:
-        groups = group_images(found.sources, settings.series_reference == "sbref")
+        measured = settings.receive_field != "none"
+        groups = group_images(found.sources, settings.series_reference == "sbref", metadata, measured)
         if settings.shared_field == "session":
             from getnet_bids.bids.groups import share_fields  # reads headers, for which it loads libraries
 
-            groups = share_fields(groups, metadata)
+            groups, apart = share_fields(groups, metadata)
+            if apart:
+                some = ", ".join(apart[:MAX_NAMED]) + (", ..." if len(apart) > MAX_NAMED else "")
+                console.say(f"{APART}: {some}")
     planned = []
     for group in groups:
         job = Job.of(group, settings.output_dir, not settings.no_field, settings.uncertainty, settings.reference_only)
         if settings.receive_field != "none":
-            pair = receive_pair(group.references[0]) or ()
+            pair = receive_pair(group.references[0], metadata) or ()
             job = replace(job, receive=pair, receive_alone=settings.receive_field == "measured")
         comparison, done = None, False
         try:
@@ -262,6 +276,7 @@ def run(
 ) -> RunLog:
     """Run the jobs that are not done; return the log of all, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
+    from getnet_bids.bids.jobs import files_of_others
     from getnet_bids.bids.status import RunLog
     from getnet_bids.files import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
@@ -273,11 +288,12 @@ def run(
         # Not the whole output: a task of an array has one subject of many thousands.
         sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
+        others = files_of_others([one.results for one in jobs if not one.done], settings.output_dir / "logs")
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")
         log.write_options(to_toml(settings, argv))
-        log.plan(source.relative for source in sources)
+        log.plan(source.relative for source in sources if source.relative not in others)
     except OSError as error:
         text = f"{settings.output_dir}: cannot be written to: {reason_of(error)}"
         raise console.CommandError(console.CANNOT_CREATE, text) from None
@@ -287,8 +303,11 @@ def run(
             log.add(target.source.relative, "skipped", reason=reason)
     for folder, reason in unreadable.items():
         log.add(folder, "failed", reason=reason)
-    todo = [planned for planned in jobs if not planned.done]
-    if unreadable and settings.stop_on_first_crash:
+    for relative, reason in others.items():
+        log.add(relative, "failed", reason=reason)
+        console.say(f"{relative}: failed: {reason}")
+    todo = [planned for planned in jobs if not planned.done and planned.job.source.relative not in others]
+    if (unreadable or others) and settings.stop_on_first_crash:
         todo = []
     if todo and settings.compare:
         from getnet_bids.comparison.engine import compare_images

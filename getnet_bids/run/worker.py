@@ -16,14 +16,14 @@ from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.provenance import InputFile, Recipe
 from getnet_bids.bids.status import RunLog
-from getnet_bids.core.correction import CorrectedVolume, Options, correct_together
+from getnet_bids.core.correction import CorrectedVolume, Options, correct_together, divide_by_measured
 from getnet_bids.core.device import torch_threads
+from getnet_bids.core.verdict import CORRECTED, MIN_FIELD_SD, NOTHING
 from getnet_bids.errors import GetNetError, errors_about, is_expected, reason_of
 from getnet_bids.formats import Storage
 from getnet_bids.grids import receive_field
 from getnet_bids.images import decode, magnitudes, silence_nibabel, voxel_size
 from getnet_bids.lengths import with_lengths
-from getnet_bids.masks import foreground_of
 from getnet_bids.reports.pages import Pages
 
 from .console import Progress
@@ -61,8 +61,8 @@ def load(job: Job, metadata: Metadata) -> Loaded:
     receive = None
     if job.receive:
         head, body = (Average.of(one, metadata).image for one in job.receive)
-        with errors_about(job.receive[0].relative):
-            receive = receive_field(head, body, average.image)
+        names = job.receive[0].relative, job.receive[1].relative
+        receive = receive_field(head, body, average.image, names, source.relative)
         use = "alone" if job.receive_alone else "divided out first; the rest was estimated"
         about["Receive"] = {"Sources": [one.uri for one in job.receive], "Use": use}
     return Loaded(job, InputFile.of(source.path), average.image, about, further, receive, average.volumes)
@@ -92,13 +92,22 @@ def estimate_jointly(
     if receive is None:
         return correct_together(images, size, network, options=options)
     if loaded.job.receive_alone:
-        foreground = foreground_of(loaded.image, loaded.job.source.relative)
-        volumes = [CorrectedVolume(image, np.ones_like(receive), foreground) for image in images]
+        volumes = [divide_by_measured(image, size, receive) for image in images]
     else:
         volumes = correct_together([image / receive for image in images], size, network, options=options)
-    gain = receive * volumes[0].field
-    gain /= np.exp(np.log(gain[volumes[0].foreground], dtype=np.float64).mean()).astype(np.float32)
-    return [replace(one, corrected=image / gain, field=gain) for one, image in zip(volumes, images, strict=True)]
+    gain = receive if loaded.job.receive_alone else receive * volumes[0].field
+    log = np.log(gain[volumes[0].foreground], dtype=np.float64)
+    gain = gain / np.exp(log.mean()).astype(np.float32)
+    changed = log.std() > MIN_FIELD_SD  # there may be nothing left to correct after the measured field
+    return [
+        replace(
+            one,
+            corrected=image / gain,
+            field=gain,
+            verdict=CORRECTED if changed and one.verdict == NOTHING else one.verdict,
+        )
+        for one, image in zip(volumes, images, strict=True)
+    ]
 
 
 def run_jobs(
@@ -154,8 +163,10 @@ def run_jobs(
                 if not is_expected(outcome.error):
                     stem = Path(outcome.job.source.relative).name.partition(".")[0]
                     reason = f"{type(outcome.error).__name__}: {reason}; see {log.crash(stem, outcome.error)}"
-                elif outcome.job.others and isinstance(outcome.error, GetNetError):
-                    reason = f"{outcome.error.subject}: {reason}"  # that one of them cannot be used fails all
+                elif isinstance(outcome.error, GetNetError):
+                    about = outcome.error.subject
+                    if about and (outcome.job.others or about != outcome.job.source.relative):
+                        reason = f"{about}: {reason}"  # that one of several cannot be used fails all
             of_each = list(outcome.job.targets)
             for target in of_each:
                 relative, seconds = target.source.relative, outcome.seconds / len(of_each)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from getnet_bids.bids.discovery import find_images, not_fetched
+from tests.datasets import add
 
 TREE = [
     "sub-01/anat/sub-01_T1w.nii.gz",
@@ -199,3 +200,9 @@ def test_pointers_are_told_from_images(tmp_path, content):
     assert not_fetched(path)
     path.write_bytes(b"any other text")
     assert not not_fetched(path)
+
+
+def test_a_perfusion_series_whose_m0scan_is_not_taken_is_listed(tmp_path):
+    add(tmp_path, "sub-1/perf/sub-1_asl.nii.gz", "sub-1/perf/sub-1_m0scan.nii.gz", "sub-2/perf/sub-2_asl.nii.gz")
+    assert find_images(tmp_path, suffixes=["asl"]).asl_without_m0scan == ["sub-1_asl.nii.gz"]
+    assert find_images(tmp_path, suffixes=["asl", "m0scan"]).asl_without_m0scan == []

@@ -8,7 +8,7 @@ from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
 from getnet_bids.core.noise import blurred_parts
 from getnet_bids.weights import default_weights
-from tests.phantoms import realistic
+from tests.phantoms import flat, realistic
 
 
 def parts(image: np.ndarray) -> np.ndarray | None:
@@ -30,6 +30,28 @@ def test_a_blurred_face_is_found_and_little_else(faceless):
     found = parts(image)
     assert (found & face & (image > 0.1)).sum() > 0.9 * (face & (image > 0.1)).sum()
     assert (found & ~face & (image > 0.1)).sum() < 0.15 * (image > 0.1).sum()
+
+
+@pytest.mark.parametrize(("sigma", "height"), [(4, 0.5), (14, 0.5), (8, 0.7)])
+def test_a_blurred_face_is_found_however_large_and_blurred(sigma, height):
+    image, brain = realistic.head()
+    face = np.zeros(realistic.SHAPE, bool)
+    face[:, realistic.SHAPE[1] // 2 :, : int(realistic.SHAPE[2] * height)] = True
+    face &= ~brain
+    blurred = np.where(face, gaussian_filter(image, sigma), image).astype(np.float32)
+    found, taken = parts(blurred), face & (blurred > 0.1)
+    assert (found & taken).sum() > 0.8 * taken.sum()
+    assert (found & ~face & (blurred > 0.1)).sum() < 0.15 * (blurred > 0.1).sum()
+
+
+@pytest.mark.parametrize("shading", [0.0, 0.2])
+def test_tissue_without_noise_is_not_blurred(shading):
+    assert parts(flat.head(0.0, shading)) is None
+
+
+@pytest.mark.parametrize("sigma", [1, 1.5, 2, 2.5])
+def test_an_image_that_was_smoothed_as_a_whole_has_no_blurred_part(sigma):
+    assert parts(gaussian_filter(flat.head(0.02, 0.2), sigma)) is None
 
 
 def test_an_image_as_it_was_acquired_has_no_blurred_part():

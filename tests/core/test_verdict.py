@@ -8,7 +8,7 @@ from getnet_bids.core.noise import noise_sd
 from getnet_bids.core.sampling import POINTS_PER_AXIS
 from getnet_bids.core.signs import ghost_share, odd_even_difference, point_noise
 from getnet_bids.core.verdict import Evidence, judge
-from getnet_bids.core.voxels import constant_background, without_background
+from getnet_bids.core.voxels import Background
 from getnet_bids.weights import default_weights
 from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, field, head
 
@@ -52,16 +52,57 @@ def test_an_offset_is_subtracted_where_nothing_is_darker():
     rng = np.random.default_rng(0)
     volume = np.zeros((8, 8, 8), np.float32)
     volume[2:6, 2:6, 2:6] = rng.uniform(1, 2, (4, 4, 4))
-    np.testing.assert_allclose(without_background(volume + 10, constant_background(volume + 10)), volume, atol=1e-5)
+    np.testing.assert_allclose(Background.of(volume + 10).removed_from(volume + 10), volume, atol=1e-5)
 
 
 def test_voxels_filled_with_a_negative_value_are_background_and_no_offset(network, stripped):
     filled = np.where(BRAIN, stripped * 1000, -1000).astype(np.float32)
-    np.testing.assert_array_equal(without_background(filled, constant_background(filled)), np.where(BRAIN, filled, 0))
+    np.testing.assert_array_equal(Background.of(filled).removed_from(filled), np.where(BRAIN, filled, 0))
     done = correct_volume(filled, VOXEL, network)
     assert field_error(done.field, correct_volume(stripped * 1000, VOXEL, network).field, BRAIN) < 0.005
     assert len(done.reasons) == 1
     assert done.reasons[0].startswith("its background is -1000, not 0")
+
+
+def backgrounds():
+    """Make backgrounds that are no single value on most of the faces; each with its name."""
+    rng = np.random.default_rng(3)
+    x, y, z = np.ix_(*(np.linspace(-1, 1, n) for n in SHAPE))
+    whole = np.broadcast_to
+    yield "not exact", lambda v: np.where(BRAIN, v, 700 + rng.uniform(-0.5, 0.5, SHAPE))
+    yield "in a circle", lambda v: np.where(whole(x**2 + y**2 < 0.98, SHAPE) & ~BRAIN, 700, v)
+    yield "beyond a circle", lambda v: np.where(whole(x**2 + y**2 > 0.98, SHAPE) & ~BRAIN, 700, v)
+    yield "two values", lambda v: np.where(BRAIN, v, np.where(whole(x, SHAPE) > 0.2, 300, 700))
+    yield "slices", lambda v: np.where(whole(z > 0.75, SHAPE), 32767, v)
+    yield "negative slices", lambda v: np.where(whole(z > 0.75, SHAPE), -1000, v)
+    yield "wedge", lambda v: np.where(whole(y + z > 1.2, SHAPE) & ~BRAIN, 700, v)
+
+
+@pytest.mark.parametrize("fill", [fill for _, fill in backgrounds()], ids=[name for name, _ in backgrounds()])
+def test_a_background_of_any_shape_is_background(network, stripped, fill):
+    image = fill(stripped * 1000).astype(np.float32)
+    done = correct_volume(image, VOXEL, network)
+    kept = BRAIN & (image == stripped * 1000)
+    plain = correct_volume(np.where(kept, stripped, 0), VOXEL, network)
+    assert field_error(done.field, plain.field, kept) < 0.005
+    assert done.verdict == "doubtful"
+    assert "its background is" in done.reasons[0]
+
+
+@pytest.mark.parametrize("shading", [0.0, 0.2])
+@pytest.mark.parametrize("whole", [True, False])
+def test_tissue_without_noise_is_no_background(shading, whole):
+    image = head(0.0, shading)
+    image = (1000 * (image if whole else np.where(BRAIN, image, 0))).astype(np.float32)
+    assert Background.of(image) == Background(0.0)
+
+
+def test_an_offset_on_all_voxels_is_named_and_the_noise_of_a_mean_is_not(network):
+    done = correct_volume(head(0.02, 0.2) + 0.15, VOXEL, network)
+    assert any("hardly varies: an offset breaks the model" in reason for reason in done.reasons)
+    rng = np.random.default_rng(6)
+    mean = sum(np.hypot(head(0.0, 0.2) + a, b) for a, b in 0.04 * rng.normal(size=(20, 2, *SHAPE))) / 20
+    assert not correct_volume(mean.astype(np.float32), VOXEL, network).reasons
 
 
 def test_a_spike_does_not_make_an_image_negative(network, stripped):
@@ -73,9 +114,9 @@ def test_a_spike_does_not_make_an_image_negative(network, stripped):
 
 def test_an_image_without_background_keeps_its_values():
     volume = np.random.default_rng(0).uniform(1, 2, (8, 8, 8)).astype(np.float32)
-    np.testing.assert_array_equal(without_background(volume, constant_background(volume)), volume)
+    np.testing.assert_array_equal(Background.of(volume).removed_from(volume), volume)
     constant = np.full((8, 8, 8), 7.0, np.float32)
-    np.testing.assert_array_equal(without_background(constant, constant_background(constant)), constant)
+    np.testing.assert_array_equal(Background.of(constant).removed_from(constant), constant)
 
 
 def test_what_was_normalised_is_refused(network, stripped):
@@ -119,6 +160,8 @@ def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
     for axis in range(3):
         ghost = np.hypot(signal + 0.06 * np.roll(signal, SHAPE[axis] // 2, axis) + noise[0], noise[1])
         assert abs(ghost_share(ghost.astype(np.float32), inside, VOXEL) - 0.06) < 0.01
+    strong = np.hypot(signal + 0.2 * np.roll(signal, SHAPE[1] // 2, 1) + noise[0], noise[1]).astype(np.float32)
+    assert abs(ghost_share(strong, strong > 0.1, VOXEL) - 0.2) < 0.02  # it is taken for foreground
     beside = np.hypot(
         signal + np.where(ellipsoid(1.15) > 0, 0.1, 0) + noise[0], noise[1]
     )  # of another part of the body

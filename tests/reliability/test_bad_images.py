@@ -68,6 +68,8 @@ NO_SIGNAL = "fewer than 64 voxels have signal above the noise; look whether"
 REFUSED = {
     "wrong magic": (spoiled((MAGIC, "4s", b"nope")), "not a valid header"),
     "no image": (lambda: b"some text\n" * 50, "neither NIfTI nor MGH; convert it"),
+    "zeros": (lambda: bytes(5000), "begins with zeros, as after a failed copy; copy or fetch it again"),
+    "compressed twice": (lambda: gzip.compress(gzip.compress(b"x" * 400)), "compressed twice; unpack it once"),
     "empty": (lambda: b"", "empty; copy or fetch it again"),
     "first dimension 0": (spoiled((DIM + 2, "h", 0)), "dimensions with voxels are needed"),
     "second dimension -5": (spoiled((DIM + 4, "h", -5)), "dimensions with voxels are needed"),

@@ -171,6 +171,7 @@ def test_output_that_is_read_only(both, launcher, permissions, tmp_path):
     states = rows(out)
     assert [source for source, (status, _) in states.items() if status == "failed"] == [IMAGES[1]]
     assert states[IMAGES[1]][1].startswith("Permission denied: ")
+    assert ".getnet-" not in states[IMAGES[1]][1]  # a hidden file tells nobody anything
     (out / "sub-02" / "anat").chmod(0o755)
     assert_whole(out)
 
@@ -234,6 +235,16 @@ def test_what_may_not_be_read(both, launcher, permissions, tmp_path):
         folder.chmod(0o755)
     assert code == 74
     assert "no image can be read; see to the permissions" in said.splitlines()[-1]
+
+
+def test_results_that_may_not_be_read_are_named_by_the_group_level(both, launcher, permissions):
+    raw, out = both
+    (sidecar,) = out.glob("sub-02/anat/*_desc-preproc_T1w.json")
+    sidecar.chmod(0o000)
+    code, said = launcher.run(raw, out, "group", unprivileged=True)
+    sidecar.chmod(0o644)
+    assert code == 1
+    assert f"{sidecar.name} may not be read; change its permissions" in said
 
 
 def test_an_image_that_vanishes_after_it_was_listed(raw, launcher, tmp_path):

@@ -37,17 +37,17 @@ def test_the_demo_refuses_a_folder_that_it_did_not_make(tmp_path, capsys, name):
     put(tmp_path / "proj" / name)
     put(tmp_path / "proj" / "bids" / "notes.txt")
     before = content(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        demo.main([str(tmp_path / "proj")])
-    assert end.value.code == 2
-    assert "was not made by getnet-demo" in capsys.readouterr().err.splitlines()[-1]
+    assert demo.main([str(tmp_path / "proj")]) == 73
+    [line] = capsys.readouterr().err.splitlines()
+    assert "was not made by getnet-demo" in line
     assert content(tmp_path) == before
 
 
-def test_the_demo_refuses_a_file(tmp_path):
+def test_the_demo_refuses_a_file_and_a_folder_in_one(tmp_path, capsys):
     file = put(tmp_path / "proj")
-    with pytest.raises(SystemExit):
-        demo.main([str(file)])
+    for path in (file, file / "demo"):
+        assert demo.main([str(path)]) == 73
+        assert capsys.readouterr().err.count("\n") == 1
     assert file.read_text() == TEXT
 
 
@@ -71,6 +71,38 @@ def test_notes_at_the_top_of_an_output_stay(make_dataset, tmp_path):
     for options in (["participant"], ["participant", "--force"], ["group"]):
         assert app.main([str(raw), str(out), *options]) == 0
     assert [file.read_text() for file in files] == [TEXT] * len(files)
+
+
+TWO = ONE.replace("sub-01", "sub-02")
+RESULTS = ("desc-preproc_T1w.nii.gz", "desc-preproc_T1w.json", "mod-T1w_desc-preproc_biasfield.nii.gz")
+
+
+@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.parametrize("options", [[], ["--force"]])
+def test_a_file_under_the_name_of_a_result_is_not_replaced(make_dataset, tmp_path, capsys, name, options):
+    raw, out = make_dataset(ONE, TWO), tmp_path / "out"
+    assert app.main([str(raw), str(out), "participant", "--participant-label", "01"]) == 0
+    file = out / "sub-02" / "anat" / f"sub-02_{name}"
+    put(file)
+    if name.endswith(".json"):
+        file.write_text('{"Sources": ["mine"]}')
+    before = content(file.parent)
+    for _ in range(2):  # the second run knows that the first had planned the image
+        assert app.main([str(raw), str(out), "participant", *options]) == 1
+        assert f"{file} was not made by getnet_bids, and is not replaced" in capsys.readouterr().err
+        assert content(file.parent) == before
+    assert app.main([str(raw), str(out), "group"]) == 1
+    assert "was not made by getnet_bids" in capsys.readouterr().err
+    file.unlink()
+    assert app.main([str(raw), str(out), "participant"]) == 0
+
+
+def test_what_a_killed_run_left_is_replaced(make_dataset, tmp_path):
+    raw, out = make_dataset(ONE), tmp_path / "out"
+    assert app.main([str(raw), str(out), "participant"]) == 0
+    (out / "sub-01/anat/sub-01_desc-preproc_T1w.json").unlink()  # it is written last
+    assert app.main([str(raw), str(out), "participant"]) == 0
+    assert (out / "sub-01/anat/sub-01_desc-preproc_T1w.json").exists()
 
 
 def test_a_folder_in_the_work_folder_is_not_emptied(tmp_path):

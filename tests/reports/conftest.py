@@ -46,10 +46,12 @@ def derive(source: Source, out: Path, metadata: dict | None = None) -> None:
 def derived(make_dataset: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
     """Return a function that makes a dataset with some images, and the results of all but the last `without`."""
 
-    def make(*relatives: str, without: int = 0, metadata: dict | None = None) -> tuple[Path, Path]:
+    def make(
+        *relatives: str, without: int = 0, metadata: dict | None = None, suffixes: list[str] | None = None
+    ) -> tuple[Path, Path]:
         raw, out = make_dataset(*relatives), tmp_path / "out"
         prepare_output(raw, out)
-        sources = find_images(raw).sources
+        sources = find_images(raw, suffixes=suffixes).sources
         for source in sources[: len(sources) - without]:
             derive(source, out, metadata)
         return raw, out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +136,31 @@ def test_images_that_no_run_was_given_are_counted(derived, capsys):
     assert code == 0
     assert "in no run yet: 1 image of sub-03" in said
     assert "results of 2 of 3 images" in said
+
+
+def test_series_that_no_run_was_given_are_counted_without_naming_their_suffix(derived, make_dataset, capsys):
+    raw, out = derived("sub-01/func/sub-01_task-x_bold.nii.gz", suffixes=["bold"])
+    make_dataset("sub-02/func/sub-02_task-x_bold.nii.gz", "sub-02/anat/sub-02_T2w.nii.gz")
+    code, said = group((raw, out), capsys)
+    assert code == 0
+    assert "in no run yet: 1 image of sub-02" in said
+    assert "results of 1 of 2 images" in said
+
+
+@pytest.mark.parametrize("source", ["anat/sub-01_T1w.nii", "func/sub-01_task-x_bold.nii.gz"])
+def test_an_image_whose_sidecar_is_gone_counts_once(derived, capsys, source):
+    relative = f"sub-01/{source}"
+    raw, out = derived(relative, suffixes=["T1w", "bold"])
+    log = RunLog(out / "logs")
+    log.plan([relative])
+    log.add(relative, "done", 1.0)
+    folder, sidecar = out / "sub-01" / source.partition("/")[0], next(out.glob("sub-01/*/*_desc-preproc_*.json"))
+    if source.startswith("func"):  # as --reference-only leaves it
+        (folder / "sub-01_task-x_desc-preproc_bold.nii.gz").rename(folder / "sub-01_task-x_desc-preproc_boldref.nii.gz")
+    for path in folder.glob("*_desc-preproc_*.json"):
+        path.unlink()
+    assert not sidecar.exists()
+    code, said = group((raw, out), capsys)
+    assert code == 1
+    assert "results of 0 of 1 image\n" in said
+    assert Path(source).name in said

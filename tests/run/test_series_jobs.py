@@ -73,10 +73,14 @@ def app(raw, out, *options):
     return main([str(part) for part in (raw, out, "participant", "--device", "cpu", *options)])
 
 
-def statuses(out):
+def statuses(out, column="status"):
     newest = max((out / "logs").glob("*/status.tsv"), key=os.path.getmtime)
     with open(newest, newline="") as file:
-        return {row["source"]: row["status"] for row in csv.DictReader(file, delimiter="\t")}
+        return {row["source"]: row[column] for row in csv.DictReader(file, delimiter="\t")}
+
+
+def reasons(out):
+    return statuses(out, "reason")
 
 
 def data(path):
@@ -271,3 +275,35 @@ def test_the_measured_receive_field_is_used_as_asked(with_pair, head, tmp_path):
     assert made["Reference"]["Receive"]["Sources"] == pair
     assert app(raw, tmp_path / "auto", "--receive-field", "auto") == 0
     assert set(statuses(tmp_path / "auto").values()) == {"skipped"}
+
+
+def test_the_verdict_is_on_the_whole_field_where_some_of_it_was_measured(with_pair, tmp_path):
+    raw, _ = with_pair
+    for use in ("auto", "measured"):
+        app(raw, tmp_path / use, "--receive-field", use)
+        made = json.loads(output(tmp_path / use, "sub-1/anat/sub-1_T1w", ending=".json").read_text())["GetNet"]
+        assert made["Verdict"] == "corrected"
+
+
+def test_a_measured_field_does_not_hide_that_the_image_is_no_magnitude(with_pair, head, tmp_path):
+    raw, _ = with_pair
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(-1, 1, head.shape).astype(np.float32)
+    nib.Nifti1Image(phase, AFFINE).to_filename(raw / "sub-1/anat/sub-1_T1w.nii.gz")
+    assert app(raw, tmp_path / "out", "--receive-field", "measured") == 1
+    assert "is negative" in reasons(tmp_path / "out")["sub-1/anat/sub-1_T1w.nii.gz"]
+
+
+@pytest.mark.parametrize(("spoil", "text"), [("empty", "has no signal where this has"), ("away", "only 0% of it lies")])
+def test_a_pair_that_cannot_be_used_is_named(with_pair, head, tmp_path, spoil, text):
+    raw, _ = with_pair
+    affine = AFFINE.copy()
+    affine[:3, 3] += 900 * (spoil == "away")
+    body = "sub-1/fmap/sub-1_acq-bodyT1w_RB1COR.nii.gz"
+    nib.Nifti1Image(head * (spoil == "away"), affine).to_filename(raw / body)
+    out = tmp_path / "out"
+    assert app(raw, out, "--receive-field", "auto") == 1
+    reason = reasons(out)["sub-1/anat/sub-1_T1w.nii.gz"]
+    assert text in reason
+    assert body in reason
+    assert reason.startswith(body.replace("body", "head"))

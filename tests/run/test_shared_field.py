@@ -43,7 +43,7 @@ def app(raw, out, *options):
 
 def members(root: Path, *relatives: str) -> list[list[str]]:
     sources = [Source(root, relative, Name.parse(relative.rpartition("/")[2])) for relative in relatives]
-    groups = share_fields(group_images(sources), Metadata(root))
+    groups, _ = share_fields(group_images(sources), Metadata(root))
     return [[member.relative for member in group.members] for group in groups]
 
 
@@ -57,6 +57,13 @@ def finished(raw):
     out = raw.parent / "out"
     assert app(raw, out, "--shared-field", "session") == 0
     return out
+
+
+def test_an_image_that_has_a_field_of_its_own_is_named(raw, tmp_path, capfd):
+    assert app(raw, tmp_path / "out", "--shared-field", "session", "--dry-run") == 0
+    [line] = capfd.readouterr().err.splitlines()
+    assert "on another grid, or by another coil" in line
+    assert line.endswith(": sub-1_T2w.nii.gz")
 
 
 def test_the_images_on_one_grid_have_one_field(raw, finished):
