@@ -16,7 +16,7 @@ from torch import Tensor
 from getnet_bids.errors import GetNetError
 
 from . import PRECISIONS
-from .device import unless_out_of_memory
+from .device import default_arithmetic, unless_out_of_memory
 from .field import disagreement, field_sd, gain_field, resize
 from .fusion import Basis, fuse
 from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
@@ -70,11 +70,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.smoothness is not None and not self.smoothness > 0:
-            raise ValueError(f"smoothness must be above 0 mm, not {self.smoothness}")
+            raise GetNetError(f"smoothness must be above 0 mm, not {self.smoothness}")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
+            raise GetNetError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
         if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+            raise GetNetError(f"batch_size must be at least 1, not {self.batch_size}")
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,7 @@ def correct_volume(
     return correct_together([image], voxel_size, network, mask, options)[0]
 
 
+@default_arithmetic()
 def correct_together(
     images: Sequence[ArrayLike],
     voxel_size: tuple[float, ...],

@@ -172,8 +172,9 @@ class GetNet(nn.Module):
 
     def copied_to_cpu(self) -> GetNet:
         """Make the same network on the CPU."""
-        network = GetNet(self.config)
-        network.load_state_dict(self.state_dict())
+        with torch.device("meta"):
+            network = GetNet(self.config)
+        network.load_state_dict({name: tensor.cpu().clone() for name, tensor in self.state_dict().items()}, assign=True)
         return ready(network)
 
 
