@@ -123,10 +123,10 @@ def locked(path: Path) -> Iterator[None]:
     lock = path.with_name(f"{HIDDEN}{path.name}{LOCK}")
     try:
         held = open_held(lock, "ab")
-    except PermissionError:
+    except PermissionError as error:
         # Another user's, who keeps it from everybody; what is written is whole with and without a lock.
         if not lock.exists():
-            raise
+            raise PermissionError(error.errno, error.strerror, str(path.parent)) from None
         yield
         return
     with held:
