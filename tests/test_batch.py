@@ -55,6 +55,12 @@ def test_what_is_refused(shape, mask, said):
         correct_batch(torch.zeros(shape), 1.0, mask=given)
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is an Apple GPU")
+def test_a_device_as_torch_names_it_is_known():
+    with pytest.raises(getnet_bids.GetNetError, match="device mps is not available"):
+        getnet_bids.correct(np.ones((8, 8, 8)), voxel_size=1, device=torch.device("mps", 0))
+
+
 def test_arrays_complex_numbers_and_sizes_that_are_none_are_refused(head):
     batch = torch.from_numpy(head)[None, None]
     for given, size, mask, said in (

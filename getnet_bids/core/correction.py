@@ -16,7 +16,7 @@ from torch import Tensor
 from getnet_bids.errors import GetNetError
 
 from . import PRECISIONS
-from .device import default_arithmetic, unless_out_of_memory
+from .device import default_arithmetic, has_float64, unless_out_of_memory
 from .field import disagreement, field_sd, gain_field, resize
 from .fusion import Basis, fuse
 from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
@@ -290,6 +290,7 @@ def estimate(
     """
     spatial = images[0].shape[:3]
     device = next(network.parameters()).device
+    device = device if has_float64(device) else CPU  # all but the network needs it
     inside = None if mask is None else torch.from_numpy(mask).to(device).reshape((*spatial, 1)[:3])
     prepared = [Prepared.of(image, voxel, inside, device) for image in images]
     part = joint_part([one.part for one in prepared])

@@ -42,7 +42,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """
     name = str(name)
     kind, _, number = name.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind in ("cuda", "mps") and number.isdecimal())):
         raise GetNetError(f"device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
     count = torch.cuda.device_count() if kind in ("auto", "cuda") and torch.cuda.is_available() else 0
     if kind == "auto":
@@ -55,6 +55,11 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise GetNetError("device mps is not available (torch sees no Apple GPU); use --device cpu or auto")
     return torch.device(kind)
+
+
+def has_float64(device: torch.device) -> bool:
+    """Return whether a device computes in float64: Apple's GPUs do not."""
+    return device.type != "mps"
 
 
 def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
