@@ -304,7 +304,7 @@ def run_network(network: GetNet, slices: Tensor, precision: str, batch_size: int
     log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
         On the device of the slices.
     """
-    device = network.head.weight.device
+    device = next(network.parameters()).device
     low = reduced_precision(precision, device)
 
     def run(size: int) -> tuple[Tensor, Tensor]:
