@@ -114,11 +114,12 @@ class GetNetCorrection(Transform):  # type: ignore[misc, unused-ignore]
 
 
 def check_channels(img: Any) -> None:
-    """Refuse an image without channels, whose first axis would be taken for them, and a batch."""
+    """Refuse an image without channels, or with the last axis for them, and a batch."""
     shape = tuple(img.shape)
     meta = img.meta if isinstance(img, MetaTensor) else {}
     of_space = tuple(int(n) for n in meta.get("spatial_shape", ()))
-    if len(shape) not in (3, 4) or (shape == of_space and meta.get("original_channel_dim") != 0):
+    channels_elsewhere = of_space and shape[1:] != of_space and of_space in (shape, shape[:-1])
+    if len(shape) not in (3, 4) or channels_elsewhere:
         raise GetNetError(
             f"an image has shape (C, X, Y) or (C, X, Y, Z), not {shape}; put EnsureChannelFirst before this transform, "
             "and give batches to getnet_bids.correct_batch"

@@ -68,9 +68,19 @@ def test_pending_operations_are_done_first(path):
     assert len(eager.applied_operations) == len(lazy.applied_operations) == 1
 
 
-def test_channels_have_to_be_there(path, head):
+def test_channels_have_to_be_there_and_first(path, head, tmp_path):
     loaded = LoadImaged(["image"])({"image": path})["image"]
-    for image in (loaded, torch.as_tensor(head[0]), torch.as_tensor(head)[None, None], torch.as_tensor(head[0, 0])):
+    nib.Nifti1Image(np.stack([head] * 2, 3), np.diag([6.0, 6, 6, 1])).to_filename(tmp_path / "series.nii.gz")
+    series = LoadImaged(["image"])({"image": tmp_path / "series.nii.gz"})["image"]
+    assert series.shape == (*head.shape, 2)
+    assert GetNetCorrection()(EnsureChannelFirstd(["image"])({"image": series})["image"]).shape == (2, *head.shape)
+    for image in (
+        loaded,
+        series,
+        torch.as_tensor(head[0]),
+        torch.as_tensor(head)[None, None],
+        torch.as_tensor(head[0, 0]),
+    ):
         with pytest.raises(getnet_bids.GetNetError, match="put EnsureChannelFirst before") as caught:
             GetNetCorrection(voxel_size=6)(image)
         assert str(tuple(image.shape)) in str(caught.value)
