@@ -171,9 +171,10 @@ def choose(members: Sequence[tuple[Source, Outputs]], unit: str) -> str:
     (source, outputs), *_ = members
     if not outputs.corrected.is_file() or not sidecar(outputs.corrected).is_file():
         raise GetNetError(f"{Path(source.relative).name} was not corrected; see status.tsv")
-    import nibabel as nib  # not for --help
+    from getnet_bids.series import open_series  # not for --help
 
-    shape = nib.load(outputs.corrected).shape  # type: ignore[attr-defined]
+    with open_series(outputs.corrected) as series:
+        shape = series.image.shape
     if len(shape) < 3 or any(n > 1 for n in shape[3:]):
         raise GetNetError(f"{Path(source.relative).name} has shape {shape}; fMRIPrep takes one volume")
     about = read_object(sidecar(outputs.corrected))
