@@ -60,8 +60,8 @@ def describe(image: str | None = None) -> dict[str, Any]:
 
 
 def codes(parser: argparse.ArgumentParser) -> str:
-    """Return what the parser says of exit codes, but for that of success."""
-    return (parser.epilog or "").partition("Exit codes: 0 all done,")[2]
+    """Return what the parser says of exit codes, but for that of success: the rest of that sentence."""
+    return (parser.epilog or "").partition("Exit codes: 0 all done,")[2].partition(". ")[0]
 
 
 def described(parser: argparse.ArgumentParser) -> Iterator[dict[str, Any]]:

@@ -12,12 +12,14 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from dataclasses import field as of_dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import GetNetError, errors_about
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from .batch import CorrectedBatch, correct_batch
@@ -30,7 +32,7 @@ __all__ = ["CorrectedBatch", "Correction", "GetNetError", "Options", "correct", 
 os.environ.setdefault("NO_ET", "1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Correction:
     """A corrected image and what it was divided by.
 
@@ -54,14 +56,14 @@ class Correction:
         Map of that standard deviation, with ``Options(uncertainty=True)``.
     """
 
-    image: Any
-    field: Any
-    foreground: NDArray[np.bool_]
+    image: Any = of_dataclass(repr=False)
+    field: Any = of_dataclass(repr=False)
+    foreground: NDArray[np.bool_] = of_dataclass(repr=False)
     verdict: str = "corrected"
     reasons: tuple[str, ...] = ()
     field_sd_median: float = float("nan")
     field_sd_p95: float = float("nan")
-    uncertainty: Any = None
+    uncertainty: Any = of_dataclass(default=None, repr=False)
 
 
 def correct(
@@ -71,7 +73,7 @@ def correct(
     mask: Any = None,
     bvals: str | os.PathLike[str] | Sequence[float] | None = None,
     weights: str | os.PathLike[str] | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     options: Options | None = None,
 ) -> Correction:
     """Correct the intensity of an MR image.
@@ -89,7 +91,7 @@ def correct(
         to 50, or of the lowest shell where there are none, instead of that of all volumes.
     weights : str or path, optional
         Default the package's own.
-    device : str
+    device : str or torch.device
         ``auto`` (CUDA if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     options : Options, optional
         All that changes the result.
@@ -108,30 +110,32 @@ def correct(
     from . import images, masks
     from .containers import as_mask, as_nibabel
     from .core.correction import correct_volume
+    from .core.device import default_arithmetic
     from .lengths import with_lengths
     from .weights import load_network
 
-    name = image if isinstance(image, str | os.PathLike) else None
-    source, in_kind = as_nibabel(images.read(image) if name is not None else image, voxel_size)
-    inside = None
-    if mask is not None:
-        path = mask if isinstance(mask, str | os.PathLike) else None
-        given = images.read(mask) if path is not None else mask
-        inside = masks.mask_for(source, as_mask(given, source, in_space=voxel_size is None), path)
-    voxels = images.magnitudes(source, name)
-    size = images.voxel_size(source, name)
-    voxels = voxels.reshape(voxels.shape[:4])
-    taken = voxels
-    if bvals is not None:
-        from .series import bvals_of, volumes_for_field
+    with default_arithmetic():
+        name = image if isinstance(image, str | os.PathLike) else None
+        source, in_kind = as_nibabel(images.read(image) if name is not None else image, voxel_size)
+        inside = None
+        if mask is not None:
+            path = mask if isinstance(mask, str | os.PathLike) else None
+            given = images.read(mask) if path is not None else mask
+            inside = masks.mask_for(source, as_mask(given, source, in_space=voxel_size is None), path)
+        voxels = images.magnitudes(source, name)
+        size = images.voxel_size(source, name)
+        voxels = voxels.reshape(voxels.shape[:4])
+        taken = voxels
+        if bvals is not None:
+            from .series import bvals_of, volumes_for_field
 
-        count = math.prod(voxels.shape[3:])
-        taken = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
-    network = load_network(weights, device)
-    with errors_about(name) if name is not None else nullcontext():
-        volume = correct_volume(taken, size, network, inside, options)
-    volume = with_lengths(volume, source, size, options.smoothness if options is not None else None)
-    corrected = volume.corrected if taken is voxels else voxels / volume.field[..., None]
+            count = math.prod(voxels.shape[3:])
+            taken = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
+        network = load_network(weights, device)
+        with errors_about(name) if name is not None else nullcontext():
+            volume = correct_volume(taken, size, network, inside, options)
+        volume = with_lengths(volume, source, size, options.smoothness if options is not None else None)
+        corrected = volume.corrected if taken is voxels else voxels / volume.field[..., None]
     return Correction(
         in_kind(corrected.reshape(source.shape)),
         in_kind(volume.field),
@@ -142,6 +146,10 @@ def correct(
         volume.field_sd_p95,
         None if volume.uncertainty is None else in_kind(volume.uncertainty),
     )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as of_dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from .containers import as_sizes
 from .core.correction import Options, correct_volume
 from .errors import GetNetError, errors_about
 from .weights import load_network
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CorrectedBatch:
     """A corrected batch and what it was divided by.
 
@@ -29,8 +30,8 @@ class CorrectedBatch:
         ``corrected``, ``nothing to correct`` or ``doubtful``.
     """
 
-    image: Tensor
-    field: Tensor
+    image: Tensor = of_dataclass(repr=False)
+    field: Tensor = of_dataclass(repr=False)
     verdicts: list[list[str]]
 
 
@@ -77,13 +78,18 @@ def correct_batch(
     >>> result.image.shape, torch.allclose(result.image * result.field, batch)
     (torch.Size([2, 1, 32, 32, 32]), True)
     """
-    if batch.ndim not in (4, 5):
-        raise GetNetError(f"a batch has shape (B, C, X, Y) or (B, C, X, Y, Z), not {tuple(batch.shape)}")
+    for one in (batch, mask):
+        if one is not None and not isinstance(one, Tensor):
+            raise GetNetError(f"a batch and its mask are torch tensors, not {type(one).__name__}; see torch.from_numpy")
+    if batch.ndim not in (4, 5) or batch.is_complex():
+        raise GetNetError(
+            f"a batch has shape (B, C, X, Y) or (B, C, X, Y, Z) and holds magnitudes, not {batch.dtype} of shape "
+            f"{tuple(batch.shape)}"
+        )
     space = batch.shape[2:]
     if mask is not None and mask.shape != (len(batch), 1, *space):
         raise GetNetError(f"the mask of the batch must have shape {(len(batch), 1, *space)}, not {tuple(mask.shape)}")
-    sizes = [float(size) for size in np.atleast_1d(np.asarray(voxel_size, float))]
-    sizes = sizes * len(space) if len(sizes) == 1 else sizes
+    sizes = as_sizes(voxel_size, len(space))
     network = load_network(weights, str(batch.device))
     corrected = torch.empty_like(batch, dtype=torch.float32, requires_grad=False)
     field, verdicts = torch.empty_like(corrected), []

@@ -16,6 +16,8 @@ from .errors import GetNetError
 from .images import like
 
 KINDS = "a path, a nibabel, SimpleITK or ANTs image, or an array with its voxel_size"
+CHANNELS_FIRST = ("monai", "torchio")
+"""Packages whose images have channels on their first axis, and an adapter of their own here."""
 LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])
 """ITK's axes point left and to the back, nibabel's right and to the front."""
 
@@ -50,10 +52,10 @@ def as_nibabel(image: Any, voxel_size: float | Sequence[float] | None = None) ->
     >>> [float(size) for size in image.header.get_zooms()], in_kind(np.ones((4, 5, 6))).dtype.name
     ([1.0, 1.0, 2.5], 'float32')
     """
-    is_array = not hasattr(image, "affine") and not is_itk(image) and not is_ants(image)
-    if voxel_size is not None and not is_array:
+    is_nibabel = hasattr(image, "dataobj") and hasattr(image, "header")
+    if voxel_size is not None and (is_nibabel or is_itk(image) or is_ants(image)):
         raise GetNetError("voxel_size is for arrays; an image has its own, so leave it out or correct its header")
-    if hasattr(image, "dataobj") and hasattr(image, "header"):
+    if is_nibabel:
         return image, lambda data: like(image, data)
     if is_itk(image):
         return from_itk(image)
@@ -99,8 +101,12 @@ def is_ants(image: Any) -> bool:
 
 def as_array(image: Any) -> NDArray[Any]:
     """Return an array, tensor or nested list as an array that nibabel takes."""
+    for package in (kind.__module__.partition(".")[0] for kind in type(image).__mro__):
+        if package in CHANNELS_FIRST:  # its first axis would be taken for one of space
+            raise GetNetError(f"an image of {package} has channels; give it to getnet_bids.{package}.GetNetCorrection")
     if hasattr(image, "detach"):  # a tensor, perhaps on a GPU
         image = image.detach().cpu()
+        image = image.float() if str(image.dtype) == "torch.bfloat16" else image  # numpy has no such numbers
     if not hasattr(image, "__array__") and not isinstance(image, list | tuple):
         kind = type(image)
         raise GetNetError(f"a {kind.__module__}.{kind.__qualname__} is no image that is known; give {KINDS}")
@@ -109,22 +115,41 @@ def as_array(image: Any) -> NDArray[Any]:
         raise GetNetError(f"an array of {array.dtype} is no image; give magnitudes")
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
-    # Of two kinds nibabel does not make NIfTI images unasked.
+    # Of some kinds nibabel does not make NIfTI images, or not unasked.
     if array.dtype == np.float16:
         return array.astype(np.float32)
-    return array.astype(np.float64) if array.dtype.kind in "iu" and array.dtype.itemsize == 8 else array
+    is_long = array.dtype.itemsize == 8 if array.dtype.kind in "iu" else array.dtype == np.longdouble
+    return array.astype(np.float64) if is_long else array
 
 
 def checked_sizes(array: NDArray[Any], voxel_size: float | Sequence[float] | None) -> list[float]:
     """Return the voxel sizes of an array's spatial axes; refuses none, and those that do not fit."""
     axes = min(array.ndim, 3)
+    if axes < 2 or array.size == 0:
+        raise GetNetError(
+            f"an array of shape {array.shape} is no image; give two, three or four dimensions with voxels"
+        )
     if voxel_size is None:
         raise GetNetError(f"an array does not tell the size of its voxels; give voxel_size, {axes} numbers in mm")
-    sizes = [float(v) for v in np.atleast_1d(np.asarray(voxel_size, dtype=float))]
-    sizes = sizes * axes if len(sizes) == 1 else sizes
+    sizes = as_sizes(voxel_size, axes)
     if len(sizes) != axes or not all(math.isfinite(v) and v > 0 for v in sizes):
-        raise GetNetError(f"voxel_size must be {axes} numbers above 0, mm, not {voxel_size}")
+        raise GetNetError(f"voxel_size must be {axes} numbers above 0, mm, for the axes of space, not {voxel_size}")
     return sizes
+
+
+def as_sizes(voxel_size: float | Sequence[float], axes: int) -> list[float]:
+    """Return voxel sizes as a list; a single one is that of all axes.
+
+    Examples
+    --------
+    >>> as_sizes(2, 3), as_sizes((1, 2.5), 2)
+    ([2.0, 2.0, 2.0], [1.0, 2.5])
+    """
+    try:
+        sizes = [float(v) for v in np.atleast_1d(np.asarray(voxel_size, dtype=float))]
+    except (TypeError, ValueError):
+        raise GetNetError(f"voxel_size must be {axes} numbers above 0, mm, not {voxel_size!r}") from None
+    return sizes * axes if len(sizes) == 1 else sizes
 
 
 def spatial_affine(direction: ArrayLike, spacing: Sequence[float], origin: Sequence[float]) -> NDArray[np.float64]:
@@ -147,7 +172,7 @@ def from_itk(image: Any) -> tuple[SpatialImage, InKind]:
     """Take a SimpleITK image."""
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise GetNetError("holds vectors or colours; give the magnitude image")
-    sitk = import_module(type(image).__module__.partition(".")[0])
+    sitk = import_module("SimpleITK")
     array = as_array(sitk.GetArrayFromImage(image).T)
     spacing = image.GetSpacing()
     affine = spatial_affine(image.GetDirection(), spacing, image.GetOrigin())
@@ -155,6 +180,8 @@ def from_itk(image: Any) -> tuple[SpatialImage, InKind]:
     def in_kind(data: NDArray[np.floating]) -> Any:
         made = sitk.GetImageFromArray(np.ascontiguousarray(np.asarray(data, np.float32).T), isVector=False)
         made.CopyInformation(image if data.ndim == len(spacing) else image[..., 0])
+        for key in image.GetMetaDataKeys():  # the codes of a NIfTI header, a description
+            made.SetMetaData(key, image.GetMetaData(key))
         return made
 
     return nib.Nifti1Image(array, affine), in_kind

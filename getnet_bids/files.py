@@ -126,7 +126,7 @@ def locked(path: Path) -> Iterator[None]:
     except PermissionError as error:
         # Another user's, who keeps it from everybody; what is written is whole with and without a lock.
         if not lock.exists():
-            raise PermissionError(error.errno, error.strerror, os.fspath(path)) from None  # nobody knows the lock
+            raise PermissionError(error.errno, error.strerror, str(path.parent)) from None
         yield
         return
     with held:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 
 from . import correct
 from .core.correction import Options
+from .errors import GetNetError
 
 try:
     from monai.data.meta_obj import get_track_meta
@@ -27,13 +29,16 @@ try:
 except ImportError as error:
     raise ImportError(f"getnet_bids.monai needs MONAI: pip install 'getnet_bids[monai]' ({error})") from error
 
-__all__ = ["GetNetCorrection", "GetNetCorrectiond"]
+__all__ = ["GetNetCorrection", "GetNetCorrectionD", "GetNetCorrectionDict", "GetNetCorrectiond"]
+
+LOG = logging.getLogger(__name__)
 
 
 class GetNetCorrection(Transform):  # type: ignore[misc, unused-ignore]
     """Divide the bias field out of an image, channel by channel; each channel has a field of its own.
 
-    The result is that of `getnet_bids.correct`, to the bit. It is not random, so that caches keep it.
+    The result is that of `getnet_bids.correct`, to the bit. It is not random, so that caches keep it. Why a result is
+    doubtful is logged.
 
     Parameters
     ----------
@@ -77,25 +82,48 @@ class GetNetCorrection(Transform):  # type: ignore[misc, unused-ignore]
         Raises
         ------
         GetNetError
-            A channel that cannot be corrected.
+            A channel that cannot be corrected, or there are no channels.
         """
+        check_channels(img)
         size = self.voxel_size
         if isinstance(img, MetaTensor):  # before anything else becomes one, of 1 mm
             size = [float(length) for length in img.pixdim[: img.ndim - 1]]
         img = convert_to_tensor(img, track_meta=get_track_meta())
-        inside = None if mask is None else np.asarray(convert_to_tensor(mask, track_meta=False).cpu())[0]
-        channels = [
-            correct(
+        inside = None if mask is None else self._mask(mask, img)
+        channels = []
+        for i, channel in enumerate(convert_to_tensor(img, track_meta=False)):
+            result = correct(
                 channel,
                 voxel_size=size,
                 mask=inside,
                 weights=self.weights,
                 device=self.device,
                 options=self.options,
-            ).image
-            for channel in convert_to_tensor(img, track_meta=False).cpu().numpy()
-        ]
-        return convert_to_dst_type(torch.from_numpy(np.stack(channels)), img, dtype=torch.float32)[0]
+            )
+            for reason in result.reasons:
+                LOG.warning("channel %d: %s: %s", i, result.verdict, reason)
+            channels.append(result.image)
+        return convert_to_dst_type(torch.from_numpy(np.stack(channels)), img.detach(), dtype=torch.float32)[0]
+
+    def _mask(self, mask: Any, img: Any) -> Any:
+        """Return the one channel of a mask as a tensor."""
+        mask = convert_to_tensor(mask, track_meta=False)
+        if mask.shape != (1, *img.shape[1:]):
+            raise GetNetError(f"the mask must have shape {(1, *img.shape[1:])}, not {tuple(mask.shape)}")
+        return mask[0]
+
+
+def check_channels(img: Any) -> None:
+    """Refuse an image without channels, or with the last axis for them, and a batch."""
+    shape = tuple(img.shape)
+    meta = img.meta if isinstance(img, MetaTensor) else {}
+    of_space = tuple(int(n) for n in meta.get("spatial_shape", ()))
+    channels_elsewhere = of_space and shape[1:] != of_space and of_space in (shape, shape[:-1])
+    if len(shape) not in (3, 4) or channels_elsewhere:
+        raise GetNetError(
+            f"an image has shape (C, X, Y) or (C, X, Y, Z), not {shape}; put EnsureChannelFirst before this transform, "
+            "and give batches to getnet_bids.correct_batch"
+        )
 
 
 class GetNetCorrectiond(MapTransform):  # type: ignore[misc, unused-ignore]
@@ -125,7 +153,12 @@ class GetNetCorrectiond(MapTransform):  # type: ignore[misc, unused-ignore]
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Correct the images of a dictionary; the other entries stay."""
         out = dict(data)
-        mask = None if self.mask_key is None else data[self.mask_key]
+        if self.mask_key is not None and self.mask_key not in out:
+            raise KeyError(f"mask_key {self.mask_key!r} is not in the data, which has {', '.join(map(str, out))}")
+        mask = None if self.mask_key is None else out[self.mask_key]
         for key in self.key_iterator(out):
             out[key] = self.correction(out[key], mask)
         return out
+
+
+GetNetCorrectionD = GetNetCorrectionDict = GetNetCorrectiond

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 
 from . import correct
 from .core.correction import Options
+from .errors import GetNetError
 
 try:
     from torchio.transforms.intensity_transform import IntensityTransform
@@ -23,17 +26,20 @@ except ImportError as error:
 
 __all__ = ["GetNetCorrection"]
 
+LOG = logging.getLogger(__name__)
+
 
 class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
     """Divide the bias field out of a subject's scalar images, channel by channel; label maps stay.
 
-    The result is that of `getnet_bids.correct`, to the bit; the subject's history has the transform.
+    The result is that of `getnet_bids.correct`, to the bit; the subject's history has the transform. Why a result is
+    doubtful is logged.
 
     Parameters
     ----------
     mask : str, optional
         Name of the subject's label map that is above 0 where the field is to be fitted.
-    weights : str, optional
+    weights : str or path, optional
         Default the package's own.
     device : str
         Where the network runs. Default the CPU, which works in the workers of a loader too.
@@ -41,12 +47,17 @@ class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
         As for `getnet_bids.Options`.
     **kwargs
         As for all transforms: ``p``, ``include``, ``exclude``, ``copy``, ``keep`` ...
+
+    Raises
+    ------
+    GetNetError
+        An option that is not allowed.
     """
 
     def __init__(
         self,
         mask: str | None = None,
-        weights: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
         device: str = "cpu",
         smoothness: float | None = None,
         refine: bool = True,
@@ -55,11 +66,12 @@ class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
     ) -> None:
         super().__init__(**kwargs)
         self.mask = mask
-        self.weights = weights
+        self.weights = None if weights is None else os.fspath(weights)
         self.device = device
         self.smoothness = smoothness
         self.refine = refine
         self.precision = precision
+        self._options()
         self.args_names = ["mask", "weights", "device", "smoothness", "refine", "precision"]
 
     def apply_transform(self, subject: Any) -> Any:
@@ -68,22 +80,27 @@ class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
         Raises
         ------
         GetNetError
-            An image that cannot be corrected.
+            An image that cannot be corrected, or the subject has no such mask.
         """
-        options = Options(smoothness=self.smoothness, refine=self.refine, precision=self.precision)
-        mask = None if self.mask is None else subject[self.mask].data[0].numpy()
-        for image in self.get_images(subject):
-            with np.errstate(all="warn"):  # TorchIO has numpy raise
-                channels = [
-                    correct(
-                        channel,
-                        voxel_size=image.spacing,
-                        mask=mask,
-                        weights=self.weights,
-                        device=self.device,
-                        options=options,
-                    ).image
-                    for channel in image.data.numpy()
-                ]
+        if self.mask is not None and self.mask not in subject:
+            raise GetNetError(f"the subject has no mask {self.mask!r}; it has {', '.join(subject)}")
+        mask = None if self.mask is None else subject[self.mask].data[0]
+        for name, image in self.get_images_dict(subject).items():
+            channels = []
+            for i, channel in enumerate(image.data):
+                result = correct(
+                    channel,
+                    voxel_size=image.spacing,
+                    mask=mask,
+                    weights=self.weights,
+                    device=self.device,
+                    options=self._options(),
+                )
+                for reason in result.reasons:
+                    LOG.warning("%s, channel %d: %s: %s", name, i, result.verdict, reason)
+                channels.append(result.image)
             image.set_data(torch.from_numpy(np.stack(channels)))
         return subject
+
+    def _options(self) -> Options:
+        return Options(smoothness=self.smoothness, refine=self.refine, precision=self.precision)

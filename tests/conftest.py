@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -25,6 +26,12 @@ def threads_as_before() -> Iterator[None]:
     yield
     if before:
         assert sys.modules["torch"].get_num_threads() == before
+
+
+@pytest.fixture(scope="session")
+def antspyx() -> Any:
+    """Skip a test where there is no antspyx, as for a Python that it has no release for."""
+    return pytest.importorskip("ants", reason="antspyx is not installed")
 
 
 @pytest.fixture(scope="session")

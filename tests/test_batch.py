@@ -23,7 +23,7 @@ def test_each_item_and_channel_is_that_of_the_plain_call(head):
     torch.testing.assert_close(result.image * result.field, batch)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.int16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int16, torch.float64])
 def test_types_masks_slices_and_gradients(head, dtype):
     volume = torch.from_numpy(head)[None, None, :, :, 12:20]
     mask = torch.zeros_like(volume)
@@ -53,6 +53,25 @@ def test_what_is_refused(shape, mask, said):
     given = None if mask is None else torch.ones(mask)
     with pytest.raises(getnet_bids.GetNetError, match=said):
         correct_batch(torch.zeros(shape), 1.0, mask=given)
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is an Apple GPU")
+def test_a_device_as_torch_names_it_is_known():
+    with pytest.raises(getnet_bids.GetNetError, match="device mps is not available"):
+        getnet_bids.correct(np.ones((8, 8, 8)), voxel_size=1, device=torch.device("mps", 0))
+
+
+def test_arrays_complex_numbers_and_sizes_that_are_none_are_refused(head):
+    batch = torch.from_numpy(head)[None, None]
+    for given, size, mask, said in (
+        (head[None, None], 6, None, "torch tensors, not ndarray; see torch.from_numpy"),
+        (batch, 6, head[None, None] > 0, "torch tensors, not ndarray"),
+        (batch.to(torch.complex64), 6, None, "magnitudes, not torch.complex64"),
+        (batch, "large", None, "voxel_size must be 3 numbers"),
+        (batch, (6, 6), None, "voxel_size must be 3"),
+    ):
+        with pytest.raises(getnet_bids.GetNetError, match=said):
+            correct_batch(given, size, mask=mask)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

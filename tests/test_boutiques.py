@@ -27,6 +27,7 @@ def test_every_option_is_in_it_and_in_its_command_line():
         assert not names or names & flags or action.dest in ("help", "version"), names
     keys = re.findall(r"\[\w+\]", descriptor["command-line"])
     assert keys == [one["value-key"] for one in descriptor["inputs"]]
+    assert all(re.fullmatch(r"[\w /]+", error["description"]) for error in descriptor["error-codes"])
     assert {error["code"] for error in descriptor["error-codes"]} == {
         *(console.SOME_FAILED, console.NOT_BIDS, console.UNKNOWN_LEVEL, console.NOTHING_MATCHED, console.USAGE),
         *(console.BAD_DATA, console.NO_INPUT, console.CANNOT_CREATE, console.IO_ERROR),

@@ -17,8 +17,10 @@ APPTAINER = (ROOT / "Apptainer.def").read_text()
 
 def versions(name):
     lines = (ROOT / name).read_text().splitlines()
-    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
-    return {canonicalize_name(package): version for package, version in pairs}
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    # The images' Python.
+    here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate({"python_version": "3.11"})]
+    return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in here}
 
 
 LOCKED = versions("containers/lock.txt")

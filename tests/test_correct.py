@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 import getnet_bids
 from getnet_bids.errors import GetNetError
@@ -78,6 +81,57 @@ def test_options_reach_the_core(image):
     plain = getnet_bids.correct(image, device="cpu")
     smooth = getnet_bids.correct(image, device="cpu", options=getnet_bids.Options(smoothness=200.0))
     assert np.abs(np.asanyarray(plain.field.dataobj) - smooth.field.dataobj).max() > 1e-3
+
+
+@contextmanager
+def torch_told(tell, value, before):
+    tell(value)
+    try:
+        yield
+    finally:
+        tell(before)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda: torch_told(torch.set_default_dtype, torch.float64, torch.float32),
+        lambda: torch_told(torch.set_default_device, "meta", None),
+        lambda: torch.device("meta"),
+        lambda: torch.autocast("cpu", torch.bfloat16),
+        torch.inference_mode,
+        lambda: np.errstate(all="raise"),
+    ],
+    ids=["default_dtype", "default_device", "device", "autocast", "inference_mode", "errstate"],
+)
+def test_what_the_program_around_has_told_torch_and_numpy_changes_nothing(image, around):
+    options = getnet_bids.Options(precision="float32")
+    plain = getnet_bids.correct(image, device="cpu", options=options)
+    with around():
+        told = getnet_bids.correct(image, device=torch.device("cpu"), options=options)
+    np.testing.assert_array_equal(told.image.dataobj, plain.image.dataobj)
+    np.testing.assert_array_equal(told.field.dataobj, plain.field.dataobj)
+
+
+def test_results_are_shown_on_a_line_and_compared_as_objects(image):
+    result = getnet_bids.correct(image, device="cpu", options=getnet_bids.Options(refine=False))
+    assert result == result
+    assert result in {result}
+    assert re.fullmatch(
+        r"Correction\(verdict='corrected', reasons=\(\), field_sd_median=\S+, field_sd_p95=\S+\)", repr(result)
+    )
+
+
+def test_all_public_names_are_listed_and_documented():
+    assert set(getnet_bids.__all__) <= set(dir(getnet_bids))
+    for name in getnet_bids.__all__:
+        assert getattr(getnet_bids, name).__doc__
+
+
+@pytest.mark.parametrize("wrong", [{"smoothness": -3}, {"precision": "half"}, {"batch_size": 0}])
+def test_wrong_options_are_refused(wrong):
+    with pytest.raises(GetNetError, match=next(iter(wrong))):
+        getnet_bids.Options(**wrong)
 
 
 def test_unusable_input_is_refused(tmp_path, image):

@@ -128,6 +128,33 @@ def test_what_cannot_work_is_not_submitted(make_dataset, tmp_path, stand_in, opt
     assert not Path(stand_in["CALLS"]).exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("-n", "0"), "-n 0: give a number of subjects, 1 or more"),
+        (("-n", "some"), "-n some: give a number"),
+        (("-n", "-1"), "-n -1: give a number"),
+        (("-l", "absent.txt"), "-l absent.txt: no such file"),
+    ],
+)
+def test_options_of_the_script_that_cannot_work(make_dataset, tmp_path, stand_in, options, says):
+    done = submit(make_dataset("sub-01/anat/sub-01_T1w.nii.gz"), tmp_path / "out", *options, environment=stand_in)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.startswith(f"getnet-slurm.sh: {says}")
+    assert not Path(stand_in["CALLS"]).exists()
+    assert not (tmp_path / "jobs").exists()
+
+
+def test_what_slurm_refuses_leaves_no_plan_and_no_group_job(make_dataset, tmp_path, stand_in):
+    raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz")
+    put(stand_in, "sbatch", '#!/usr/bin/env bash\necho "$*" >> "$CALLS"\necho "invalid partition" >&2\nexit 1\n')
+    done = submit(raw, tmp_path / "out", environment=stand_in)
+    assert done.returncode == 1
+    assert done.stderr.endswith("invalid partition\n")
+    assert len(Path(stand_in["CALLS"]).read_text().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
 QUEUE = """#!/usr/bin/env bash
 echo "7 getnet-bids $OUT"
 echo "7 getnet-bids $OUT"

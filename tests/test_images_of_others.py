@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -28,7 +30,9 @@ def field(image):
     return np.asanyarray(correct(image).field.dataobj)
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16, np.int16, np.uint16, np.int64, ">f4"])
+@pytest.mark.parametrize(
+    "kind", [np.float32, np.float64, np.float16, np.int16, np.uint16, np.int64, ">f4", np.longdouble]
+)
 def test_arrays(image, kind):
     data = np.rint(image.get_fdata()).astype(kind)
     plain = correct(nib.Nifti1Image(data.astype(np.float32), image.affine))
@@ -42,8 +46,13 @@ def test_arrays(image, kind):
 def test_a_size_for_all_axes_lists_masked_arrays_and_tensors(voxels, field):
     import torch
 
-    for given in (voxels.tolist(), np.ma.masked_less_equal(voxels, 0), torch.from_numpy(voxels)):
+    needing_gradients = torch.from_numpy(voxels).requires_grad_()
+    for given in (voxels.tolist(), np.ma.masked_less_equal(voxels, 0), torch.from_numpy(voxels), needing_gradients):
         np.testing.assert_array_equal(correct(given, voxel_size=6).field, field)
+    rounded = torch.from_numpy(voxels).bfloat16()
+    np.testing.assert_array_equal(
+        correct(rounded, voxel_size=6).field, correct(rounded.float().numpy(), voxel_size=6).field
+    )
 
 
 def test_slices_and_series(voxels):
@@ -71,6 +80,10 @@ def test_masks_of_every_kind(tmp_path, image, voxels):
         (np.ones((5, 5, 5)), None, "give voxel_size, 3 numbers in mm"),
         (np.ones((5, 5, 5)), (1, 1), "voxel_size must be 3 numbers above 0"),
         (np.ones((5, 5, 5)), (1, 1, 0), "voxel_size must be 3 numbers above 0"),
+        (np.ones((5, 5, 5)), "large", "voxel_size must be 3 numbers above 0, mm, not 'large'"),
+        (np.ones((5, 5, 5, 2)), (1, 1, 1, 2), "3 numbers above 0, mm, for the axes of space"),
+        (np.float64(3), 1, "two, three or four dimensions"),
+        (np.ones((5, 0, 5)), 1, "dimensions with voxels"),
         (np.ones((5, 5, 5), complex), 1, "complex"),
         (np.array(["a"]), 1, "is no image"),
         (np.ones(5), 1, "two, three or four dimensions"),
@@ -131,3 +144,35 @@ def test_masks_of_other_packages_and_colours(voxels, package):
     assert not found[inside == 0].any()
     with pytest.raises(GetNetError, match="colours"):
         correct(colours)
+
+
+def test_a_simpleitk_image_keeps_its_metadata_also_as_a_subclass(tmp_path, image):
+    sitk = pytest.importorskip("SimpleITK")
+
+    class Scan(sitk.Image):
+        pass
+
+    path = str(tmp_path / "scan.nii.gz")
+    image.to_filename(path)
+    scan = Scan(sitk.ReadImage(path))
+    scan.SetMetaData("0008|103e", "MPRAGE")
+    result = correct(scan)
+    for made in (result.image, result.field):
+        assert made.GetMetaDataKeys() == scan.GetMetaDataKeys()
+        sitk.WriteImage(made, path)
+        header = nib.load(path).header
+        assert header["descrip"] == image.header["descrip"]
+        assert header.get_data_dtype() == np.float32
+        assert header["cal_max"] == 0  # brightness to show the scan at
+
+
+@pytest.mark.parametrize("package", ["monai", "torchio"])
+def test_images_with_channels_are_sent_to_their_adapter(voxels, package):
+    module = pytest.importorskip(package)
+    if package == "monai":
+        theirs = importlib.import_module("monai.data").MetaTensor(voxels[None])
+    else:
+        theirs = module.ScalarImage(tensor=voxels[None])
+    for size in (None, SIZES):
+        with pytest.raises(GetNetError, match=rf"channels; give it to getnet_bids\.{package}\.GetNetCorrection"):
+            correct(theirs, voxel_size=size)

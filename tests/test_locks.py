@@ -207,6 +207,14 @@ def test_another_users_lock_stops_nobody(folder, mode, sticky):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
+def test_another_users_folder_is_named_not_the_lock_in_it(folder):
+    folder.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", AS_NOBODY, folder], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"PermissionError: [Errno 13] Permission denied: '{folder}'"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user")
 def test_another_users_lock_that_is_held_is_waited_for(folder):
     left = folder / f"{HIDDEN}image.nii.gz{LOCK}"
     with open_held(left, "ab") as file, subprocess.Popen([sys.executable, "-c", AS_NOBODY, folder]) as process:

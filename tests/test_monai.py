@@ -12,9 +12,9 @@ pytest.importorskip("monai", reason="MONAI is not installed: pip install 'getnet
 
 import torch
 from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, PersistentDataset
-from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd, Spacingd
 
-from getnet_bids.monai import GetNetCorrection, GetNetCorrectiond
+from getnet_bids.monai import GetNetCorrection, GetNetCorrectionD, GetNetCorrectiond
 
 from .snippets import DOCS, blocks, lay_out
 
@@ -66,6 +66,54 @@ def test_pending_operations_are_done_first(path):
     lazy = Compose([*steps, GetNetCorrectiond(["image"])], lazy=True)({"image": path})["image"]
     assert not lazy.pending_operations
     assert len(eager.applied_operations) == len(lazy.applied_operations) == 1
+
+
+def test_channels_have_to_be_there_and_first(path, head, tmp_path):
+    loaded = LoadImaged(["image"])({"image": path})["image"]
+    nib.Nifti1Image(np.stack([head] * 2, 3), np.diag([6.0, 6, 6, 1])).to_filename(tmp_path / "series.nii.gz")
+    series = LoadImaged(["image"])({"image": tmp_path / "series.nii.gz"})["image"]
+    assert series.shape == (*head.shape, 2)
+    assert GetNetCorrection()(EnsureChannelFirstd(["image"])({"image": series})["image"]).shape == (2, *head.shape)
+    for image in (
+        loaded,
+        series,
+        torch.as_tensor(head[0]),
+        torch.as_tensor(head)[None, None],
+        torch.as_tensor(head[0, 0]),
+    ):
+        with pytest.raises(getnet_bids.GetNetError, match="put EnsureChannelFirst before") as caught:
+            GetNetCorrection(voxel_size=6)(image)
+        assert str(tuple(image.shape)) in str(caught.value)
+    with pytest.raises(getnet_bids.GetNetError, match="the mask must have shape"):
+        GetNetCorrection(voxel_size=6)(torch.as_tensor(head)[None], torch.as_tensor(head))
+    with pytest.raises(KeyError, match="mask_key 'brain' is not in the data"):
+        GetNetCorrectiond(["image"], mask_key="brain")({"image": loaded[None]})
+
+
+def test_half_precision_and_gradients(head):
+    image = torch.as_tensor(head)[None].bfloat16()
+    plain = getnet_bids.correct(image[0], voxel_size=6, device="cpu").image
+    for given in (image, image.float().requires_grad_()):
+        out = GetNetCorrection(voxel_size=6)(given)
+        np.testing.assert_array_equal(np.asarray(out[0]), plain)
+
+
+def test_it_is_passed_by_when_a_pipeline_is_inverted(path):
+    resampled = Spacingd(["image"], (7, 7, 7))
+    pipeline = Compose([LoadImaged(["image"]), EnsureChannelFirstd(["image"]), GetNetCorrectionD(["image"]), resampled])
+    there = pipeline({"image": path})
+    assert there["image"].shape != (1, *nib.load(path).shape)
+    back = pipeline.inverse(there)["image"]
+    assert back.shape == (1, *nib.load(path).shape)
+    np.testing.assert_allclose(back.affine, nib.load(path).affine)
+
+
+def test_doubts_are_logged(head, caplog):
+    noisy = head + np.abs(np.random.default_rng(0).normal(0, 300, head.shape)).astype(np.float32)
+    why = getnet_bids.correct(noisy, voxel_size=6, device="cpu").reasons
+    assert why
+    GetNetCorrection(voxel_size=6)(noisy[None])
+    assert [record.message for record in caplog.records] == [f"channel 0: doubtful: {reason}" for reason in why]
 
 
 @pytest.mark.parametrize(("kind", "workers"), [(Dataset, 2), (CacheDataset, 0), (CacheDataset, 2)])

@@ -30,6 +30,8 @@ while getopts fn:s:g:c:l:j: flag; do
     esac
 done
 shift $((OPTIND - 1))
+[[ $size =~ ^([1-9][0-9]{0,8})?$ ]] || fail "-n $size: give a number of subjects, 1 or more"
+[ -z "$list" ] || [ -f "$list" ] || fail "-l $list: no such file"
 [ $# -ge 2 ] || fail "needs a dataset and an output folder; see the head of $0"
 bids=$(realpath "$1") out=$(realpath -m "$2")
 shift 2
@@ -109,14 +111,14 @@ if [ "$count" -gt 0 ]; then
         fail "$count subjects, $size a task, are more than the $most tasks of an array that this SLURM allows" \
             "(MaxArraySize); give -n $(((count + most - 1) / most)) or more"
     fi
-    # The group level compares what there is with this, so that it names the images of tasks that never began.
-    planned="$out/logs/$(basename "$folder")-submitted"
-    mkdir -p "$planned"
-    cut -f 1 "$folder/jobs.tsv" > "$planned/planned.tsv"
     split -l "$size" -d -a 4 "$folder/subjects.txt" "$folder/chunk-"
     last=$(((count + size - 1) / size - 1))
     array=$(sbatch --parsable --array="0-$last" "${task_options[@]}" "$folder/task.sh")
     after=(--dependency="afterany:${array%%;*}")
+    # The group level compares what there is with this, so that it names the images of tasks that never began.
+    planned="$out/logs/$(basename "$folder")-submitted"
+    mkdir -p "$planned"
+    cut -f 1 "$folder/jobs.tsv" > "$planned/planned.tsv"
     echo "array ${array%%;*}: $count subjects in $((last + 1)) tasks"
 else
     echo "all subjects are done"

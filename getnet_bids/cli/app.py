@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from getnet_bids.bids.dataset import check_input, check_output, check_results
 from getnet_bids.bids.names import SUFFIXES, WEIGHTED
 from getnet_bids.comparison.dataset import check_kind
+from getnet_bids.comparison.methods import METHODS
 from getnet_bids.configuration import read_toml
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.run import console
@@ -193,7 +195,7 @@ def check(settings: Settings) -> None:
     if problem := check_output(settings.bids_dir, settings.output_dir):
         raise console.CommandError(console.CANNOT_CREATE, problem)
     if settings.hand_over and (
-        problem := check_hand_over(settings.hand_over_root, settings.bids_dir, settings.output_dir)
+        problem := check_hand_over(settings.hand_over_root, settings.bids_dir, settings.output_dir, settings.hand_over)
     ):
         raise console.CommandError(console.CANNOT_CREATE, problem)
     corrects = settings.analysis_level == "participant" and not settings.reports_only
@@ -203,6 +205,7 @@ def check(settings: Settings) -> None:
         raise console.CommandError(console.NO_INPUT, problem)
     if settings.compare:
         check_system()
+        check_packages(settings.compare)
     check_files(settings)
 
 
@@ -213,6 +216,17 @@ def check_system() -> None:
     except ImportError:
         text = "--compare needs nipype's plugins, which Windows has not got; use Linux, macOS, WSL or the container"
         raise console.CommandError(console.USAGE, text) from None
+
+
+def check_packages(method: str) -> None:
+    """Refuse a comparison with a method whose packages are not installed."""
+    for package in METHODS[method].packages:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            python = f"{sys.version_info.major}.{sys.version_info.minor}"
+            text = f"--compare {method} needs {package}: pip install {package}; if there is none for Python {python}, "
+            raise console.CommandError(console.USAGE, f"{text}take an older one, or the container") from None
 
 
 def check_files(settings: Settings) -> None:

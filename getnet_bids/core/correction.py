@@ -16,7 +16,7 @@ from torch import Tensor
 from getnet_bids.errors import GetNetError
 
 from . import PRECISIONS
-from .device import unless_out_of_memory
+from .device import default_arithmetic, has_float64, unless_out_of_memory
 from .field import disagreement, field_sd, gain_field, resize
 from .fusion import Basis, evaluate, fuse
 from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
@@ -78,11 +78,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.smoothness is not None and not self.smoothness > 0:
-            raise ValueError(f"smoothness must be above 0 mm, not {self.smoothness}")
+            raise GetNetError(f"smoothness must be above 0 mm, not {self.smoothness}")
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
+            raise GetNetError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
         if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+            raise GetNetError(f"batch_size must be at least 1, not {self.batch_size}")
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ def correct_volume(
     return correct_together([image], voxel_size, network, mask, options)[0]
 
 
+@default_arithmetic()
 def correct_together(
     images: Sequence[ArrayLike],
     voxel_size: tuple[float, ...],
@@ -320,6 +321,7 @@ def estimate(
     """
     spatial = images[0].shape[:3]
     device = next(network.parameters()).device
+    device = device if has_float64(device) else CPU  # all but the network needs it
     inside = None if mask is None else torch.from_numpy(mask).to(device).reshape((*spatial, 1)[:3])
     prepared = [Prepared.of(image, voxel, inside, device) for image in images]
     part = joint_part([one.part for one in prepared])

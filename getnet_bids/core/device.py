@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +17,12 @@ CPU_FULL, GPU_FULL = "DefaultCPUAllocator", ("out of memory", "ALLOC_FAILED")
 """What torch's errors say where a device has no memory left, apart from the type that CUDA has for it."""
 
 
-def resolve_device(name: str = "auto") -> torch.device:
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """Turn a device's name into a device that is there.
 
     Parameters
     ----------
-    name : str
+    name : str or torch.device
         ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes the first CUDA device if there is one, else the CPU.
         Apple's ``mps`` is used only when named, since its results have not been compared with a CPU's.
 
@@ -39,8 +40,9 @@ def resolve_device(name: str = "auto") -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
+    name = str(name)
     kind, _, number = name.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind in ("cuda", "mps") and number.isdecimal())):
         raise GetNetError(f"device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
     count = torch.cuda.device_count() if kind in ("auto", "cuda") and torch.cuda.is_available() else 0
     if kind == "auto":
@@ -53,6 +55,11 @@ def resolve_device(name: str = "auto") -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise GetNetError("device mps is not available (torch sees no Apple GPU); use --device cpu or auto")
     return torch.device(kind)
+
+
+def has_float64(device: torch.device) -> bool:
+    """Return whether a device computes in float64: Apple's GPUs do not."""
+    return device.type != "mps"
 
 
 def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
@@ -101,6 +108,29 @@ def at_once(slabs: Tensor, count: int) -> int:
         So many stay in a processor's cache. A GPU does all at once: to launch an operation takes longer than to do it.
     """
     return max(1, count if slabs.device.type == "cpu" else len(slabs))
+
+
+@contextmanager
+def default_arithmetic() -> Iterator[None]:
+    """Compute as numpy and torch do unless told otherwise, whatever the program around has told them.
+
+    A training loop may run under ``torch.autocast`` or with a default device, and TorchIO lets numpy raise on every
+    underflow.
+
+    Examples
+    --------
+    >>> with np.errstate(all="raise"), default_arithmetic():
+    ...     float(np.exp(np.float32(-200)))
+    0.0
+    """
+    with ExitStack() as stack:
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.empty(0).device.type != "cpu":  # torch 2.4 has no default to tell after it was reset
+            stack.enter_context(torch.device("cpu"))
+        yield
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
     x, y, z = (basis.along(axis, p, theta.device) for axis, p in enumerate(position))
     lines = (z @ torch.einsum("yj,ijk->kyi", y, theta).flatten(1)).float().unflatten(1, (len(y), -1))
     x = x.T.float()
-    field = torch.empty(slabs.shape, device=chosen.device)
+    field = torch.empty(slabs.shape, dtype=torch.float32, device=chosen.device)
     some = at_once(slabs, SLAB // slabs[0].numel())
     # Differences from the field in one of the chosen voxels: what is not chosen counts 0 in sums and at both ends.
     slab = int(slabs.flatten(1).amax(1).argmax())

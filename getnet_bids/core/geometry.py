@@ -58,7 +58,7 @@ class Box:
         """Enclose the voxels that are set, shape (X, Y, Z), all but the outermost thousandth at each side."""
         low, high, rows = [], [], []
         slabs = foreground.permute(2, 1, 0)  # the first axis is the fastest in memory
-        across = torch.zeros(slabs.shape[1:], device=slabs.device)
+        across = torch.zeros(slabs.shape[1:], dtype=torch.float32, device=slabs.device)
         for part in slabs.split(at_once(slabs, SLABS_PER_COUNT)):
             # Sums of floats are many times faster than those of bools, and exact up to 2^24.
             counts = part.view(torch.uint8).float()

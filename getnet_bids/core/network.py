@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from getnet_bids.errors import GetNetError
 
-from .device import unless_out_of_memory
+from .device import has_float64, unless_out_of_memory
 
 SLICE = 256
 """Side of a slice, pixels."""
@@ -172,8 +173,9 @@ class GetNet(nn.Module):
 
     def copied_to_cpu(self) -> GetNet:
         """Make the same network on the CPU."""
-        network = GetNet(self.config)
-        network.load_state_dict(self.state_dict())
+        with torch.device("meta"):
+            network = GetNet(self.config)
+        network.load_state_dict({name: tensor.cpu().clone() for name, tensor in self.state_dict().items()}, assign=True)
         return ready(network)
 
 
@@ -205,7 +207,11 @@ def normalise(slices: Tensor) -> Tensor:
     """
     x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_(0, MAX_PIXEL)
     count = torch.sign(x).sum((1, 2, 3)).clamp_min(1)  # exact, as long as a slice has less than 2^24 pixels
-    mean = x.sum(3).sum((1, 2), dtype=torch.float64) / count
+    rows = x.sum(3)
+    if has_float64(x.device):
+        mean = rows.sum((1, 2), dtype=torch.float64) / count
+    else:
+        mean = (rows / count[:, None, None]).sum((1, 2))  # the other way round the sum may be beyond float32
     out = x.new_empty(len(x), 2, *x.shape[2:])
     level, log_level = out[:, :1], out[:, 1:]
     torch.div(x, mean.float().clamp_min_(torch.finfo(torch.float32).tiny)[:, None, None, None], out=level)
@@ -283,7 +289,7 @@ def hash_of(state: dict[str, Tensor]) -> str:
 
 
 def run_network(network: GetNet, slices: Tensor, precision: str, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Run the network over slices, fewer at a time where its device has no memory for a batch.
+    """Run the network over slices on its device, fewer at a time where that has no memory for a batch.
 
     Parameters
     ----------
@@ -296,13 +302,15 @@ def run_network(network: GetNet, slices: Tensor, precision: str, batch_size: int
     Returns
     -------
     log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
+        On the device of the slices.
     """
-    low = reduced_precision(precision, slices.device)
+    device = next(network.parameters()).device
+    low = reduced_precision(precision, device)
 
     def run(size: int) -> tuple[Tensor, Tensor]:
-        with torch.no_grad(), torch.autocast(slices.device.type, torch.bfloat16, enabled=low):
-            gains, spreads = zip(*(network.log_gain(part) for part in slices.split(size)), strict=True)
-        return torch.cat(gains), torch.cat(spreads)
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16) if low else nullcontext():
+            gains, spreads = zip(*(network.log_gain(part.to(device)) for part in slices.split(size)), strict=True)
+        return torch.cat(gains).to(slices.device), torch.cat(spreads).to(slices.device)
 
     size = min(len(slices), batch_size)
     while size > 1:

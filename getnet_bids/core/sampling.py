@@ -186,7 +186,7 @@ def banded(matrices: np.ndarray, slabs: Tensor) -> Tensor:
     n, m, _ = matrices.shape
     rows = torch.from_numpy(matrices).to(slabs.device, torch.float32)
     lines = slabs.flatten(1)
-    out = torch.empty(n, m, lines.shape[1], device=slabs.device)
+    out = torch.empty(n, m, lines.shape[1], dtype=torch.float32, device=slabs.device)
     for i, used in enumerate((matrices != 0).any(1)):
         columns = np.flatnonzero(used)
         part = slice(int(columns[0]), int(columns[-1]) + 1)

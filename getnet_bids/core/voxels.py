@@ -240,7 +240,7 @@ def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     if 0 < peak < 1 and volume.min() < -MAX_INTENSITY * peak:
         volume = np.maximum(volume, 0)  # or the quotient would overflow; what is below 0 is no signal
     # Where torch lays it: products of what lies elsewhere may differ in the last bit from process to process.
-    out = torch.empty(volume.shape[::-1]).numpy().T
+    out = torch.empty(volume.shape[::-1], dtype=torch.float32, device="cpu").numpy().T
     return np.divide(volume, peak if peak > 0 else 1, out=out)
 
 

@@ -86,6 +86,7 @@ class GetNetCorrectionOutputSpec(BiasFieldOutputSpec):
     reasons = traits.List(Str, desc="why it is doubtful, each with what to do")
     field_sd_median = traits.Float(desc="standard deviation of the log field as estimated: median over the foreground")
     field_sd_p95 = traits.Float(desc="the same: 95th percentile over the foreground")
+    negative_values = traits.Bool(desc="of niworkflows' N4: whether an offset was added to the input; here never")
     seconds = traits.Float(desc="that the correction took, reading and writing the files apart")
 
 
@@ -177,7 +178,7 @@ class GetNetCorrection(CommandInterface):
         if sd_map is not None:
             images.write(result.uncertainty, sd_map, storage.level)
             self._results["output_uncertainty"] = str(sd_map)
-        self._results |= {"verdict": result.verdict, "reasons": list(result.reasons)}
+        self._results |= {"verdict": result.verdict, "reasons": list(result.reasons), "negative_values": False}
         self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
         for reason in result.reasons:
             LOGGER.warning("%s: %s: %s", source, result.verdict, reason)

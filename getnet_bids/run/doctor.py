@@ -142,6 +142,8 @@ IMPORTS = {
     "ants": "--compare needs it",
 }
 """Modules that are imported, and what each is needed for."""
+NOT_EVERYWHERE = {"ants": "antspyx"}
+"""Modules whose distributions are not there for every Python: where one is missing, `look_at_versions` has told it."""
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
 IMPORT_TIMEOUT = 300
 """Seconds after which an import counts as hanging."""
@@ -216,6 +218,9 @@ def look_at_versions(found: Diagnosis) -> None:
     told = []
     for requirement in needed:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            if requirement.name in NOT_EVERYWHERE.values() and not is_installed(requirement.name):
+                python = f"{sys.version_info.major}.{sys.version_info.minor}"
+                found.remarks.append(f"{requirement.name} is not there for Python {python}: --compare n4 does not run")
             continue
         try:
             there = version(requirement.name)
@@ -226,6 +231,15 @@ def look_at_versions(found: Diagnosis) -> None:
         if not requirement.specifier.contains(there, prereleases=True):
             found.wrong.append(f"{requirement.name} {there} is too old; pip install '{requirement}'")
     found.facts.append(("packages", ", ".join(told)))
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a distribution is installed."""
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def in_container() -> bool:
@@ -292,11 +306,15 @@ def in_gb(size: float) -> str:
 
 def look_at_folder(found: Diagnosis, folder: Path, which: str) -> None:
     """Report whether a folder can be written to, how much room it has and whether it knows locks."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:  # it would be made
+        place = place.parent
     try:
-        locks = has_locks(folder)
-        free = shutil.disk_usage(folder).free
+        locks = has_locks(place)
+        free = shutil.disk_usage(place).free
     except OSError as error:
-        found.wrong.append(f"{which} folder {folder}: cannot be written to: {reason_of(error)}")
+        reason = reason_of(OSError(error.errno, error.strerror, str(place)))
+        found.wrong.append(f"{which} folder {folder}: cannot be written to: {reason}")
         return
     found.facts.append(
         (f"{which} folder", f"{folder}: {in_gb(free)} free, {'with' if locks else 'without'} file locks")
@@ -318,7 +336,7 @@ def look_at_imports(found: Diagnosis) -> set[str]:
         "        print('failed', name, type(error).__name__, *str(error).split(), flush=True)\n"
     )
     broken: dict[str, str] = {}
-    left = list(IMPORTS)
+    left = [name for name in IMPORTS if name not in NOT_EVERYWHERE or is_installed(NOT_EVERYWHERE[name])]
     while left:
         command = [sys.executable, "-c", code, *left]
         try:

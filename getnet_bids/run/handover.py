@@ -55,13 +55,20 @@ class HandedOver:
     reason: str
 
 
-def check_hand_over(root: Path, raw: Path, out: Path) -> str | None:
+def unit_of(kind: str) -> str:
+    """Return what a kind of hand-over has one image for."""
+    return "session" if kind.endswith("-sessionwise") else "subject"
+
+
+def check_hand_over(root: Path, raw: Path, out: Path, kind: str = "fmriprep") -> str | None:
     """Return what forbids a folder for a hand-over, or None.
 
     Parameters
     ----------
     root, raw, out : Path
         The folder, the raw dataset and that of the results.
+    kind : str
+        Of `getnet_bids.settings.HAND_OVERS`.
 
     Returns
     -------
@@ -75,11 +82,15 @@ def check_hand_over(root: Path, raw: Path, out: Path) -> str | None:
     about = read_object(target / DESCRIPTION)
     if entries(target) and not (is_ours(about.get("GeneratedBy")) and HAND_OVER in about):
         return f"{root} holds something else than a hand-over; give a --hand-over-dir that is new or empty"
+    there = about.get(HAND_OVER)
+    unit = there.get("OneFor", unit_of(kind)) if isinstance(there, dict) else unit_of(kind)
+    if unit != unit_of(kind):
+        return f"{root} is a hand-over of one image for each {unit}; give another --hand-over-dir"
     return None
 
 
 def hand_over(
-    images: Iterable[tuple[Source, Outputs]], root: Path, raw: Path, out: Path, sessionwise: bool = False
+    images: Iterable[tuple[Source, Outputs]], root: Path, raw: Path, out: Path, unit: str = "subject"
 ) -> list[HandedOver]:
     """Put the one T1w image of each subject, or session, into a dataset of its own.
 
@@ -93,8 +104,8 @@ def hand_over(
         The hand-over's folder; made if need be.
     raw, out : Path
         The raw dataset and that of the results.
-    sessionwise : bool
-        One for each session, not for each subject.
+    unit : {"subject", "session"}
+        What there is one for.
 
     Returns
     -------
@@ -106,12 +117,11 @@ def hand_over(
     OSError
         The folder cannot be written to.
     """
-    unit = "session" if sessionwise else "subject"
     groups: dict[tuple[str, str | None], list[tuple[Source, Outputs]]] = {}
     for source, outputs in images:
         if source.name.suffix == SUFFIX:
             entities = source.name.entities
-            key = entities["sub"], entities.get("ses") if sessionwise else None
+            key = entities["sub"], entities.get("ses") if unit == "session" else None
             groups.setdefault(key, []).append((source, outputs))
     root.mkdir(parents=True, exist_ok=True)
     about = description(raw.resolve(), root.resolve())
@@ -161,9 +171,10 @@ def choose(members: Sequence[tuple[Source, Outputs]], unit: str) -> str:
     (source, outputs), *_ = members
     if not outputs.corrected.is_file() or not sidecar(outputs.corrected).is_file():
         raise GetNetError(f"{Path(source.relative).name} was not corrected; see status.tsv")
-    import nibabel as nib  # not for --help
+    from getnet_bids.series import open_series  # not for --help
 
-    shape = nib.load(outputs.corrected).shape  # type: ignore[attr-defined]
+    with open_series(outputs.corrected) as series:
+        shape = series.image.shape
     if len(shape) < 3 or any(n > 1 for n in shape[3:]):
         raise GetNetError(f"{Path(source.relative).name} has shape {shape}; fMRIPrep takes one volume")
     about = read_object(sidecar(outputs.corrected))
@@ -217,9 +228,7 @@ def hand_images_over(images: Sequence[tuple[Source, Outputs]], settings: Setting
     """
     root = settings.hand_over_root
     try:
-        rows = hand_over(
-            images, root, settings.bids_dir, settings.output_dir, settings.hand_over == "fmriprep-sessionwise"
-        )
+        rows = hand_over(images, root, settings.bids_dir, settings.output_dir, unit_of(settings.hand_over or ""))
     except OSError as error:
         raise console.CommandError(console.CANNOT_CREATE, f"{root}: cannot be written to: {reason_of(error)}") from None
     write_text(folder / TABLE, "".join("\t".join(cells) + "\n" for cells in [COLUMNS, *map(cells_of, rows)]))

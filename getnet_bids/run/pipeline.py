@@ -12,6 +12,8 @@ from pathlib import Path
 from threading import Condition, Lock, Semaphore
 from typing import Generic, TypeVar
 
+from getnet_bids.errors import GetNetError
+
 Job = TypeVar("Job")
 Loaded = TypeVar("Loaded")
 Computed = TypeVar("Computed")
@@ -216,15 +218,15 @@ def use_huge_pages() -> None:
 
 def voxels_of(path: Path, axes: int | None = None) -> int:
     """Count an image's voxels, along so many axes, by its header; 0 for what cannot be read."""
-    import nibabel as nib
+    from getnet_bids.series import open_series
 
-    # A pipe would be waited for; a file that may not be read ends the process where nibabel uses indexed_gzip.
-    if not path.is_file() or not os.access(path, os.R_OK):
+    if not path.is_file():  # a pipe would be waited for
         return 0
     try:
-        return math.prod(nib.load(path).shape[:axes])  # type: ignore[attr-defined]
-    except Exception:
-        # nibabel raises errors of many types for a broken file; reading it properly tells what is wrong.
+        # Not by nibabel: where it uses indexed_gzip, some names and files end the process.
+        with open_series(path) as series:
+            return math.prod(int(n) for n in series.image.shape[:axes])
+    except (GetNetError, OSError):
         return 0
 
 

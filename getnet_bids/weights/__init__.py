@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from getnet_bids.core.network import GetNet
 
 
@@ -30,14 +32,14 @@ def default_weights() -> Path:
     return path
 
 
-def load_network(weights: str | os.PathLike[str] | None = None, device: str = "auto") -> GetNet:
+def load_network(weights: str | os.PathLike[str] | None = None, device: str | torch.device = "auto") -> GetNet:
     """Return the network with some weights on a device; the same again is not read again.
 
     Parameters
     ----------
     weights : str or path, optional
         A safetensors file as `getnet-train` writes; default the package's own.
-    device : str
+    device : str or torch.device
         As for `getnet_bids.core.device.resolve_device`.
 
     Returns

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
+
 import pytest
 
 from getnet_bids.bids.dataset import prepare_output
@@ -94,3 +96,16 @@ def test_labels(checked, tmp_path):
     assert "holds no label" in refused(checked, "--session-label", "labels.txt")[1]
     (tmp_path / "labels.txt").write_bytes(b"\xff\xfe\x00")
     assert "not a text file" in refused(checked, "--session-label", "labels.txt")[1]
+
+
+def test_a_method_whose_package_is_not_installed_is_refused_at_once(checked, monkeypatch):
+    checked("--compare", "n4")
+
+    def none(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("getnet_bids.cli.app.version", none)
+    code, said = refused(checked, "--compare", "n4")
+    assert code == exits.USAGE
+    assert said.startswith("--compare n4 needs antspyx: pip install antspyx; if there is none for Python 3.")
+    checked()

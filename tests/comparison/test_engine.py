@@ -26,6 +26,8 @@ CUT, ABSENT = "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii.gz", "sub-03/anat/su
 AFFINE = np.diag([-6.0, 6.0, 6.0, 1.0])
 COMMON = ("participant", "--compare", "n4", "--device", "cpu", "--nprocs", "1")
 
+pytestmark = pytest.mark.usefixtures("antspyx")
+
 
 def files(folder):
     return sorted(path.name for path in folder.iterdir())

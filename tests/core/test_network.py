@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from getnet_bids.core.network import GetNet, load_weights, normalise, save_weights
+from getnet_bids.core.device import has_float64
+from getnet_bids.core.network import GetNet, load_weights, normalise, run_network, save_weights
 from getnet_bids.weights import default_weights
 
 
@@ -86,3 +88,39 @@ def test_normalise_is_what_it_says_and_leaves_the_slices_alone():
     expected = np.minimum(usable / means, 20)
     np.testing.assert_allclose(found[:, :1], expected, rtol=1e-5)
     np.testing.assert_allclose(found[:, 1:], np.log1p(expected / 0.05) / 3, rtol=1e-5)
+
+
+class NoFloat64(TorchDispatchMode):
+    """Refuse to make numbers in float64, as Apple's GPUs do."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for one in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(one, torch.Tensor) and one.dtype == torch.float64:
+                raise TypeError("no float64 here")
+        return out
+
+
+def test_the_network_runs_where_there_is_no_float64(monkeypatch):
+    slices = torch.rand(3, 1, 256, 256, generator=torch.Generator().manual_seed(0)) * 1e34
+    slices[1] *= 1e-20
+    network = load_weights(default_weights())
+    expected = run_network(network, slices, "float32", 2)
+    plain = network.log_gain
+
+    def there(part):
+        with NoFloat64():
+            return plain(part)
+
+    monkeypatch.setattr(network, "log_gain", there)
+    with pytest.raises(TypeError, match="no float64 here"):
+        run_network(network, slices, "float32", 2)
+    monkeypatch.setattr("getnet_bids.core.network.has_float64", lambda device: False)
+    for ours, theirs in zip(run_network(network, slices, "float32", 2), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_an_apple_gpu_has_no_float64():
+    assert not has_float64(torch.device("mps"))
+    assert has_float64(torch.device("cpu"))
+    assert has_float64(torch.device("cuda", 1))

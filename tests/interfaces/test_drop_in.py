@@ -113,6 +113,44 @@ def test_nipypes_plugins_run_it_in_nodes_and_map_nodes(scan, tmp_path, plugin):
     np.testing.assert_array_equal(first, other)
 
 
+TEMPLATE = {"longitudinal": False, "num_files": 2, "image_type": "T1w"}
+OTHERS = [
+    ("niworkflows.anat.skullstrip", None, "afni_wf", {}, "inu_n4", 1),
+    ("niworkflows.workflows.epi.refmap", "nipype.interfaces.ants", "init_epi_reference_wf", {}, "n4_avgs", 2),
+    ("smriprep.workflows.anatomical", None, "init_anat_template_wf", TEMPLATE, "n4_correct", 1),
+]
+"""Further workflows: their module, where N4 is replaced if not there, function, arguments, node and its processors."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "place", "function", "options", "node", "processors"), OTHERS)
+def test_other_peoples_workflows(scan, tmp_path, monkeypatch, module, place, function, options, node, processors):
+    made_by = pytest.importorskip(module)
+    monkeypatch.setattr(importlib.import_module(place or module), "N4BiasFieldCorrection", GetNetCorrection)
+    if "omp_nthreads" in inspect.signature(getattr(made_by, function)).parameters:
+        options = {**options, "omp_nthreads": 2}
+    workflow = getattr(made_by, function)(**options)
+    names = workflow.list_node_names()
+    assert [name for name in names if isinstance(workflow.get_node(name).interface, GetNetCorrection)] == [node]
+    found = workflow.get_node(node)
+    assert found.n_procs == processors
+    found.base_dir = str(tmp_path)
+    found.inputs.input_image = [str(scan)] * 2 if isinstance(found, MapNode) else str(scan)
+    outputs = found.run().outputs
+    paths = outputs.output_image if isinstance(found, MapNode) else [outputs.output_image]
+    assert all(os.path.isfile(path) for path in paths)
+
+
+def test_it_has_the_output_that_niworkflows_adds_to_n4(folder, scan):
+    fixes = pytest.importorskip("niworkflows.interfaces.fixes")
+    theirs = fixes.FixN4BiasFieldCorrection.output_spec().copyable_trait_names()
+    assert set(theirs) <= set(GetNetCorrection.output_spec().copyable_trait_names())
+    negative = nib.load(scan)
+    nib.Nifti1Image(negative.get_fdata() - 5, negative.affine).to_filename("negative.nii.gz")
+    outputs = GetNetCorrection(input_image="negative.nii.gz", refine=False).run().outputs
+    assert outputs.negative_values is False
+
+
 @pytest.mark.slow
 def test_niworkflows_with_one_class_replaced(scan, mask, tmp_path, monkeypatch):
     util = pytest.importorskip("niworkflows.func.util")

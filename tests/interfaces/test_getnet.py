@@ -41,7 +41,7 @@ def test_every_input_and_output_of_n4_is_there():
     for name in ("save_bias", "output_image", "num_threads", "dimension", "histogram_sharpening"):
         assert getattr(ours, name) == getattr(theirs, name)
     outputs = set(GetNetCorrection.output_spec().copyable_trait_names())
-    ours = {"seconds", "verdict", "reasons", "field_sd_median", "field_sd_p95", "output_uncertainty"}
+    ours = {"seconds", "verdict", "reasons", "field_sd_median", "field_sd_p95", "output_uncertainty", "negative_values"}
     assert outputs == {*ours, *N4BiasFieldCorrection.output_spec().copyable_trait_names()}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from getnet_bids.interfaces import N4Correction
 
+pytestmark = pytest.mark.usefixtures("antspyx")
 QUICK = {"shrink_factor": 2, "n_iterations": [10, 5], "convergence_threshold": 1e-4}
 
 

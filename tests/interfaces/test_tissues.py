@@ -50,6 +50,7 @@ def head(tmp_path_factory):
     return folder, inside[step], truth
 
 
+@pytest.mark.usefixtures("antspyx")
 def test_a_head_is_segmented_by_template_and_atropos(folder, head, monkeypatch):
     source, inside, truth = head
     monkeypatch.setattr(templates, "REGISTRATION_RESOLUTION", 4.0)
@@ -75,6 +76,7 @@ def test_a_head_is_segmented_by_template_and_atropos(folder, head, monkeypatch):
         assert file.read() == "index\tname\n1\tGM\n2\tWM\n3\tCSF\n"
 
 
+@pytest.mark.usefixtures("antspyx")
 def test_what_is_no_head_gets_classes(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
@@ -91,6 +93,7 @@ def test_what_is_no_head_gets_classes(folder, tmp_path, monkeypatch):
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.usefixtures("antspyx")
 def test_a_brain_mask_that_is_there_goes_before_the_templates(folder, head, monkeypatch):
     source, inside, truth = head
     # Where the template is laid is tested above, and takes long: here it is laid rightly, but poorly fitting.
@@ -119,6 +122,7 @@ def test_a_slice_is_no_brain_even_if_asked(folder, tmp_path):
         TissueSegmentation(input_image=str(tmp_path / "a.nii"), method="atropos").run()
 
 
+@pytest.mark.usefixtures("antspyx")
 @pytest.mark.parametrize("shape", [(60, 72), (60, 72, 1)])
 def test_a_slice_gets_classes(folder, tmp_path, shape):
     nib.Nifti1Image(phantom.head()[:, :, 28].reshape(shape), np.diag([3.0, 3, 3, 1])).to_filename(tmp_path / "a.nii")
@@ -181,6 +185,7 @@ def test_labels_of_nothing_known_are_refused(folder, labelled):
         TissueSegmentation(input_image=image, method="derivatives").run()
 
 
+@pytest.mark.usefixtures("antspyx")
 @pytest.mark.slow
 def test_templates_of_templateflow_by_name(tmp_path):
     """TemplateFlow looks at its folder when it is imported: in a process of its own, with files of the bundled one."""

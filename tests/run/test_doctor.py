@@ -115,9 +115,38 @@ def test_more_threads_than_processors_is_a_remark(monkeypatch):
     assert "4000 is more than the" in found.remarks[0]
 
 
-def test_an_output_folder_that_is_not_there(tmp_path):
-    (wrong,) = told(doctor.look_at_folder, tmp_path / "none", "output").wrong
-    assert str(tmp_path / "none") in wrong
+def test_an_output_folder_that_is_not_there_would_be_made(tmp_path):
+    found = told(doctor.look_at_folder, tmp_path / "new" / "out", "output")
+    assert not found.wrong
+    assert found.facts[0][1].startswith(f"{tmp_path / 'new' / 'out'}: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_folder_that_cannot_be_made_is_wrong_and_named(tmp_path):
+    (tmp_path / "file").touch()
+    (wrong,) = told(doctor.look_at_folder, tmp_path / "file" / "out", "output").wrong
+    assert wrong.startswith(f"output folder {tmp_path / 'file' / 'out'}: cannot be written to: Not a directory")
+    assert ".part" not in wrong
+
+
+def test_a_package_that_this_python_has_not_is_a_remark(monkeypatch):
+    class Ours:
+        requires = ("antspyx>=0.5.3; python_version < '3'", "numpy>=1", "monai>=1; extra == 'monai'")
+
+    def without_antspyx(name):
+        if name == "antspyx":
+            raise doctor.PackageNotFoundError(name)
+        return "99"
+
+    monkeypatch.setattr(doctor, "distribution", lambda name: Ours)
+    monkeypatch.setattr(doctor, "version", without_antspyx)
+    found = told(doctor.look_at_versions)
+    assert not found.wrong
+    (remark,) = found.remarks
+    assert re.match(r"antspyx is not there for Python 3\.\d+: --compare n4 does not run", remark)
+    monkeypatch.setattr(doctor, "IMPORTS", {"ants": "--compare needs it"})
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: pytest.fail("it was imported"))
+    assert told(doctor.look_at_imports).wrong == []
 
 
 def test_a_dataset_may_be_called_doctor(tmp_path, monkeypatch, capsys):

@@ -122,6 +122,17 @@ def test_what_is_refused(folder, capsys, options, said):
     assert [path.name for path in (folder / "theirs").iterdir()] == ["notes.txt"]
 
 
+def test_one_for_each_subject_and_one_for_each_session_are_not_mixed(folder, capsys):
+    assert run("--for", "fmriprep", "--participant-label", "01") == 0
+    before = images(folder / "out-fmriprep")
+    assert run("--for", "fmriprep-sessionwise", "--participant-label", "03") == 73
+    said = "is a hand-over of one image for each subject; give another --hand-over-dir"
+    assert said in capsys.readouterr().err
+    assert images(folder / "out-fmriprep") == before
+    assert run("--for", "fmriprep-sessionwise", "--participant-label", "03", "--hand-over-dir", "sessions") == 0
+    assert run("--for", "fmriprep", "--participant-label", "01", "--hand-over-dir", "sessions") == 73
+
+
 def test_no_run_writes_its_results_into_a_hand_over(folder, capsys):
     assert run("--for", "fmriprep", "--participant-label", "01") == 0
     assert run("--participant-label", "01", out="out-fmriprep") == 73

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -98,3 +101,14 @@ def test_the_estimate_is_of_the_header_alone(tmp_path):
     assert memory_of(tmp_path / "a.nii.gz") == 20 * 30 * 40 * 2 * BYTES_PER_VOXEL
     (tmp_path / "bad.nii.gz").write_bytes(b"nothing")
     assert memory_of(tmp_path / "bad.nii.gz") == memory_of(tmp_path / "absent.nii.gz") == 0
+
+
+def test_a_name_that_is_no_text_in_the_locale(make_dataset, tmp_path):
+    """Where indexed_gzip is installed, nibabel's way of opening such a file ends the process."""
+    raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz", root="r\u00e4w")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    code = "import sys; from getnet_bids.cli.app import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, raw, tmp_path / "\u00f6ut", "participant", "--device", "cpu", "--no-refine"]
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "\u00f6ut/sub-01/anat/sub-01_desc-preproc_T1w.nii.gz").is_file()

@@ -36,6 +36,7 @@ def outputs_of(graph, name):
     return next(node for node in graph.nodes() if node.name == name).result.outputs
 
 
+@pytest.mark.usefixtures("antspyx")
 def test_a_simulated_gain_is_measured_against_the_original(folder, original):
     image, dseg = original
     workflow = init_comparison_wf(simulate_gain=30, seed=2, arguments={"GetNet": QUICK_GETNET, "N4": QUICK_N4})
@@ -65,6 +66,7 @@ def test_both_the_table_and_the_figure_are_of_the_tissues():
     assert {"metrics", "figure"} <= fed
 
 
+@pytest.mark.usefixtures("antspyx")
 def test_without_a_segmentation_all_that_has_signal_is_compared(folder, original):
     image, _ = original
     workflow = init_comparison_wf(segmentation="none", arguments={"GetNet": QUICK_GETNET, "N4": QUICK_N4})
@@ -81,6 +83,7 @@ def test_estimates_of_memory_grow_with_the_image():
     assert three == {name: 3 * size for name, size in one.items()}
 
 
+@pytest.mark.usefixtures("antspyx")
 def test_without_a_gain_nothing_is_simulated(folder, original):
     image, _ = original
     workflow = init_comparison_wf(segmentation="classes", arguments={"GetNet": QUICK_GETNET, "N4": QUICK_N4})
