@@ -18,7 +18,7 @@ from getnet_bids.errors import GetNetError
 from . import PRECISIONS
 from .device import default_arithmetic, has_float64, unless_out_of_memory
 from .field import disagreement, field_sd, gain_field, resize
-from .fusion import Basis, evaluate, fuse
+from .fusion import Basis, fuse
 from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
 from .known_fields import ask
 from .network import CELL, GetNet
@@ -44,11 +44,6 @@ SD_OF_ABSOLUTE = 1.25
 """Standard deviation over mean absolute value, of a normal distribution."""
 FUSED_ERROR = 0.6
 """Error of the fused field over what the network expects of a cell: slices and known fields average out."""
-SHRINKAGE = 0.0
-"""Share of the expected error's square that the fused field's variance is reduced by: (p - 2) / p of James and Stein
-(1961) for an error of four to five independent terms, which is about how smooth it is."""
-MIN_KEPT = 0.1
-"""Share of the field's variance that the error is judged by, at least: that no field was found is not certain, either."""
 
 
 @dataclass(frozen=True)
@@ -393,21 +388,9 @@ def estimate_log_field(
     cells = list(log_gain.split(counts))
     weights = list((shares * torch.exp(-2 * log_spread)).split(counts))
     theta = fuse(basis, planes, cells, weights, STIFFNESS).cpu()
-    error = float((log_spread.exp() * shares).sum() / shares.sum().clamp_min(1e-6)) * SD_OF_ABSOLUTE * FUSED_ERROR
-    kept = max(0.0, 1 - SHRINKAGE * error**2 / variance(basis, theta, planes, shares.cpu()))
-    expected = error * max(MIN_KEPT, kept) ** 0.5
-    alone = Posterior.before_refinement(basis, kept * theta, expected)
+    expected = float((log_spread.exp() * shares).sum() / shares.sum().clamp_min(1e-6)) * SD_OF_ABSOLUTE * FUSED_ERROR
+    alone = Posterior.before_refinement(basis, theta, expected)
     refined = alone
     if options.refine:
         refined = refine_together([SampledLogImage.of(one, voxel, box) for one in fitted], box, alone, expected)
     return Stages(box, planes, cells, weights, alone, refined)
-
-
-def variance(basis: Basis, theta: Tensor, planes: list[Plane], shares: Tensor) -> float:
-    """Compute the variance of a log field over the cells of slices, each by its share of signal."""
-    fields = []
-    for plane in planes:
-        along = [basis.along(axis, position, theta.device) for axis, position in enumerate(plane.position)]
-        fields.append(evaluate(theta, along).movedim(plane.axis, 0))
-    field, weight = torch.cat(fields), shares.double() / shares.sum()
-    return max(1e-12, float((weight * (field - (weight * field).sum()).square()).sum()))

@@ -1,12 +1,14 @@
 """The network's answers to slices that known fields were multiplied onto.
 
 NeedNet trains the network G such that G(v k) / G(v) = k for a known field k (Simko et al., MIDL 2019). Solved for G(v),
-G(v k) / k is an estimate of the field of v, too, and a better one where that is weak: a network that is trained to the
-least absolute error gives the median of all fields that an image may have, and this is no field at all where the image
-could also be explained by its anatomy. With a known field on it there is a field for certain. Every slice of a volume
-gets another one, and what is left of them cancels in the fusion.
+this says that G(v k) / k is an estimate of the field of v, too. Where that field is weak it is a better one: an image
+that could be explained by a weak field or by its anatomy is answered by no field at all, which is the median of all
+fields that it may have, and what training to the least absolute error leads to. With a known field on it there is a
+field for certain. The slices of a volume get different ones, so that their effects cancel in the fusion; every third
+gets none, since where the network is sure that there is no field, it is right.
 
-A power p of the slice, u^p g^p, has more contrast and p times the log field; it is answered more exactly.
+The slices are also raised to a power p, which turns v = u g into u^p g^p: contrast and log field grow by p, and small
+ones are told better.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ CONTRAST_POWER = 1.4
 def known_log_fields(count: int, size: int) -> Tensor:
     """Return known log fields on a grid.
 
-    Signs of the terms are those of eight rows of a Hadamard matrix, so that over these every pair of terms is
-    uncorrelated, each followed by its opposite; then all come again.
+    The signs of the terms are those of the eight rows of a Hadamard matrix, so that any two terms are uncorrelated. Each
+    of these fields is followed by its opposite and by none. After 24 all come again.
 
     Parameters
     ----------
@@ -46,9 +48,9 @@ def known_log_fields(count: int, size: int) -> Tensor:
 
     Examples
     --------
-    >>> fields = known_log_fields(16, 4)
-    >>> bool(fields.sum(0).abs().max() < 1e-6), bool((fields[0] == -fields[1]).all())
-    (True, True)
+    >>> fields = known_log_fields(24, 4)
+    >>> bool(fields.sum(0).abs().max() < 1e-6), bool((fields[0] == -fields[1]).all()), bool(fields[2].any())
+    (True, True, False)
     """
     rows = torch.from_numpy(hadamard(8)[:, 1 : 1 + TERMS]).float()
     every = torch.stack([rows, -rows, 0 * rows], 1).flatten(0, 1)
