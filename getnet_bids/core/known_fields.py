@@ -32,8 +32,8 @@ CONTRAST_POWER = 1.4
 def known_log_fields(count: int, size: int) -> Tensor:
     """Return known log fields on a grid.
 
-    The signs of the terms are those of the eight rows of a Hadamard matrix, so that any two terms are uncorrelated. Each
-    of these fields is followed by its opposite and by none. After 24 all come again.
+    The signs of the terms are those of the eight rows of a Hadamard matrix, so that any two terms are uncorrelated.
+    Each of these fields is followed by its opposite and by none. After 24 all come again.
 
     Parameters
     ----------
