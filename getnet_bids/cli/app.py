@@ -1,4 +1,4 @@
-"""getnet-bids: the command line of the BIDS App; refuses what cannot work before it searches for images."""
+"""getnet-bids: the command line of the BIDS App, which refuses invalid options before it searches for images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         console.say(f"{interrupted}: stopped; run the same command again to go on")
         return interrupted.code
     except BrokenPipeError:
-        # Whoever read our table has had enough of it, as `head` does; nothing is to be flushed to it any more.
+        # The reader of our table has closed the pipe, as `head` does, so nothing must be flushed to it any more.
         sys.stdout = None
         return console.IO_ERROR
     except OSError as error:
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str]) -> Settings:
     """Read the command line, and the configuration file that it may name.
 
-    What the command line says wins over the file; what neither says has its default.
+    The command line takes precedence over the file; options that are in neither have their defaults.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def parse(argv: list[str]) -> Settings:
     Raises
     ------
     CommandError
-        The file is not there, a value is not allowed, or two options do not go together.
+        The file does not exist, a value is not allowed, or two options cannot be combined.
     """
     given = vars(app_parser().parse_args(argv))
     file = given.pop("config_file", None)
@@ -96,7 +96,7 @@ def parse(argv: list[str]) -> Settings:
 
 
 def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
-    """Remove the prefix of labels, and doubles; a text file, or a table, stands for the labels in it.
+    """Remove prefixes and duplicates from labels; the name of a text file or table stands for the labels in it.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
     """
     listed: list[str] = []
     for one in given:
-        # A single label may also be the name of a file; of several, those are files that can be no labels.
+        # A single label may also be the name of a file; among several, only names that are not valid labels are files.
         is_file = (len(given) == 1 or not re.fullmatch(LABEL, one.removeprefix(prefix))) and Path(one).is_file()
         listed += read_labels(Path(one), prefix) if is_file else [one]
     clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in listed))
@@ -120,14 +120,14 @@ def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
 
 
 def read_labels(path: Path, prefix: str) -> list[str]:
-    """Read a file of labels: words apart by blanks, commas or lines, or a table such as ``participants.tsv``.
+    """Read a file of labels: words separated by blanks, commas or lines, or a table such as ``participants.tsv``.
 
-    Of a table the column counts that is called ``participant_id`` or ``session_id``, ``sub`` or ``ses`` and the like.
+    In a table, the labels are in the column ``participant_id`` or ``session_id`` (or ``sub``, ``ses`` and the like).
 
     Raises
     ------
     CommandError
-        It is no text.
+        The file is not a text file.
     """
     try:
         data = path.read_bytes()
@@ -172,7 +172,7 @@ def group(settings: Settings) -> int:
 
 
 def check(settings: Settings) -> None:
-    """Refuse files and folders that settings name and that cannot be used.
+    """Raise an error for files and folders in the settings that cannot be used.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def check(settings: Settings) -> None:
 
 
 def check_system() -> None:
-    """Refuse a comparison where nipype cannot run one."""
+    """Raise an error if a comparison is asked for on a system on which nipype cannot run one."""
     try:
         import pwd  # noqa: F401 - nipype's plugins import it
     except ImportError:
@@ -212,7 +212,7 @@ def check_system() -> None:
 
 
 def check_files(settings: Settings) -> None:
-    """Refuse files and folders that are not there."""
+    """Raise an error for files and folders that do not exist."""
     for path in (settings.weights, settings.bids_filter_file, settings.use_plugin):
         if path is not None and not path.is_file():
             raise console.CommandError(console.NO_INPUT, f"{path}: no such file")
