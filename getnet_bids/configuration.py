@@ -62,7 +62,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             near = difflib.get_close_matches(key.replace("_", "-"), names, 1)
             raise GetNetError(f"there is no option {key!r}{f'; did you mean {near[0]}?' if near else ''}", path)
         if one.name in values:
-            raise GetNetError(f"{key} stands twice under different names", path)
+            raise GetNetError(f"{key} is given twice, under different names", path)
         try:
             values[one.name] = from_toml(value, one)
         except GetNetError as error:

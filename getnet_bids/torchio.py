@@ -1,4 +1,4 @@
-"""GetNet as a transform of TorchIO; needs ``pip install 'getnet_bids[torchio]'``.
+"""GetNet as a TorchIO transform; needs ``pip install 'getnet_bids[torchio]'``.
 
 >>> import torchio as tio  # doctest: +SKIP
 >>> from getnet_bids.torchio import GetNetCorrection  # doctest: +SKIP
@@ -25,18 +25,18 @@ __all__ = ["GetNetCorrection"]
 
 
 class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
-    """Divide the bias field out of a subject's scalar images, channel by channel; label maps stay.
+    """Correct the bias field of a subject's scalar images, channel by channel; label maps are unchanged.
 
-    The result is that of `getnet_bids.correct`, to the bit; the subject's history has the transform.
+    The result is that of `getnet_bids.correct`, bit for bit; the subject's history records the transform.
 
     Parameters
     ----------
     mask : str, optional
-        Name of the subject's label map that is above 0 where the field is to be fitted.
+        Name of a label map of the subject; fields are fitted where it is above 0.
     weights : str, optional
-        Default the package's own.
+        File of the network's weights; default: the package's own.
     device : str
-        Where the network runs. Default the CPU, which works in the workers of a loader too.
+        Device of the network. Default: the CPU, which also works in the workers of a data loader.
     smoothness, refine, precision
         As for `getnet_bids.Options`.
     **kwargs
@@ -68,12 +68,12 @@ class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
         Raises
         ------
         GetNetError
-            An image that cannot be corrected.
+            An image cannot be corrected.
         """
         options = Options(smoothness=self.smoothness, refine=self.refine, precision=self.precision)
         mask = None if self.mask is None else subject[self.mask].data[0].numpy()
         for image in self.get_images(subject):
-            with np.errstate(all="warn"):  # TorchIO has numpy raise
+            with np.errstate(all="warn"):  # TorchIO makes numpy raise errors
                 channels = [
                     correct(
                         channel,

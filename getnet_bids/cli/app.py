@@ -112,10 +112,10 @@ def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
     for label in clean:
         if not re.fullmatch(LABEL, label):
             raise console.CommandError(
-                console.USAGE, f"{label!r} is no label ({prefix}<letters and digits>), nor a file of them"
+                console.USAGE, f"{label!r} is not a label ({prefix}<letters and digits>), nor a file of labels"
             )
     if not clean:
-        raise console.CommandError(console.USAGE, f"{', '.join(given)}: holds no label; write one a line")
+        raise console.CommandError(console.USAGE, f"{', '.join(given)}: holds no label; write one per line")
     return clean
 
 
@@ -135,7 +135,7 @@ def read_labels(path: Path, prefix: str) -> list[str]:
         lines = data.decode(encoding).splitlines()
     except UnicodeDecodeError:
         raise console.CommandError(
-            console.USAGE, f"{path}: not a text file of labels; write one label a line"
+            console.USAGE, f"{path}: not a text file of labels; write one label per line"
         ) from None
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     head = [cell.strip(' "').lower() for cell in re.split("[\t,;]", lines[0])] if lines else []

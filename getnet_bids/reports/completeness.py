@@ -17,7 +17,7 @@ from .records import CORRECTED, Record, RunHistory, image_folders, read_record, 
 
 NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
 RUN_AGAIN = "run the participant level again"
-ALIKE = "fields differ by about 2e-4; --precision float32 makes all alike"
+ALIKE = "fields differ by about 2e-4; --precision float32 avoids this"
 MAX_NAMED = 20
 """Largest number of subjects that a message names."""
 
