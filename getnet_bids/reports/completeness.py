@@ -24,18 +24,18 @@ MAX_NAMED = 20
 
 @dataclass
 class Completeness:
-    """How many images have results, and why the others have none.
+    """The number of images with results, and the reasons why others have none.
 
     Parameters
     ----------
     expected : set of str
-        Images that some run was to do or that have a result, by their paths in the raw dataset.
+        Images that a run had planned or that have a result, by their paths in the raw dataset.
     missing : dict of str
-        Those without a result that is complete, and why.
+        Images without a complete result, and the reasons.
     untouched : list of str
-        Further images of the raw dataset, which were part of no run.
+        Further images of the raw dataset, which were in no run.
     precisions : Counter
-        Results by the precision that the network ran in.
+        Number of results for each precision of the network.
     """
 
     expected: set[str] = field(default_factory=set)
@@ -45,7 +45,7 @@ class Completeness:
 
     @property
     def summary(self) -> str:
-        """How many images have results, in words.
+        """Description of how many images have results.
 
         Examples
         --------
@@ -60,7 +60,7 @@ class Completeness:
 
     @property
     def lines(self) -> list[str]:
-        """A line for each subject and reason, one for what was part of no run, one for mixed precisions."""
+        """A line for each subject and reason, one for images that were in no run, and one for mixed precisions."""
         groups: dict[tuple[str, str], list[str]] = {}
         for source, reason in sorted(self.missing.items()):
             groups.setdefault((source.partition("/")[0], reason), []).append(Path(source).name)
@@ -82,21 +82,21 @@ class Completeness:
 
 
 def counted(number: int) -> str:
-    """Return a number of images in words."""
+    """Format a number of images, as in "2 images"."""
     return "1 image" if number == 1 else f"{number} images"
 
 
 def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Completeness:
-    """Compare what lies in a derivative dataset with what its runs were to do.
+    """Compare the results in a derivative dataset with the plans of its runs.
 
     Parameters
     ----------
     output_dir : Path
         The derivative dataset.
     raw : Path
-        The dataset that it was made from: an image that is no longer there is not missed.
+        The raw dataset; images that are no longer in it do not count as missing.
     found : collection of str
-        Images that the raw dataset has, paths from its root.
+        Images in the raw dataset, as paths from its root.
 
     Returns
     -------
@@ -138,10 +138,11 @@ def suffix_of(source: str) -> str:
 
 
 def defect_of(output_dir: Path, record: Record) -> str | None:
-    """Return why the files of a result are not those that its sidecar tells of, or None."""
+    """Return the reason why the files of a result do not match its sidecar, or None."""
     algorithm = record.made.get("Algorithm")
     if algorithm != ALGORITHM:
-        return f"of another algorithm ({algorithm}; this is {ALGORITHM}); {RUN_AGAIN}, or gather with that version"
+        return f"of another algorithm ({algorithm}; this is {ALGORITHM}); {RUN_AGAIN}, or run the group level with "
+        "that version"
     sizes = record.made.get("Outputs")
     for name, size in sizes.items() if isinstance(sizes, dict) else ():
         path = output_dir / record.folder / Path(str(name)).name
@@ -158,7 +159,7 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
 
 
 def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]:
-    """Find corrected images whose sidecar is not here or cannot be read; yield the raw image and the reason."""
+    """Find corrected images whose sidecar is missing or cannot be read; yield the raw image and the reason."""
     for folder in image_folders(output_dir, subject):
         files = [file for file in entries(output_dir / folder) if file.endswith((".json", *IMAGES))]
         stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in CORRECTED)}
@@ -171,17 +172,17 @@ def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]
             if not_fetched(path):
                 yield source, NOT_FETCHED
             else:
-                yield source, f"{path.name} is missing, or no sidecar of getnet_bids; {RUN_AGAIN}"
+                yield source, f"{path.name} is missing, or is not a sidecar of getnet_bids; {RUN_AGAIN}"
 
 
 def logged(output_dir: Path, history: RunHistory) -> dict[str, bool]:
-    """Return the images that runs were to do, and whether the last run ended before it came to them."""
+    """Return the images that runs had planned, and whether the last run ended before it reached them."""
     images: dict[str, bool] = {}
     for run in entries(output_dir / "logs"):
         try:
             lines = (output_dir / "logs" / run / PLANNED).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
-            continue  # a run of an earlier version, or a file
+            continue  # a run of an earlier version, or a file rather than a folder
         images |= dict.fromkeys(lines[1:], True)
     for subject in {source.partition("/")[0] for source in images} | set(history.subjects()):
         images |= {source: False for source, entry in history.of(subject).items() if entry.status != "failed"}
