@@ -1,4 +1,4 @@
-"""Voxels as a correction takes them: real numbers in float32, finite, the first axis fastest in memory."""
+"""Convert voxels to the form that a correction needs: finite float32 numbers, with the first axis fastest in memory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from getnet_bids.errors import GetNetError
 
 MAX_INTENSITY = 1e37
-"""What is above this could be beyond float32 once it is divided by the field."""
+"""Largest intensity; larger values could exceed float32 after the division by the field."""
 
 
 def checked(image: ArrayLike) -> NDArray[np.float32]:
-    """Turn an image into float32 with the first axis fastest in memory, or say why it cannot be corrected."""
+    """Convert an image to float32 with the first axis fastest in memory; raise an error if it cannot be corrected."""
     array = np.asarray(image)
     if array.dtype.kind not in "biuf":
         raise GetNetError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
@@ -23,12 +23,12 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
         raise GetNetError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
     if sum(n > 1 for n in array.shape[:3]) < 2:
         raise GetNetError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
-    # As in files, and always, so that a result does not depend on how the image lay in memory.
+    # Always in the order of files, so that a result does not depend on the memory layout of the image.
     return np.asfortranarray(array, np.float32)
 
 
 def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean of a series' volumes, or the image; what is not finite is left out of it, and is 0 where all is.
+    """Compute the mean of a series' volumes, or return the image; values that are not finite are left out, or become 0.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def mean_of(volumes: Iterable[NDArray[np.float32]], number: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Compute the mean of so many volumes, which are looked at one after the other, as `mean_volume` does."""
+    """Compute the mean of a number of volumes, taken one after the other, as `mean_volume` does."""
     total, count = np.zeros(shape, np.float32, order="F"), np.zeros(shape, np.float32, order="F")
     for values in volumes:
         volume, there = finite(values)
@@ -51,7 +51,7 @@ def mean_of(volumes: Iterable[NDArray[np.float32]], number: int, shape: tuple[in
 
 
 def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | bool]:
-    """Set what is not finite to 0, and tell what was; refuses what is too large."""
+    """Set values that are not finite to 0, and return where values are finite; raise an error for values too large."""
     low, high = volume.min(), volume.max()
     there: NDArray[np.bool_] | bool = True
     if not np.isfinite([low, high]).all():
@@ -65,13 +65,14 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 BORDER, SAMPLE = 0.5, 4_000
-"""A value is the background if more than this share of the voxels on the faces has it; about so many of each count."""
+"""Fraction of the voxels on the faces that must have a value for it to be the background, and the approximate number of
+voxels that are sampled on each face."""
 NEGATIVE_SHARE = 0.01
-"""Share of the other voxels of which so many may be negative where a negative background is no offset."""
+"""Largest fraction of the other voxels that may be negative if a negative background is not an offset."""
 
 
 def constant_background(volume: NDArray[np.float32]) -> float:
-    """Return the value that most voxels on the faces of a volume have, or 0 if there is none.
+    """Return the value of most voxels on the faces of a volume, or 0 if there is none.
 
     Examples
     --------
@@ -98,9 +99,10 @@ def constant_background(volume: NDArray[np.float32]) -> float:
 
 
 def without_background(volume: NDArray[np.float32], background: float) -> NDArray[np.float32]:
-    """Set a constant background to 0; where nothing is darker it is an offset, and is subtracted.
+    """Set a constant background to 0; if nothing is darker than it, it is an offset, and is subtracted.
 
-    A negative value is none if hardly any other value is negative: then voxels were filled with it, as with -1000.
+    A negative value is not an offset if hardly any other value is negative: voxels were then filled with it, for
+    example with -1000.
     """
     value = np.float32(background)
     if value == 0:
@@ -116,14 +118,14 @@ def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale a volume to a maximum of 1, or leave it if nothing is above 0; the first axis is fastest in memory."""
     peak = volume.max()
     if 0 < peak < 1 and volume.min() < -MAX_INTENSITY * peak:
-        volume = np.maximum(volume, 0)  # or the quotient would overflow; what is below 0 is no signal
-    # Where torch lays it: products of what lies elsewhere may differ in the last bit from process to process.
+        volume = np.maximum(volume, 0)  # otherwise the quotient would overflow; values below 0 are not signal
+    # In memory allocated by torch, since the last bits of products may depend on the memory's alignment.
     out = torch.empty(volume.shape[::-1]).numpy().T
     return np.divide(volume, peak if peak > 0 else 1, out=out)
 
 
 def usable_mask(mask: ArrayLike, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Turn a mask of the image's shape into bool."""
+    """Convert a mask of the image's shape to bool."""
     array = np.asarray(mask)
     if array.shape != spatial:
         raise GetNetError(f"the mask's shape {array.shape} is not the image's {spatial}")
