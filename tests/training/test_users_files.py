@@ -53,7 +53,7 @@ def test_weights_and_card_replace_their_own_kind_only(tmp_path: Path) -> None:
     out, card = tmp_path / "paper.safetensors", tmp_path / "paper.md"
     check_replaced(out, card)
     card.write_text(TEXT)
-    with pytest.raises(ValueError, match=r"paper\.md: is there and is no model card"):
+    with pytest.raises(ValueError, match=r"paper\.md: is an existing file, not a model card"):
         check_replaced(out, card)
     card.write_text("# Model card: GetNet\n")
     check_replaced(out, card)
