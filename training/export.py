@@ -126,7 +126,7 @@ MEANING = {
     "field_mae": "mean absolute error of the log field on posterised photographs, whose field is known",
     "field_size": "mean absolute size of those fields: the error of the answer 'no field'",
     "false_field": "mean absolute log field that is estimated where there is none",
-    "image_leakage": "slope of that estimate on the picture's own brightness: 0 is right, about 1 for a low-pass filter",
+    "image_leakage": "slope of that field on the picture's own brightness: 0 is right, about 1 for a low-pass filter",
     "rim_leakage": "the same on pictures that all have rims",
     "core_leakage": "the same on pictures that all have cores that follow the outline",
     "variation_leakage": "slope of the error on smooth changes within classes, which are not a field",
