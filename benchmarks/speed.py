@@ -252,7 +252,7 @@ def machine(threads: int) -> str:
     """Describe the machine."""
     import torch
 
-    from getnet_bids.training.record import processor_name
+    from getnet_bids.machine import processor_name
 
     busy = f"load {os.getloadavg()[0]:.1f} before"
     return f"{threads} threads of {os.cpu_count()} cores, {processor_name()}, torch {torch.__version__}, {busy}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
-MEMINFO = Path("/proc/meminfo")
+MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
 UNLIMITED = 1 << 60
 """Control groups of version 1 have a number above this if there is no limit."""
 
@@ -38,6 +40,16 @@ def processors(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int:
         if quota.isdecimal() and period.isdecimal() and int(period):
             count = min(count, max(1, int(quota) // int(period)))
     return count
+
+
+def processor_name() -> str:
+    """Return the name of the processor."""
+    try:
+        text = CPUINFO.read_text()
+    except OSError:
+        text = ""
+    named = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def memory_limit(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import sys
@@ -24,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
+
+from getnet_bids.machine import processors
 
 from .sources import UNREADABLE, Item, MedicalImageError, decode, find
 
@@ -237,7 +238,7 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     skipped = repeated = offset = check = 0
     try:
         with open(work / "pixels.bin", "wb") as out:
-            results = decoded(items, threads or available_cores())
+            results = decoded(items, threads or processors())
             bar = tqdm(results, "decoding photographs", len(items), unit=" photographs", mininterval=1, disable=None)
             for item, photo in bar:
                 if isinstance(photo, Exception):
@@ -277,22 +278,6 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
         shutil.rmtree(work, ignore_errors=True)
     text = f"{len(rows)} photographs cached; {skipped} unreadable skipped, {repeated} duplicates left out"
     tqdm.write(text, file=sys.stderr)
-
-
-def available_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Count the processors that this process may use, given its affinity and its control group's processor time.
-
-    Parameters
-    ----------
-    limit : Path
-        The control group's quota and period, or "max" and a period.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = limit.read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such group, or no limit
-        return cores
 
 
 def workers(count: int, threads: int) -> Executor:

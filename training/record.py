@@ -23,6 +23,8 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from getnet_bids.machine import processor_name
+
 from .recipe import Recipe, load_recipe, to_toml
 
 NAME = "run.json"
@@ -111,16 +113,6 @@ def describe_hardware(device: torch.device, processes: int) -> str:
     else:
         name = device.type
     return f"{processes} x {name}"
-
-
-def processor_name() -> str:
-    """Return the name of the processor."""
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        for line in facts.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def software_versions() -> dict[str, str]:

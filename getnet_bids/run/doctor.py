@@ -23,7 +23,7 @@ from getnet_bids import __version__
 from getnet_bids.core import ALGORITHM
 from getnet_bids.errors import GetNetError, one_line, reason_of
 from getnet_bids.files import has_locks
-from getnet_bids.machine import memory_limit, memory_of_machine, processors
+from getnet_bids.machine import memory_limit, memory_of_machine, processor_name, processors
 from getnet_bids.weights import default_weights
 
 from .pipeline import DEFAULT_MEMORY
@@ -273,16 +273,6 @@ def look_at_machine(found: Diagnosis) -> None:
             f"{in_gb(least)} of memory are less than the {in_gb(PROGRAM_MEMORY + DEFAULT_MEMORY)} that getnet-bids "
             "may take; " + (f"give the job more, or --mem-mb {fitting}" if fitting else "give the job more")
         )
-
-
-def processor_name() -> str:
-    """Name the processor."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        text = ""
-    named = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()
 
 
 def in_gb(size: float) -> str:
