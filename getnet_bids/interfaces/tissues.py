@@ -138,9 +138,8 @@ class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
         "atropos",
         "classes",
         usedefault=True,
-        desc="derivatives: the existing segmentation; atropos: template and Atropos; classes: Atropos without priors "
-        "in "
-        "the foreground; auto: the first that is possible",
+        desc="derivatives: the existing segmentation; atropos: template and Atropos; classes: intensity classes of the "
+        "foreground; auto: the first that is possible",
     )
     dseg = File(exists=True, desc="existing labels")
     probsegs = InputMultiObject(File(exists=True), desc="existing tissue probabilities")
@@ -150,10 +149,7 @@ class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
         low=2, high=8, value=3, usedefault=True, desc="number of classes for an image that does not show a brain"
     )
     num_threads = traits.Int(
-        1,
-        usedefault=True,
-        nohash=True,
-        desc="threads of ITK, which sets the number once per process; -1: ITK's default",
+        1, usedefault=True, nohash=True, desc="threads of ITK, fixed for a process; -1: ITK's default"
     )
 
 
@@ -332,8 +328,7 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
     ----------
     image : SpatialImage, shape (X, Y, Z)
     dseg : str or None
-        Labels. A table of the same name with ``index`` and ``name`` defines them; without a table, labels above 3 mean
-        that they are FreeSurfer's, otherwise they are those of fMRIPrep.
+        Labels, named in a table beside it (``index``, ``name``), or else FreeSurfer's (above 3) or fMRIPrep's.
     probsegs : list of str or None
         Probabilities, with ``label-CSF``, ``label-GM`` and ``label-WM`` in their names. They take precedence.
 

@@ -141,8 +141,10 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
     """Return the reason why the files of a result do not match its sidecar, or None."""
     algorithm = record.made.get("Algorithm")
     if algorithm != ALGORITHM:
-        return f"of another algorithm ({algorithm}; this is {ALGORITHM}); {RUN_AGAIN}, or run the group level with "
-        "that version"
+        return (
+            f"of another algorithm ({algorithm}; this is {ALGORITHM}); {RUN_AGAIN}, or run the group level with "
+            "that version"
+        )
     sizes = record.made.get("Outputs")
     for name, size in sizes.items() if isinstance(sizes, dict) else ():
         path = output_dir / record.folder / Path(str(name)).name
