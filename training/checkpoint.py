@@ -32,7 +32,7 @@ class TrainingState:
     figures : dict of float
         Figures of the last validation.
     best : float
-        Smallest error of all validations, whose weights are kept as `BEST`; see `judged_by`.
+        Smallest error of all validations, whose weights are kept as `BEST`; see `decisive_figure`.
     """
 
     step: int = 0
@@ -41,7 +41,7 @@ class TrainingState:
     best: float = math.inf
 
 
-def judged_by(recipe: Recipe) -> str:
+def decisive_figure(recipe: Recipe) -> str:
     """Return the held-out figure by which the best checkpoint is chosen, which corresponds to the recipe's loss."""
     return "ratio_mae" if recipe.loss == "gain" else "field_mae"
 

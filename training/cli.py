@@ -22,7 +22,7 @@ examples:
 """
 
 
-STEPPING_SHARE = 0.94
+STEP_TIME_FRACTION = 0.94
 """Fraction of a run's time that is spent on steps; the rest is for validation, checkpoints and the start."""
 
 
@@ -208,7 +208,7 @@ def run_training(args: argparse.Namespace) -> int:
             steps = load_recipe(known).steps
         else:
             rate = steps_per_second(recipe, photos, fabric, 20.0)
-            steps = max(1, int(rate * 60 * args.fit_minutes * STEPPING_SHARE))
+            steps = max(1, int(rate * 60 * args.fit_minutes * STEP_TIME_FRACTION))
             if fabric.is_global_zero:
                 speed = f"{rate:.2f} steps/s, {rate * recipe.batch:.0f} pairs/s"
                 print(f"{speed}: steps={steps} for {args.fit_minutes:g} minutes", file=sys.stderr)

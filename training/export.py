@@ -17,9 +17,9 @@ from .checkpoint import TrainingState
 from .neednet import collapsed
 from .recipe import Recipe, recipe_of, to_toml
 
-HARDLY = 50_000
+MIN_PAIRS = 50_000
 """Number of pairs below which weights count as hardly trained."""
-FLAT = 0.7
+MAX_RELATIVE_ERROR = 0.7
 """Fraction of the error of 'no field' from which a network counts as hardly better than that."""
 
 
@@ -65,7 +65,7 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
     out.parent.mkdir(parents=True, exist_ok=True)
     notes = {"recipe": recipe.name, "steps": str(state.step), "pairs": str(state.step * recipe.batch)}
     notes["spread"] = "untrained" if recipe.loss == "gain" else "expected absolute error"
-    warnings = doubts(state, recipe)
+    warnings = export_warnings(state, recipe)
     if warnings:
         notes["warning"] = "; ".join(warnings)
     part = out.with_name(out.name + ".part")
@@ -76,24 +76,24 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
     return out, card, warnings
 
 
-def doubts(state: checkpoint.TrainingState, recipe: Recipe) -> list[str]:
+def export_warnings(state: checkpoint.TrainingState, recipe: Recipe) -> list[str]:
     """Return reasons against using a run's weights: a collapse, or hardly any training.
 
     Examples
     --------
     >>> from getnet_bids.training.recipe import load_recipe
-    >>> doubts(checkpoint.TrainingState(step=10), load_recipe("default", ["batch=16"]))
+    >>> export_warnings(checkpoint.TrainingState(step=10), load_recipe("default", ["batch=16"]))
     ['trained on 160 pairs only', 'never validated']
     """
     found = []
-    if state.step * recipe.batch < HARDLY:
+    if state.step * recipe.batch < MIN_PAIRS:
         found.append(f"trained on {state.step * recipe.batch} pairs only")
     figures = state.figures
     if not figures:
         return [*found, "never validated"]
     if collapsed(figures):
         found.append(f"collapsed: image_leakage is {figures['image_leakage']:.2f}, so it takes the picture for a field")
-    if figures["field_mae"] > FLAT * figures["field_size"]:
+    if figures["field_mae"] > MAX_RELATIVE_ERROR * figures["field_size"]:
         found.append("on photographs held out it is hardly better than no field at all")
     return found
 

@@ -37,17 +37,17 @@ class Family:
     coil: float
 
 
-def in_view(low: float, high: float, view: float) -> tuple[float, float]:
+def relative_to(low: float, high: float, view: float) -> tuple[float, float]:
     """Convert lengths in mm to fractions of a field of view in mm."""
     return low / view, high / view
 
 
 FAMILIES = {
-    "head-1.5T": Family(in_view(150, 300, 256), (0.03, 0.10), coil=0.0),
-    "head-3T": Family(in_view(80, 200, 256), (0.06, 0.20), coil=0.2),
-    "head-7T": Family(in_view(40, 120, 256), (0.15, 0.45), coil=0.3),
-    "body-3T": Family(in_view(100, 300, 450), (0.10, 0.35), coil=0.3),
-    "surface-coil": Family(in_view(40, 120, 256), (0.15, 0.45), coil=1.0),
+    "head-1.5T": Family(relative_to(150, 300, 256), (0.03, 0.10), coil=0.0),
+    "head-3T": Family(relative_to(80, 200, 256), (0.06, 0.20), coil=0.2),
+    "head-7T": Family(relative_to(40, 120, 256), (0.15, 0.45), coil=0.3),
+    "body-3T": Family(relative_to(100, 300, 450), (0.10, 0.35), coil=0.3),
+    "surface-coil": Family(relative_to(40, 120, 256), (0.15, 0.45), coil=1.0),
 }
 """Ranges found at these field strengths, rounded outwards. Lengths are in mm, in a field of view of 256 mm for heads
 and 450 mm for bodies; a spread of .10 corresponds to a max/min of about 1.4, .20 to 2, .45 to 5."""

@@ -26,15 +26,15 @@ from .photographs import Photographs
 from .recipe import Recipe
 from .record import Journal, Progress, describe_hardware, stop_on_signal
 
-ASK_EVERY = 10
+EXCHANGE_INTERVAL = 10
 """Number of steps after which several processes ask each other whether one of them was told to stop."""
 
 
-WARM = 10
+WARMUP_STEPS = 10
 """Number of steps before the speed is measured, and between two readings of the clock."""
 
 
-VARIETY = 10_000
+MIN_PHOTOGRAPHS = 10_000
 """Number of photographs below which there is a warning, for recipes that use all photographs."""
 
 
@@ -183,7 +183,7 @@ def train(
                 state.figures = validate(average, held_out, recipe, fabric.device)
                 journal.write(state.step, "validation", state.figures)
                 progress.say(figures_in_words(state))
-                error = state.figures[checkpoint.judged_by(recipe)]
+                error = state.figures[checkpoint.decisive_figure(recipe)]
                 if error < state.best:
                     state.best = error
                     checkpoint.save_best(run, average, state, recipe)
@@ -243,7 +243,7 @@ def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, second
     fabric : Fabric
         Launched.
     seconds : float
-        Smallest duration, after `WARM` steps that do not count.
+        Smallest duration, after `WARMUP_STEPS` steps that do not count.
 
     Returns
     -------
@@ -259,12 +259,12 @@ def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, second
     began, counted = math.inf, 0
     for done, pairs in enumerate(source, 1):
         losses, _ = descend(model, optimiser, pairs, recipe, fabric, chunks)
-        if done % WARM == 0:
+        if done % WARMUP_STEPS == 0:
             losses["loss"].detach().item()  # waits for the device
             now = time.monotonic()
-            if done == WARM:
+            if done == WARMUP_STEPS:
                 began = now
-            counted = done - WARM
+            counted = done - WARMUP_STEPS
             if any_process([now - began >= seconds and counted > 0], fabric, 0)[0]:
                 break
     return float(fabric.broadcast(counted / (time.monotonic() - began)))
@@ -299,7 +299,7 @@ def any_process(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
     """Return for each flag whether it is set in any process; several processes exchange them every tenth step."""
     if fabric.world_size == 1:
         return wishes
-    if step % ASK_EVERY:
+    if step % EXCHANGE_INTERVAL:
         return [False] * len(wishes)
     shared = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="sum")
     return [value > 0 for value in cast(Tensor, shared).tolist()]
@@ -308,9 +308,9 @@ def any_process(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
 def start_in_words(run: Path, state: TrainingState, recipe: Recipe) -> str:
     """Describe whether a run starts or resumes, and from where."""
     if state.step == 0:
-        return f"{run}: begins anew, {recipe.steps} steps of {recipe.batch} pairs"
+        return f"{run}: new run, {recipe.steps} steps of {recipe.batch} pairs"
     return (
-        f"{run / checkpoint.LAST}: goes on after step {state.step} of {recipe.steps}, "
+        f"{run / checkpoint.LAST}: resumes after step {state.step} of {recipe.steps}, "
         f"{state.minutes:.1f} minutes of training"
     )
 
@@ -322,14 +322,14 @@ def too_few(photographs: int, recipe: Recipe) -> str:
     --------
     >>> from getnet_bids.training.recipe import load_recipe
     >>> too_few(3000, load_recipe("default"))
-    '3000 photographs, where 10000 or more are wanted: weights of few photographs are worse on images unlike them'
+    '3000 photographs, fewer than the 10000 wanted: weights trained on few are less accurate on other images'
     """
-    wanted = recipe.photographs or VARIETY
+    wanted = recipe.photographs or MIN_PHOTOGRAPHS
     if photographs >= wanted:
         return ""
     return (
-        f"{photographs} photographs, where {wanted} or more are wanted: weights of few photographs are worse on images "
-        "unlike them"
+        f"{photographs} photographs, fewer than the {wanted} wanted: weights trained on few are less accurate on "
+        "other images"
     )
 
 

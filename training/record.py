@@ -144,7 +144,7 @@ class Journal:
         rows = []
         if self.path.exists():
             with open(self.path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if not_after(row["step"] or "", step)]
+                rows = [row for row in csv.DictReader(file) if is_up_to(row["step"] or "", step)]
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
         writer.writeheader()
@@ -167,7 +167,7 @@ class Journal:
         self.board.close()
 
 
-def not_after(text: str, step: int) -> bool:
+def is_up_to(text: str, step: int) -> bool:
     """Return whether the step of a row in the file is a whole number and not after a given step."""
     return text.isdigit() and int(text) <= step
 

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 MEDICAL = (".nii", ".nii.gz", ".dcm", ".dicom", ".ima", ".mgh", ".mgz", ".mnc", ".mnc.gz", ".nrrd", ".mha", ".mhd")
-PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".7z", ".rar", ".tfrecord", ".lmdb")
-WHY = (
+ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".7z", ".rar", ".tfrecord", ".lmdb")
+NO_MEDICAL_IMAGES = (
     "GetNet is trained on photographs only, so that it favours no anatomy, contrast or scanner; take medical images "
     "out of the training data"
 )
 
 
-PACK = "unpack it, or pack it as a plain .tar, so that it can be read at any place"
+UNPACK = "unpack it, or pack it as a plain .tar, so that its files can be read in any order"
 
 
 class MedicalImageError(ValueError):
@@ -100,10 +100,10 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
             raise FileNotFoundError(f"{source}: no such folder or file")
         before = len(items)
         for path in files_in(source) if source.is_dir() else [str(source)]:
-            if path.lower().endswith(PACKED):
+            if path.lower().endswith(ARCHIVES):
                 if path == str(source):
-                    raise ValueError(f"{path}: {PACK}")
-                tqdm.write(f"left out {path}: {PACK}", file=sys.stderr)
+                    raise ValueError(f"{path}: {UNPACK}")
+                tqdm.write(f"left out {path}: {UNPACK}", file=sys.stderr)
             found = items_of(path)
             if found:
                 state = os.stat(path)
@@ -161,7 +161,7 @@ def items_of_tar(path: str) -> list[Item]:
                     inner = tar.extractfile(member)
                     assert inner is not None
                     add(inner, full, start + member.offset_data)  # type: ignore[arg-type]
-                elif member.name.lower().endswith((*PACKED, ".parquet")):
+                elif member.name.lower().endswith((*ARCHIVES, ".parquet")):
                     tqdm.write(f"left out {full}: an archive within a .tar has to be a plain .tar", file=sys.stderr)
                 elif is_photograph(full):
                     items.append(Item(full, path, start + member.offset_data, member.size))
@@ -178,16 +178,16 @@ def is_photograph(name: str) -> bool:
     """Return whether a file's name is that of a photograph; raise `MedicalImageError` for that of a medical image."""
     lower = name.lower()
     if lower.endswith(MEDICAL):
-        raise MedicalImageError(f"{name} is a medical image: {WHY}")
+        raise MedicalImageError(f"{name} is a medical image: {NO_MEDICAL_IMAGES}")
     return lower.endswith(ENDINGS)
 
 
 def refuse_medical(name: str, data: bytes) -> None:
     """Raise `MedicalImageError` if a file's first 352 bytes are those of a DICOM or NIfTI image."""
     if data[128:132] == b"DICM":
-        raise MedicalImageError(f"{name} is a DICOM image: {WHY}")
+        raise MedicalImageError(f"{name} is a DICOM image: {NO_MEDICAL_IMAGES}")
     if data[344:348] in (b"n+1\0", b"ni1\0") or data[4:8] == b"n+2\0":
-        raise MedicalImageError(f"{name} is a NIfTI image: {WHY}")
+        raise MedicalImageError(f"{name} is a NIfTI image: {NO_MEDICAL_IMAGES}")
 
 
 SHORT, LONG = 256, 320
@@ -247,7 +247,7 @@ def gray_of(data: bytes, name: str) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data)) as image:
         if image.mode.startswith(("I", "F")):
             raise MedicalImageError(
-                f"{name} has more than 8 bits a pixel (mode {image.mode}), as medical images have: {WHY}"
+                f"{name} has more than 8 bits per pixel (mode {image.mode}), as medical images do: {NO_MEDICAL_IMAGES}"
             )
         width, height = image.size
         if (

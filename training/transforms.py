@@ -228,7 +228,7 @@ def cut(slices: Tensor, depth: Tensor, ends: Tensor, offset: tuple[float, float]
     return (kept & (inside | ~chance(n, 0.1, generator))).float()
 
 
-def in_some(n: int, strength: float, generator: torch.Generator) -> Tensor:
+def random_strengths(n: int, strength: float, generator: torch.Generator) -> Tensor:
     """Draw a strength up to `strength` for three slices in ten, and 0 for the others; shape (n, 1, 1, 1)."""
     return per_slice(n, 0, strength, generator) * chance(n, 0.3, generator)
 
@@ -250,7 +250,7 @@ def ghost(slices: Tensor, strength: float, generator: torch.Generator) -> Tensor
     if strength == 0:
         return slices
     n, half = len(slices), slices.shape[-1] // 2
-    share = in_some(n, strength, generator)
+    share = random_strengths(n, strength, generator)
     moved = torch.where(chance(n, 0.5, generator), slices.roll(half, 2), slices.roll(half, 3))
     return slices.addcmul(moved, share)
 
@@ -272,7 +272,7 @@ def uneven_lines(slices: Tensor, strength: float, generator: torch.Generator) ->
     if strength == 0:
         return slices
     n, size = len(slices), slices.shape[-1]
-    share = in_some(n, strength, generator)
+    share = random_strengths(n, strength, generator)
     line = torch.floor(torch.arange(size, device=slices.device).reshape(1, 1, size, 1) / per_slice(n, 1, 8, generator))
     factor = 1 + share * (2 * (line % 2) - 1)
     return slices * torch.where(chance(n, 0.5, generator), factor, factor.transpose(2, 3))

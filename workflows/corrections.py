@@ -15,7 +15,7 @@ MEM_GB = 2.0
 """Upper estimate of the memory for correcting one head, GB."""
 
 
-JUDGED = ["verdict", "reasons", "field_sd_median", "field_sd_p95"]
+VERDICT_OUTPUTS = ["verdict", "reasons", "field_sd_median", "field_sd_p95"]
 """Outputs for the verdict and the uncertainty of a result."""
 
 
@@ -86,7 +86,9 @@ def init_getnet_wf(
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask", "in_bvals"]), name="inputnode")
-    outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", "seconds", *JUDGED]), name="outputnode")
+    outputnode = Node(
+        IdentityInterface(fields=["out_file", "bias_image", "seconds", *VERDICT_OUTPUTS]), name="outputnode"
+    )
 
     on_gpu = device.startswith("cuda") or (device == "auto" and gpu_count() > 0)
     getnet = Node(
@@ -116,7 +118,7 @@ def init_getnet_wf(
                 getnet,
                 outputnode,
                 [("output_image", "out_file"), ("bias_image", "bias_image"), ("seconds", "seconds")]
-                + [(name, name) for name in JUDGED],
+                + [(name, name) for name in VERDICT_OUTPUTS],
             ),
         ]
     )

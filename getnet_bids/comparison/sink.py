@@ -34,7 +34,7 @@ from getnet_bids.run.pipeline import voxels_of
 from getnet_bids.run.results import Computed, Loaded, device_text, draw, judged, make_folder, save, software
 from getnet_bids.settings import Settings
 from getnet_bids.workflows import comparison, init_getnet_wf
-from getnet_bids.workflows.corrections import JUDGED
+from getnet_bids.workflows.corrections import VERDICT_OUTPUTS
 
 from . import dataset as texts
 from .jobs import CompareJob
@@ -320,7 +320,7 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
     pairs += [(port, port) for port in ports]
     workflow.connect([(workflow.get_node("outputnode"), sink, pairs)])
     getnet = workflow.get_node("getnet_wf")
-    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in JUDGED])])
+    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in VERDICT_OUTPUTS])])
     return workflow
 
 
