@@ -321,7 +321,7 @@ def write(image: SpatialImage, path: str | os.PathLike[str], level: int = DEFAUL
 
 @contextmanager
 def packing(path: str | os.PathLike[str], level: int = DEFAULT_GZIP_LEVEL) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when it is complete, compressed if its extension says so."""
+    """Open a file that is renamed when it is complete; it is compressed if its extension says so."""
     ending = extension(path)
     with atomic(Path(path)) as file:
         if ending in (".nii.gz", ".mgz"):

@@ -224,7 +224,7 @@ def check_files(settings: Settings) -> None:
         if name == "raw":
             raise console.CommandError(console.USAGE, "--derivatives: raw stands for the input; give another name")
         if paths.setdefault(name, folder) != folder:
-            raise console.CommandError(console.USAGE, f"--derivatives: {name} stands for two folders; name them apart")
+            raise console.CommandError(console.USAGE, f"--derivatives: {name} stands for two folders; use two names")
 
 
 def is_doctor(argv: list[str]) -> bool:

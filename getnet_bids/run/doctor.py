@@ -37,7 +37,7 @@ SHAPE = (32, 38, 34)
 EXPECTED_ERROR = 0.008
 """Expected error of the field (algorithm 5): standard deviation of log(field) - log(truth) over the head."""
 ERROR_TOLERANCE = 0.005
-"""How much the precision, the processor and versions of libraries may change this error."""
+"""Largest change of this error that the precision, the processor and versions of libraries may cause."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def default_weights() -> Path:
     Returns
     -------
     Path
-        A safetensors file, beside which is its model card.
+        A safetensors file; its model card lies beside it.
 
     Raises
     ------
