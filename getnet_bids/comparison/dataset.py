@@ -32,7 +32,7 @@ SIMULATED_DESCS = {
     "inu": "How non-uniform each tissue is, and how far from the image before it was shaded, by correction.",
     "table1": "The distance from the image before it was shaded, in the form of Table 1 of Simko et al. 2019.",
 }
-SEGMENTATION = "Segmentation of the {}image whose suffix is in the name, where another image has the same entities."
+SEGMENTATION = "Segmentation of the {}image that `desc` names, since another image has the same entities."
 README = "README.md"
 WARNING = """\
 **Simulated shading.** Each image in this folder was first multiplied by a simulated gain field of {low:g} to {high:g}

@@ -158,7 +158,7 @@ def test_what_a_run_leaves(photos: Photographs, tmp_path: Path, capsys: pytest.C
     err = capsys.readouterr().err
     assert "step 4, held-out photographs: ratio_mae " in err
     assert f"{tmp_path}: new run, 4 steps of 4 pairs" in err
-    assert "warning: 30 photographs, where 10000 or more are wanted" in err
+    assert "warning: 30 photographs, fewer than the 10000 wanted" in err
     least = min(float(row["field_mae"]) for row in validation)
     best = checkpoint.read(tmp_path, "best")
     assert best["best"] == best["figures"]["field_mae"] == pytest.approx(least, rel=1e-4)
