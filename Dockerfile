@@ -1,8 +1,8 @@
 # getnet-bids as an image: see docs/hpc.rst. Nothing is downloaded at run time.
 #   docker build -t getnet_bids .                                                     CPU
 #   docker build -t getnet_bids:cuda --build-arg TORCH_INDEX=https://pypi.org/simple .    CUDA
-# BASE: any image with Python 3.11 or newer and its venv module. TORCH_INDEX: where torch comes from; an empty one means
-# pip's own index. The PIP_* arguments tell pip of a mirror or a certificate while building; none stays in the image.
+# BASE: any image with Python 3.11 or newer and its venv module. TORCH_INDEX: the package index for torch; empty means
+# pip's default. The PIP_* arguments give pip a mirror or a certificate during the build and are not kept in the image.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -24,7 +24,7 @@ FROM ${BASE} AS app
 COPY --from=build /opt/getnet /opt/getnet
 COPY containers/check.py /opt/getnet-check.py
 COPY docs/hpc/getnet-slurm.sh /opt/
-# HOME is left alone: Apptainer brings the user's own. What libraries would write there goes to /tmp or is written now.
+# HOME is not set, since Apptainer brings the user's own. What libraries would write there goes to /tmp or is made now.
 ENV PATH=/opt/getnet/bin:$PATH \
     LANG=C.UTF-8 \
     NO_ET=1 \

@@ -1,21 +1,22 @@
-# make demo: a small dataset, corrected.   make test: all checks and quick tests.   make test-all: the slow ones, too.
-# make lint, docs, tests: the parts of make test.   make tests-min: with the oldest versions.   make dist: for PyPI.
-# make tests-peers: with the libraries that GetNet is used from: MONAI, TorchIO, SimpleITK, sMRIPrep, nibabies, pydra, Boutiques.
-# All make their environment first, .venv unless VENV= says where.
+# make demo: correct a small dataset.   make test: linters and quick tests.   make test-all: the slow tests, too.
+# make lint, tests: the two parts of make test.   make docs: the pages.   make dist: the files for PyPI.
+# make tests-min: the quick tests with the oldest versions.
+# make tests-peers: tests with the libraries that use GetNet: MONAI, TorchIO, SimpleITK, sMRIPrep, nibabies, pydra, Boutiques.
+# Each makes its environment first: .venv, or the folder given by VENV=.
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml setup.py $(CONSTRAINTS)
 PYTEST := $(BIN)/python -m pytest
-# So many tests at the same time, with one thread each.
+# Number of tests that run at the same time, with one thread each.
 JOBS ?= 2
 QUICK := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist worksteal
-# What needs other people's libraries, and the pages that show it.
+# Tests that need other people's libraries, and the pages about them.
 PEERS := tests/test_monai.py tests/test_torchio.py tests/test_boutiques.py tests/test_pages_of_pipelines.py \
     tests/test_pages_of_files.py tests/test_images_of_others.py tests/test_heads_and_labels_benchmarks.py \
     tests/cli/test_readers.py tests/run/test_handover.py tests/interfaces/test_drop_in.py
-# Packages of which at least this share of lines and branches has to be tested.
+# Packages of which tests must cover at least LEAST percent of lines and branches.
 COVERED := core bids
 LEAST := 90
 
@@ -26,7 +27,7 @@ T ?=
 demo: $(VENV)/.package
 	$(BIN)/getnet-demo
 
-# T= names a part: make test T=tests/core
+# T= chooses some tests: make test T=tests/core
 ifeq ($(T),)
 test: check
 else
@@ -76,7 +77,7 @@ format: $(VENV)/.all
 docs: $(VENV)/.all
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
-# Source distribution and wheel, without a fetch: setuptools is in the environment.
+# Source distribution and wheel; nothing is downloaded, since setuptools is in the environment.
 dist: $(VENV)/.all
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
@@ -92,11 +93,11 @@ $(VENV)/.package $(VENV)/.all: $(SOURCES)
 clean:
 	rm -rf $(VENV) .venv-min demo-output build dist *.egg-info
 
-# The image, built and run as clusters do: BASE=, TORCH_INDEX=, DATA=, ... as containers/image-test.sh tells.
+# Build the image and run it as clusters do: BASE=, TORCH_INDEX=, DATA=, ... as described in containers/image-test.sh.
 image-test:
 	containers/image-test.sh
 
-# The versions in the image: those of this environment, in which the tests passed.
+# Fix the versions in the image to those of this environment, in which the tests passed.
 lock: $(VENV)/.all
 	$(BIN)/python containers/lock.py > containers/lock.txt.new
 	mv containers/lock.txt.new containers/lock.txt

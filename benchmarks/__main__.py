@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 COMMANDS = {
-    "accuracy": ("accuracy", "BrainWeb's heads with known fields, against N4"),
-    "heads": ("accuracy_heads", "simulated heads whose tissues vary; whether the uncertainty is right"),
-    "real": ("accuracy_labels", "real scans: multiplied fields, manual labels, measured field, second pass"),
-    "series": ("series", "echo-planar images and mean volumes of series, beside N4"),
-    "speed": ("speed", "seconds, memory, and how they grow"),
-    "node": ("node", "what a nipype node costs besides the correction"),
-    "segmentation": ("segmentation", "overlap of the comparison's labels with the truth"),
+    "accuracy": ("accuracy", "BrainWeb's heads with known fields, compared with N4"),
+    "heads": ("accuracy_heads", "simulated heads whose tissues vary, and the accuracy of the uncertainty"),
+    "real": ("accuracy_labels", "real scans: multiplied fields, manual labels, a measured field, second correction"),
+    "series": ("series", "echo-planar images and mean volumes of series, compared with N4"),
+    "speed": ("speed", "time and memory, and how they grow"),
+    "node": ("node", "cost of a nipype node in addition to the correction"),
+    "segmentation": ("segmentation", "overlap of the comparison's segmentation with the truth"),
     "discovery": ("discovery", "time to list large datasets"),
-    "training": ("training_input", "how fast training pairs are made"),
+    "training": ("training_input", "speed of making training pairs"),
 }
 """Module and purpose of each."""
 

@@ -1,12 +1,12 @@
-"""How accurate corrections of whole heads are: simulated heads with a known field, and real images if there are any.
+"""Measure the accuracy of corrections on simulated heads with a known field, and on real images if there are any.
 
     python benchmarks/accuracy.py --brainweb DIR --out DIR [--bids DATASET ...] [--jobs 2] [--tables benchmarks]
     python benchmarks/accuracy.py --table benchmarks/accuracy.tsv
 
-DIR holds BrainWeb's anatomical models, subjectNN_crisp_v.mnc.gz. Every image is corrected by every method, and
-compared with the truth; what has been measured stands in OUT/accuracy_rows.tsv and is not measured again unless the
-weights, the options or GetNet's code have changed. The results: accuracy.tsv (means), accuracy_images.tsv and
-accuracy.png. The second form prints the tables of the README. What is measured: benchmarks/README.rst.
+DIR contains BrainWeb's anatomical models, subjectNN_crisp_v.mnc.gz. Every image is corrected by every method and
+compared with the truth. Measurements are kept in OUT/accuracy_rows.tsv, and are only repeated if the weights, the
+options or GetNet's code have changed. The results are accuracy.tsv (means), accuracy_images.tsv and accuracy.png. The
+second form prints the tables of the README. benchmarks/README.rst defines the measures.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from getnet_bids.training.evaluation.brainweb import (
 ROWS = "accuracy_rows.tsv"
 KEY = ("subject", "contrast", "field", "noise", "seed", "method", "fingerprint")
 ANY = "any"
-"""In the place of a fingerprint."""
+"""Text in place of a fingerprint."""
 SCORES = (
     *("field_brain", "field_head", "slope"),
     *(f"mae_{region}" for region in (*TISSUES, "head")),
@@ -56,7 +56,7 @@ SCORES = (
 
 @dataclass(frozen=True)
 class Case:
-    """A simulated image: what it is of, and what it is shaded by."""
+    """A simulated image: its subject and contrast, and its field and noise."""
 
     subject: str
     contrast: str
@@ -75,13 +75,13 @@ class Case:
 
 
 def model(models: Path, subject: str) -> Path:
-    """Return where a subject's anatomical model is."""
+    """Return the path of a subject's anatomical model."""
     return models / f"subject{subject}_crisp_v.mnc.gz"
 
 
 @lru_cache(maxsize=1)
 def heads_of(path: Path) -> dict[str, Head]:
-    """Read a model in all contrasts; the last one is kept."""
+    """Read a model in all contrasts; the last one is cached."""
     return read_heads(path, CONTRASTS)
 
 
@@ -108,7 +108,7 @@ def scores(head: Head, truth: Volume, image: Volume, field: Volume) -> dict[str,
 
 
 def measure(case: Case, methods: dict[str, Method], models: Path, rows: Path) -> Case:
-    """Correct an image by some methods, and add a line to the rows after each."""
+    """Correct an image by the given methods, and append a row after each."""
     head, truth, image = case.simulate(models)
     for name, method in methods.items():
         if key_of(case, name, method) in read_rows(rows):
@@ -122,25 +122,25 @@ def measure(case: Case, methods: dict[str, Method], models: Path, rows: Path) ->
         values = [f"{found[s]:.5g}" if np.isfinite(found.get(s, np.nan)) else "n/a" for s in SCORES]
         line = "\t".join([*map(str, astuple(case)), name, method.fingerprint, *values]) + "\n"
         with open(rows, "a") as file:
-            file.write(line)  # in one piece: others may be writing
+            file.write(line)  # in one piece, since other processes may be writing
     return case
 
 
 def key_of(case: Case, name: str, method: Method) -> tuple[str, ...]:
-    """Return what makes a row one of its own."""
+    """Return the key that identifies a row."""
     return (*map(str, astuple(case)), name, method.fingerprint)
 
 
 def read_rows(path: Path) -> dict[tuple[str, ...], Row]:
-    """Read what has been measured, by key."""
+    """Read the measurements, by key."""
     return {tuple(row[k] for k in KEY): row for row in read(path)}
 
 
 def run_all(cases: list[Case], methods: dict[str, Method], args: argparse.Namespace) -> list[Row]:
-    """Measure what has not been measured, and give the rows of all cases and methods."""
+    """Make all missing measurements, and return the rows of all cases and methods."""
     rows = args.out / ROWS
     lines = rows.read_text() if rows.exists() else ""
-    if not lines.endswith("\n"):  # new, or killed in the midst of a line
+    if not lines.endswith("\n"):  # new, or killed in the middle of a line
         rows.write_text(lines[: lines.rfind("\n") + 1] or "\t".join([*KEY, *SCORES]) + "\n")
     known = read_rows(rows)
     wanted = {name: method for name, method in methods.items() if name not in args.reuse}
@@ -161,7 +161,7 @@ def run_all(cases: list[Case], methods: dict[str, Method], args: argparse.Namesp
 
 
 def measured(work: list[tuple[Case, set[str]]], args: argparse.Namespace, rows: Path) -> Iterator[Case]:
-    """Measure images one after the other, or several at a time."""
+    """Yield the measurements of images, one after the other or several at a time."""
     jobs = ((case, names, args.brainweb, args.weights, args.device, rows) for case, names in work)
     if args.jobs == 1:
         yield from itertools.starmap(measure_some, jobs)
@@ -172,7 +172,7 @@ def measured(work: list[tuple[Case, set[str]]], args: argparse.Namespace, rows: 
 
 
 def measure_some(case: Case, names: set[str], models: Path, weights: Path | None, device: str, rows: Path) -> Case:
-    """Measure an image, in whatever process."""
+    """Measure an image, in any process."""
     chosen = {name: method for name, method in make_methods(weights, device).items() if name in names}
     return measure(case, chosen, models, rows)
 
@@ -181,14 +181,18 @@ def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--brainweb", type=Path, metavar="DIR", help="folder of subjectNN_crisp_v.mnc.gz files")
-    parser.add_argument("--bids", type=Path, nargs="+", default=[], metavar="DATASET", help="real images, too")
+    parser.add_argument("--bids", type=Path, nargs="+", default=[], metavar="DATASET", help="datasets of real images")
     parser.add_argument("--subjects", nargs="+", default=["04", "20", "41"], metavar="NN", help="[04 20 41]")
     parser.add_argument("--contrasts", nargs="+", default=list(CONTRASTS), choices=CONTRASTS)
     parser.add_argument("--fields", nargs="+", default=list(FIELDS), metavar="KIND", help=f"[{' '.join(FIELDS)}]")
     parser.add_argument(
-        "--noise", type=float, nargs="+", default=[0.03], help="share of the brightest tissue's signal [0.03]"
+        "--noise",
+        type=float,
+        nargs="+",
+        default=[0.03],
+        help="noise, as a fraction of the brightest tissue's signal [0.03]",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of fields and noise [%(default)s]")
+    parser.add_argument("--seed", type=int, default=0, help="seed of fields and noise [%(default)s]")
     parser.add_argument("--methods", nargs="+", default=list(NAMES), choices=list(NAMES))
     parser.add_argument(
         "--reuse",
@@ -196,14 +200,16 @@ def make_parser() -> argparse.ArgumentParser:
         default=[],
         choices=list(NAMES),
         metavar="METHOD",
-        help="take the rows there are, of whatever version",
+        help="use existing rows of any version",
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors [default: the package's]")
-    parser.add_argument("--device", default="cpu", help="of GetNet [%(default)s]")
-    parser.add_argument("--jobs", type=int, default=1, help="images at a time [%(default)s]")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where what has been measured is kept")
-    parser.add_argument("--tables", type=Path, metavar="DIR", help="where the results are written [as --out]")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="print an accuracy.tsv for the README, no more")
+    parser.add_argument("--device", default="cpu", help="device of GetNet [%(default)s]")
+    parser.add_argument("--jobs", type=int, default=1, help="number of images at a time [%(default)s]")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the measurements")
+    parser.add_argument("--tables", type=Path, metavar="DIR", help="folder for the results [that of --out]")
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE", help="only print an accuracy.tsv as tables for the README"
+    )
     return parser
 
 

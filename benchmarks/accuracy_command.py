@@ -1,4 +1,4 @@
-"""What accuracy_heads.py and accuracy_labels.py share: their command line, and a table of what has been measured."""
+"""Common parts of accuracy_heads.py and accuracy_labels.py: the command line, and the table of measurements."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from accuracy_tables import Row, read, text, write
 
 
 def make_parser(description: str | None, datasets: str, methods: Iterable[str], table: str) -> argparse.ArgumentParser:
-    """Make the parser of the options that both have.
+    """Make the parser of the common options.
 
     Parameters
     ----------
     description : str
-        Of the benchmark.
+        Description of the benchmark.
     datasets : str
-        What the datasets are of.
+        Description of the datasets' content.
     methods : iterable of str
-        That can be chosen.
+        Methods to choose from.
     table : str
         Name of the table.
 
@@ -31,15 +31,15 @@ def make_parser(description: str | None, datasets: str, methods: Iterable[str], 
     parser.add_argument("bids", type=Path, nargs="*", metavar="BIDS", help=f"datasets of {datasets}")
     parser.add_argument("--methods", nargs="+", default=["input", "getnet-alone", "getnet"], choices=list(methods))
     parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors [the package's]")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of what is written")
-    parser.add_argument("--table", type=Path, metavar="FILE", help=f"print a {table} as RST, no more")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--table", type=Path, metavar="FILE", help=f"only print a {table} as RST")
     return parser
 
 
 def parse(
     parser: argparse.ArgumentParser, argv: list[str] | None, as_rst: Callable[[Sequence[Row]], str]
 ) -> argparse.Namespace | None:
-    """Read the command line; print the table that ``--table`` names and return None if there is one."""
+    """Read the command line; with ``--table``, print that table and return None."""
     args = parser.parse_args(argv)
     if args.table:
         print(as_rst(read(args.table)))
@@ -50,14 +50,14 @@ def parse(
 
 
 class Measured:
-    """Rows that have been measured, in a file that is written anew with each of them.
+    """The rows of all measurements, in a file that is rewritten after each.
 
     Parameters
     ----------
     table : Path
-        Read if it is there.
+        Read if it exists.
     key : sequence of str
-        Columns that tell what was measured; the last, the fingerprint, by which version of the method.
+        Columns that identify a measurement; the last is the fingerprint of the method's version.
     scores : sequence of str
         The other columns.
     """
@@ -67,11 +67,11 @@ class Measured:
         self.rows: list[Row] = read(table) if table.exists() else []
 
     def __contains__(self, key: tuple[str, ...]) -> bool:
-        """Whether this has been measured, by this version."""
+        """Return whether this has been measured with this version."""
         return any(tuple(row[k] for k in self.key) == key for row in self.rows)
 
     def add(self, key: tuple[str, ...], scores: Mapping[str, object]) -> None:
-        """Put a row in the place of those of other weights, options or code."""
+        """Add a row, replacing those of other weights, options or code."""
         self.rows = [row for row in self.rows if tuple(row[k] for k in self.key[:-1]) != key[:-1]]
         self.rows.append(dict(zip(self.key, key, strict=True)) | {s: text(scores.get(s)) for s in self.scores})
         write(self.rows, self.table)

@@ -1,4 +1,4 @@
-"""What the corrections are held to, and whether the rows of benchmarks/accuracy.py show it."""
+"""The goals for corrections, and whether the rows of benchmarks/accuracy.py meet them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TISSUE_SCORES = ("mae_CSF", "mae_GM", "mae_WM", "cjv")
 
 
 def goals(rows: Sequence[Row]) -> Iterator[str]:
-    """Compare GetNet with N4's defaults and with what is wanted.
+    """Compare GetNet with N4's defaults and with the goals.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def goals(rows: Sequence[Row]) -> Iterator[str]:
     Yields
     ------
     str
-        A line for each goal: whether it is met, what it is, what was found. Without rows of N4 it is not compared.
+        A line for each goal: whether it is met, what it is, and the value. Goals relative to N4 need rows of N4.
     """
     ordinary, strong = (pairs(rows, GROUPS[group]) for group in ("ordinary", "strong"))
     alone, default = ordinary["getnet-alone"], ordinary["getnet"]
@@ -54,12 +54,12 @@ def pairs(rows: Sequence[Row], fields: tuple[str, ...]) -> dict[str, list[tuple[
 
 
 def ratio(both: list[tuple[Row, Row]], score: str) -> float:
-    """Mean of a score over N4's mean."""
+    """Return the ratio of a score's mean to N4's mean."""
     return mean(number(a, score) for a, _ in both) / mean(number(b, score) for _, b in both)
 
 
 def worst(both: list[tuple[Row, Row]], score: str) -> float:
-    """Largest of the images' ratios."""
+    """Return the largest ratio of any image."""
     return max((number(a, score) / number(b, score) for a, b in both), default=np.nan)
 
 
@@ -69,7 +69,7 @@ def slope(both: list[tuple[Row, Row]]) -> float:
 
 
 def verdict(what: str, value: float, high: float, low: float = -np.inf) -> str:
-    """Write a goal's line."""
+    """Format the line of a goal."""
     wanted = f"at most {high:g}" if np.isinf(low) else f"{low:g} to {high:g}"
     met = "not measured" if np.isnan(value) else "met" if low <= value <= high else "NOT MET"
     return f"{met:12}  {what}: {value:.3f} (wanted: {wanted})"

@@ -1,15 +1,14 @@
-"""Accuracy on simulated heads whose tissues are not flat, and whether the predicted uncertainty is right.
+"""Measure the accuracy on simulated heads whose tissues vary, and the accuracy of the predicted uncertainty.
 
     python -m benchmarks heads BIDS --out DIR [--subjects 01 02] [--fields smooth20 coil] [--methods input getnet]
     python -m benchmarks heads BIDS --out DIR --foreign monai torchio      # their fields on the images of ses-none
     python -m benchmarks heads --table benchmarks/accuracy_heads.tsv
 
-BIDS is a dataset of images ``sub-NN_ses-FIELD_CONTRAST``, NN a whole head and NNs the same one stripped. Under
-derivatives/truth lie the field of each session, and of each subject the image without field and noise
-(``desc-original``) and the fractions of CSF, GM and WM (``probseg``). What has been measured stands in
-OUT/accuracy_heads.tsv and is not measured again while weights, options and code are the same. Beside it are written
-the means, accuracy_heads_means.tsv, and a plot of the uncertainty, accuracy_heads.png. benchmarks/README.rst defines
-the figures.
+BIDS is a dataset of images ``sub-NN_ses-FIELD_CONTRAST``, in which NN is a whole head and NNs the same head stripped.
+derivatives/truth has the field of each session, and for each subject the image without field and noise
+(``desc-original``) and the fractions of CSF, GM and WM (``probseg``). Measurements are kept in OUT/accuracy_heads.tsv,
+and are not repeated as long as weights, options and code are the same. The means, accuracy_heads_means.tsv, and a plot
+of the uncertainty, accuracy_heads.png, are written to the same folder. benchmarks/README.rst defines the measures.
 """
 
 from __future__ import annotations
@@ -42,18 +41,18 @@ from getnet_bids.weights import load_network
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 OPTIONS = {"getnet-alone": Options(refine=False), "getnet": Options(uncertainty=True)}
-"""Of the methods that are GetNet."""
+"""Options of the methods that are GetNet."""
 KEY = ("set", "subject", "part", "contrast", "field", "method", "fingerprint")
 SCORES = ("field_brain", "field_head", "slope", "kept", "cjv", "error", "sd", "z_sd", "verdict", "seconds")
 PURE_SHARE = 0.9
-"""A voxel of which a tissue has more than this share is pure."""
+"""Fraction of a tissue above which a voxel is pure."""
 HEAD = 0.03
-"""Share of the image's maximum above which a voxel of the clean image belongs to the head."""
+"""Fraction of the clean image's maximum above which a voxel belongs to the head."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """An image of the dataset: where it is, and what its name says."""
+    """An image of the dataset: its path, and the content of its name."""
 
     root: Path
     path: Path
@@ -68,13 +67,13 @@ class Case:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The first cells of its rows."""
+        """The first cells of the rows of this image."""
         return self.root.resolve().name, self.subject.removesuffix("s"), self.part, self.contrast, self.field
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a simulated image was made of."""
+    """The truth from which a simulated image was made."""
 
     field: Volume
     original: Volume
@@ -84,7 +83,7 @@ class Truth:
 
 
 def find_cases(root: Path, subjects: Sequence[str], contrasts: Sequence[str], fields: Sequence[str]) -> list[Case]:
-    """List the images of a dataset, of some subjects, contrasts and fields if any are named; a head, then its brain."""
+    """List the images of a dataset, or those of the given subjects, contrasts and fields; a head, then its brain."""
     cases = []
     for path in sorted(root.glob("sub-*/ses-*/anat/*.nii.gz")):
         subject, session, contrast = path.name.removesuffix(".nii.gz").split("_")
@@ -95,14 +94,14 @@ def find_cases(root: Path, subjects: Sequence[str], contrasts: Sequence[str], fi
 
 
 def thin(cases: Sequence[Case], every: int) -> list[Case]:
-    """Keep one image in so many, evenly over anatomies, contrasts and fields: a Latin square."""
+    """Keep every n-th image, evenly over anatomies, contrasts and fields, like a Latin square."""
     axes = [sorted({values[i] for values in map(names_of, cases)}) for i in range(3)]
     places = [sum(axis.index(name) for axis, name in zip(axes, names_of(case), strict=True)) for case in cases]
     return [case for case, place in zip(cases, places, strict=True) if place % every == 0]
 
 
 def names_of(case: Case) -> tuple[str, str, str]:
-    """Name an image's anatomy, contrast and field."""
+    """Return the names of an image's anatomy, contrast and field."""
     return case.subject.removesuffix("s"), case.contrast, case.field
 
 
@@ -126,7 +125,7 @@ def read_truth(case: Case) -> Truth:
 
 
 def contrast_of(image: Volume, truth: Truth) -> float:
-    """Compute the log ratio of white to gray matter, means over pure voxels."""
+    """Compute the log ratio of the means of white and gray matter over pure voxels."""
     return float(np.log(image[truth.white].mean() / image[truth.gray].mean()))
 
 
@@ -149,7 +148,7 @@ def calibration(result: CorrectedVolume, truth: Volume) -> dict[str, float]:
     Parameters
     ----------
     result : CorrectedVolume
-        With its map of uncertainty.
+        Result with a map of the uncertainty.
     truth : ndarray
         The true field.
 
@@ -157,7 +156,8 @@ def calibration(result: CorrectedVolume, truth: Volume) -> dict[str, float]:
     -------
     dict
         Over the foreground: ``error``, standard deviation of the log field's error; ``sd``, median of the predicted
-        standard deviation; ``z_sd``, standard deviation of error (its mean taken off) over predicted.
+        standard deviation; ``z_sd``, standard deviation of the ratio of the error (minus its mean) to the predicted
+        one.
     """
     assert result.uncertainty is not None
     where = result.foreground
@@ -168,12 +168,12 @@ def calibration(result: CorrectedVolume, truth: Volume) -> dict[str, float]:
 
 
 def measure(case: Case, methods: Sequence[str], weights: Path | None) -> Iterator[tuple[str, dict[str, object]]]:
-    """Correct an image by some methods; yield each one's name and figures."""
+    """Correct an image by the given methods; yield the name and the figures of each."""
     truth = read_truth(case)
     loaded = images.read(case.path)
     image, voxel = volume_like(loaded, str(case.path)), images.voxel_size(loaded)
     if case.field in FOREIGN:
-        image = image * truth.field  # its noise as well
+        image = image * truth.field  # including its noise
     for method in methods:
         began = time.process_time()
         if method in OPTIONS:
@@ -190,12 +190,12 @@ def measure(case: Case, methods: Sequence[str], weights: Path | None) -> Iterato
 
 
 def fingerprint_of(method: str, weights: Path | None) -> str:
-    """Return what changes with all that changes a method's results."""
+    """Return a fingerprint that changes whenever a method's results may change."""
     return fingerprint(weights, "cpu", OPTIONS[method]) if method in OPTIONS else make_methods()[method].fingerprint
 
 
 def run(cases: Sequence[Case], methods: Sequence[str], weights: Path | None, table: Path) -> list[Row]:
-    """Measure what has not been measured, a line at a time, and return all rows."""
+    """Make all missing measurements, a row at a time, and return all rows."""
     measured = Measured(table, KEY, SCORES)
     prints = {method: fingerprint_of(method, weights) for method in methods}
     for case in tqdm(cases, unit="image"):
@@ -216,9 +216,9 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         choices=FOREIGN,
-        help="libraries whose random fields shade the images without one, in place of the fields of the dataset",
+        help="libraries whose random fields shade the images without a field, instead of the dataset's fields",
     )
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="one image in N, evenly [%(default)s]")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="use one image in N, evenly [%(default)s]")
     return parser
 
 

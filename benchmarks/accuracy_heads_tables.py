@@ -1,4 +1,4 @@
-"""Means, tables and the calibration plot of benchmarks/accuracy_heads.py, all made of its rows."""
+"""Make the means, the tables and the calibration plot of benchmarks/accuracy_heads.py from its rows."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from foreign_fields import FOREIGN
 METHODS = ("input", "n4", "n4-mask", "n4-simpleitk", "getnet-alone", "getnet")
 GROUPS = {"ordinary": ("smooth20", "smooth40", "coil", "bowl"), "smooth10": ("smooth10",), "none": ("none",)}
 GROUPS |= {kind: (kind,) for kind in FOREIGN}
-"""Kinds of fields that are averaged together."""
+"""Groups of fields that are averaged together."""
 ALL = "all"
 WANTED = (0.7, 1.4)
-"""Of the standard deviation of error over predicted standard deviation."""
+"""Goal for the standard deviation of the ratio of error to predicted standard deviation."""
 
 
 def name_of(row: Row) -> str:
-    """Name the image that a row is of."""
+    """Return the name of a row's image."""
     part = "s" if row["part"] == "stripped" else ""
     return f"{row['subject']}{part} {row['contrast']} {row['field']}"
 
 
 def cells(rows: Sequence[Row]) -> Iterator[tuple[dict[str, str], list[Row]]]:
-    """Yield the groups that are averaged: set, field, contrast, part and method, and their rows."""
+    """Yield the groups to average (set, field, contrast, part and method) and their rows."""
     contrasts, parts, sets = (list(dict.fromkeys(r[c] for r in rows)) for c in ("contrast", "part", "set"))
     fields = [*GROUPS, *dict.fromkeys(r["field"] for r in rows if r["field"] in GROUPS["ordinary"])]
     for one, field, contrast, part, method in product(sets, fields, [*contrasts, ALL], [*parts, ALL], METHODS):
@@ -76,7 +76,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 
 
 def short(row: Row, column: str, places: int) -> str:
-    """Write a number of a summary as .012; nothing where there is none."""
+    """Format a number of a summary as .012; empty if there is none."""
     value = number(row, column)
     return (
         "" if np.isnan(value) else f"{value:.{places}f}".replace("0.", ".", 1) if value < 1 else f"{value:.{places}f}"
@@ -106,7 +106,7 @@ def as_rst(rows: Sequence[Row]) -> str:
 
 
 def draw_calibration(rows: Sequence[Row], path: Path) -> None:
-    """Draw each image's actual error against the predicted one, and how their ratio is spread.
+    """Draw each image's actual error against the predicted one, and the distribution of their ratio.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ Mask = NDArray[np.bool_]
 KEY = ("dataset", "image", "method", "fingerprint")
 SCORES = ("field_sd", "inject", "again", "labels", "labels_coil", "kept", "cjv", "measured", "measured_slope")
 SIGNAL = 0.12
-"""Share of the 99th percentile above which a smoothed voxel is foreground."""
+"""Fraction of the 99th percentile above which a smoothed voxel is foreground."""
 FIELDS = {"smooth40": 0.2, "coil": 0.13}
 """Fields that are multiplied onto a scan, and the standard deviation of their logarithm over the foreground."""
 POINTS = 32

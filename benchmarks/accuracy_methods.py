@@ -1,4 +1,4 @@
-"""The corrections that benchmarks/accuracy.py compares: an image in, its bias field out."""
+"""The methods that benchmarks/accuracy.py compares, each a function from an image to its bias field."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Volume = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Method:
-    """A correction.
+    """A method of correction.
 
     Parameters
     ----------
     run : callable
-        Takes an image and the size of its voxels, mm; gives the field.
+        Takes an image and its voxel size, mm; returns the field.
     fingerprint : str
-        Changes with all that changes its results.
+        Changes whenever the results may change.
     ours : bool
-        Whether it is told how it does with what it has corrected.
+        Whether a second correction of the corrected image is also measured.
     needs_brain : bool
         Whether it also takes the true brain, which only a simulation has.
     """
@@ -53,24 +53,24 @@ def no_field(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
 
 
 def n4(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
-    """N4 as antspyx has it by default."""
+    """Run N4 with antspyx's defaults."""
     return antspyx_field(image, list(voxel_size), None, None, N4Correction().inputs)
 
 
 def n4_in_foreground(image: Volume, voxel_size: tuple[float, ...], **settings: Any) -> Volume:
-    """N4 in the foreground, so that the air is kept out; else by default, or with some settings."""
+    """Run N4 in the foreground, which excludes the air, with antspyx's defaults or the given settings."""
     mask = find_foreground(torch.from_numpy(image), (voxel_size[0], voxel_size[1], voxel_size[2])).numpy()
     return antspyx_field(image, list(voxel_size), mask, None, N4Correction(**settings).inputs)
 
 
 def n4_in_brain(image: Volume, voxel_size: tuple[float, ...], brain: NDArray[np.bool_]) -> Volume:
-    """N4 by default in the true brain, its gaps closed: better than any brain extraction would let it be."""
+    """Run N4 with its defaults in the true brain with closed gaps, which is better than any brain extraction."""
     mask = ndimage.binary_closing(brain, iterations=2)
     return antspyx_field(image, list(voxel_size), mask, None, N4Correction().inputs)
 
 
 def n4_simpleitk(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
-    """N4 as SimpleITK's guide has it: Otsu's mask, the image shrunk by 4, the field evaluated on the whole grid."""
+    """Run N4 as in SimpleITK's guide: Otsu's mask, the image shrunk by 4, the field evaluated on the whole grid."""
     import SimpleITK as sitk  # noqa: N813
 
     whole = sitk.GetImageFromArray(np.ascontiguousarray(image.T, np.float32))
@@ -83,7 +83,7 @@ def n4_simpleitk(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
 
 
 def n4ax(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
-    """N4 in JAX, by its own defaults."""
+    """Run N4 in JAX with its defaults."""
     from n4ax import n4 as correct
 
     log_field = correct(image, return_bias=True)[1]
@@ -91,7 +91,7 @@ def n4ax(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
 
 
 def getnet(weights: Path | None, device: str, options: Options) -> Callable[[Volume, tuple[float, ...]], Volume]:
-    """Make a method of GetNet with some options."""
+    """Make the method of GetNet with given options."""
 
     def run(image: Volume, voxel_size: tuple[float, ...]) -> Volume:
         return correct_volume(image, voxel_size, load_network(weights, device), options=options).field
@@ -100,7 +100,7 @@ def getnet(weights: Path | None, device: str, options: Options) -> Callable[[Vol
 
 
 def make_methods(weights: Path | None = None, device: str = "cpu") -> dict[str, Method]:
-    """Return all methods by their short names."""
+    """Return all methods by their names."""
     alone, default = Options(refine=False), Options()
     antspyx = f"antspyx {version('antspyx')}"
     return {
@@ -116,7 +116,7 @@ def make_methods(weights: Path | None = None, device: str = "cpu") -> dict[str, 
 
 
 def missing(method: str) -> str | None:
-    """Return why a method cannot run here, if it cannot."""
+    """Return the reason why a method cannot run here, or None."""
     if method == "n4ax" and importlib.util.find_spec("n4ax") is None:
         return "n4ax is not installed (python -m pip install --ignore-requires-python --no-deps n4ax; and jax)"
     if method == "n4-simpleitk" and importlib.util.find_spec("SimpleITK") is None:
@@ -125,7 +125,7 @@ def missing(method: str) -> str | None:
 
 
 def version(package: str) -> str:
-    """Return the version of a package, or none."""
+    """Return the version of a package, or "none"."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Real images, which have no truth: how even each tissue is after each correction, and how smooth the fields are."""
+"""Measure real images, whose truth is unknown: the uniformity of each tissue, and the smoothness of the fields."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from getnet_bids.interfaces.inhomogeneity import PURE_SHARE, measure, volume_lik
 from getnet_bids.masks import foreground_of
 
 COMPARED = ("n4", "getnet")
-"""What is segmented is divided by the geometric mean of the fields of these, so that the labels favour neither."""
+"""Methods by the geometric mean of whose fields an image is divided before segmentation, so that it favours neither."""
 COLUMNS = ("cv", "cv_noise_controlled", "cjv", "cjv_noise_controlled", "field_p95_p5")
 
 
 def real_rows(datasets: list[Path], methods: dict[str, Method], folder: Path) -> Iterator[dict[str, Any]]:
-    """Measure the anatomical images of some datasets.
+    """Measure the anatomical images of datasets.
 
     Parameters
     ----------
     datasets : list of Path
-        In BIDS; volumes only.
+        BIDS datasets; only volumes are used.
     methods : dict of Method
-        By short name.
+        Methods by name.
     folder : Path
-        Fields are kept there, and not estimated again.
+        Folder in which fields are kept, so that they are not estimated again.
 
     Yields
     ------
@@ -74,7 +74,7 @@ def measure_image(source: Source, methods: dict[str, Method], folder: Path) -> I
 def kept_field(
     method: Method, name: str, image: Any, volume: np.ndarray, sizes: tuple[float, ...], folder: Path
 ) -> Path:
-    """Return the file of a method's field, made if there is none of this fingerprint."""
+    """Return the file of a method's field, which is made if there is none with this fingerprint."""
     path = folder / f"{name}-{method.fingerprint.replace(' ', '_').replace('/', '_')[:60]}.nii.gz"
     if not path.exists():
         images.write(nib.Nifti1Image(method.run(volume, sizes).reshape(volume.shape), image.affine), path)
@@ -82,7 +82,7 @@ def kept_field(
 
 
 def segmented(path: Path, fields: list[str], folder: Path) -> tuple[dict[str, np.ndarray], str]:
-    """Segment an image; return the voxels of each tissue or class, and how they were found."""
+    """Segment an image; return the voxels of each tissue or class, and the method of the segmentation."""
     outputs = TissueSegmentation(input_image=str(path), bias_images=fields).run(cwd=str(folder)).outputs
     maps = zip(outputs.tissue_names, outputs.tissue_maps, strict=True)
     regions = {name: np.asarray(nib.load(file).dataobj) > PURE_SHARE for name, file in maps}

@@ -1,4 +1,4 @@
-"""Tables and the figure of benchmarks/accuracy.py, all made of its rows."""
+"""Make the tables and the figure of benchmarks/accuracy.py from its rows."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ MARKERS = {
 
 
 def number(row: Row, column: str) -> float:
-    """Return a cell as a number, NaN where there is none."""
+    """Return a cell as a number, NaN if there is none."""
     return float("nan") if row[column] == "n/a" else float(row[column])
 
 
 def image_of(row: Row) -> tuple[str, ...]:
-    """Return which image a row is of."""
+    """Return the key of a row's image."""
     return row["subject"], row["contrast"], row["field"], row["noise"], row["seed"]
 
 
 def mean(values: Iterable[float]) -> float:
-    """Mean of the numbers among the values, NaN if there are none."""
+    """Compute the mean of the numbers among the values; NaN if there are none."""
     found = [v for v in values if not np.isnan(v)]
     return float(np.mean(found)) if found else float("nan")
 
@@ -106,7 +106,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 
 
 def cells(rows: Sequence[Row]) -> list[tuple[tuple[str, tuple], tuple[str, tuple], str]]:
-    """List what is averaged: names and members of contrasts and fields, and the noise."""
+    """List the groups to average: names and members of contrasts and fields, and the noise."""
 
     def values(column: str) -> list[str]:
         return list(dict.fromkeys(r[column] for r in rows))
@@ -119,7 +119,7 @@ def cells(rows: Sequence[Row]) -> list[tuple[tuple[str, tuple], tuple[str, tuple
 
 
 def text(value: Any) -> str:
-    """Write a cell."""
+    """Format a cell."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "n/a"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -155,7 +155,7 @@ def as_rst(summary: Sequence[Row]) -> str:
 
 
 def decimals(column: str, places: int = 3) -> Callable[[Row], str]:
-    """Make what writes a column's number as .012."""
+    """Make a function that formats a column's number as .012."""
 
     def cell(row: Row) -> str:
         value = number(row, column)
@@ -165,7 +165,7 @@ def decimals(column: str, places: int = 3) -> Callable[[Row], str]:
 
 
 def percent(column: str) -> Callable[[Row], str]:
-    """Make what writes a column's number in percent."""
+    """Make a function that formats a column's number in per cent."""
 
     def cell(row: Row) -> str:
         value = number(row, column)
@@ -175,7 +175,7 @@ def percent(column: str) -> Callable[[Row], str]:
 
 
 def to_n4(kind: str) -> Callable[[Row], str]:
-    """Make what writes errors over N4's, brain / head, where there are N4's."""
+    """Make a function that formats errors relative to N4's, brain / head, if there are any."""
 
     def cell(row: Row) -> str:
         both = [decimals(f"{kind}_{score}", 2)(row) for score in RATIOS]
@@ -218,7 +218,7 @@ TITLES = {
 
 
 def simple_table(rows: Sequence[Sequence[str]]) -> str:
-    r"""Write rows, the first the header, as a simple table of reStructuredText.
+    r"""Format rows, of which the first is the header, as a simple table in reStructuredText.
 
     Examples
     --------
@@ -238,7 +238,7 @@ def simple_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw each image's field error and their means, over brain and head, a panel for each contrast.
+    """Draw each image's field error and the means over brain and head, with a panel for each contrast.
 
     Parameters
     ----------

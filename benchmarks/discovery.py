@@ -1,7 +1,7 @@
-"""How long it takes to list the jobs of a large dataset, and to see that a finished one is finished.
+"""Measure the time to list the jobs of a large dataset, and to recognise that a finished one is done.
 
-Makes datasets of 1,000 subjects and more out of links to one tiny image, with ten files each, in a temporary folder;
-results are made by giving one real subject's to all. Each step is a process of its own: the command as a user types
+Datasets of 1,000 subjects and more are made in a temporary folder out of links to one tiny image, with ten files per
+subject; the results of one subject are given to all. Each step is a separate process, with the command as a user types
 it. Writes benchmarks/discovery.tsv.
 
     python benchmarks/discovery.py [--subjects 1000 10000 100000] [--folder DIR]
@@ -32,7 +32,9 @@ def main() -> None:
     """Run all sizes and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--folder", type=Path, help="where the datasets are made (default: the temporary folder)")
+    parser.add_argument(
+        "--folder", type=Path, help="folder in which the datasets are made (default: the temporary folder)"
+    )
     args = parser.parse_args()
     rows = []
     for count in args.subjects:
@@ -44,7 +46,7 @@ def main() -> None:
 
 
 def measure(folder: Path, count: int) -> list[tuple]:
-    """Make a dataset of some size and time what is asked of it."""
+    """Make a dataset of a given size, and time the commands on it."""
     raw, out = folder / "raw", folder / "out"
     make_raw(raw, count)
     rows = [row(count, "list the jobs", [raw, out, "participant", "--dry-run"], "to do", raw)]
@@ -55,7 +57,7 @@ def measure(folder: Path, count: int) -> list[tuple]:
 
 
 def row(count: int, step: str, arguments: list, state: str | None, folder: Path) -> tuple:
-    """Time a command; check that it found what it should."""
+    """Time a command, and check its result."""
     seconds, cpu, peak, printed = command(arguments, folder.parent)
     if state is not None:
         states = [line.rpartition("\t")[2] for line in printed.splitlines()[1:]]
@@ -64,7 +66,7 @@ def row(count: int, step: str, arguments: list, state: str | None, folder: Path)
 
 
 def command(arguments: list, folder: Path) -> tuple[float, float, float, str]:
-    """Run getnet-bids; return its seconds, processor seconds, peak memory in MB, and what it printed."""
+    """Run getnet-bids; return its seconds, processor seconds, peak memory in MB, and its output."""
     with open(folder / "printed.txt", "w+") as printed:
         started = time.monotonic()
         process = subprocess.Popen([sys.executable, "-m", "getnet_bids.cli.app", *map(str, arguments)], stdout=printed)
@@ -95,14 +97,14 @@ def make_raw(raw: Path, count: int) -> None:
 
 
 def make_image(path: Path) -> None:
-    """Write a small image with something in it."""
+    """Write a small image of an object."""
     grid = np.meshgrid(*[np.linspace(-1, 1, 20)] * 3, indexing="ij")
     ball = 1000 * (sum(g**2 for g in grid) < 0.7)
     nib.Nifti1Image(ball.astype(np.int16), np.diag([8.0, 8, 8, 1])).to_filename(path)
 
 
 def make_results(raw: Path, out: Path, count: int) -> None:
-    """Let the first subject be corrected, and give its results to the others: sidecars of their own, linked images."""
+    """Correct the first subject, and give its results to the others: their own sidecars, and linked images."""
     first = "sub-000000"
     command([raw, out, "participant", "--participant-label", first, "--device", "cpu"], raw.parent)
     made = [path for path in (out / first).rglob("*") if path.is_file()]
@@ -116,7 +118,7 @@ def make_results(raw: Path, out: Path, count: int) -> None:
             else:
                 target.symlink_to(path)
         (out / f"{subject}.html").symlink_to(out / f"{first}.html")
-    os.utime(out / f"{first}.html")  # pages are newer than what they show
+    os.utime(out / f"{first}.html")  # pages must be newer than the results that they show
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Gain fields of other people's making: polynomials, as MONAI and TorchIO shade images for training."""
+"""Gain fields of other packages: the polynomials with which MONAI and TorchIO shade images for training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ FOREIGN = ("monai", "torchio")
 
 
 def foreign_field(kind: str, shape: Sequence[int], seed: int) -> NDArray[np.float32]:
-    """Draw a field with a library's own transform, from an image of ones.
+    """Draw a field with a library's own transform, applied to an image of ones.
 
     Parameters
     ----------
     kind : str
-        One of `FOREIGN`; its library has to be installed.
+        One of `FOREIGN`; its library must be installed.
     shape : sequence of int
-        Of the volume, (X, Y, Z).
+        Shape of the volume, (X, Y, Z).
     seed : int
 
     Returns
@@ -30,7 +30,7 @@ def foreign_field(kind: str, shape: Sequence[int], seed: int) -> NDArray[np.floa
     Raises
     ------
     ValueError
-        There is no such kind.
+        The kind is unknown.
     """
     ones = np.ones((1, *shape), np.float32)
     if kind == "monai":

@@ -1,4 +1,4 @@
-"""The bias field that manual labels of gray and white matter tell, without any correction."""
+"""Estimate the bias field from manual labels of gray and white matter, without any correction."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from getnet_bids.core.basis import cosines
 HALF_WAVE = 70.0
 """Shortest half wave of the field, mm."""
 MARGIN = 0.1
-"""The cosines' domain is longer than the image at each end by this share of its length."""
+"""Margin of the cosines' domain at each end of the image, as a fraction of its length."""
 SAMPLES = 30_000
-"""Voxels of each tissue that the field is fitted to, at most."""
+"""Largest number of voxels of each tissue to which the field is fitted."""
 RIDGE = 1e-5
-"""Weight of the field's squares, per voxel: coefficients that no labelled voxel tells stay 0."""
+"""Weight of the coefficients' squares, per voxel; coefficients that no labelled voxel determines stay 0."""
 TUKEY, MAD = 4.685, 1.4826
-"""Tukey's biweight: residuals beyond so many standard deviations do not count; median absolute deviation to SD."""
+"""Tukey's biweight: number of standard deviations beyond which residuals do not count, and factor from the median
+absolute deviation to the standard deviation."""
 ITERATIONS = 6
 
 
@@ -31,13 +32,13 @@ class LabelField:
     Parameters
     ----------
     log_field : ndarray, shape (X, Y, Z)
-        Of no particular mean.
+        Log field with an arbitrary mean.
     gray, white : ndarray of bool
         Gray and white matter, eroded by a voxel.
     both : ndarray of bool
         Gray and white matter, not eroded.
     contrast : float
-        Log of white over gray matter.
+        Log ratio of white to gray matter.
     """
 
     log_field: NDArray[np.float64]
@@ -91,5 +92,5 @@ def fit_label_field(image: NDArray[np.float32], labels: NDArray[np.int16], voxel
 
 
 def pick(points: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw at most so many points."""
+    """Draw at most a given number of points."""
     return points[rng.choice(len(points), min(len(points), SAMPLES), replace=False)]

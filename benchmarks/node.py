@@ -1,4 +1,4 @@
-"""What a nipype node of GetNet costs in a process of its own besides the correction: imports, weights, files."""
+"""Measure what a nipype node of GetNet costs in a new process besides the correction: imports, weights, files."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ print(json.dumps(took))
 
 
 def main() -> None:
-    """Run some processes, one after the other, and print the median of each step."""
+    """Run several processes one after the other, and print the median of each step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=5, metavar="N", help="processes (default: 5)")
+    parser.add_argument("--times", type=int, default=5, metavar="N", help="number of processes (default: 5)")
     args = parser.parse_args()
     runs = [measure() for _ in range(args.times)]
     print("step\tseconds\tprocessor seconds")
-    for run in runs:  # the second run has all imported, and is nothing but the correction and its files
-        run["all but a second run"] = [
+    for run in runs:  # in the second run everything is imported, so only the correction and its files remain
+        run["everything but a second run"] = [
             sum(step[clock] for step in run.values()) - 2 * run["run again"][clock] for clock in (0, 1)
         ]
     for name in runs[0]:

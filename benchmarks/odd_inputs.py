@@ -1,10 +1,10 @@
-"""Images of the kinds that go wrong elsewhere: the error that is left, the verdict, and what is said.
+"""Measure images of the kinds that cause problems elsewhere: the error, the verdict and its reasons.
 
     python benchmarks/odd_inputs.py
 
-A head of the tests at 2 mm, and the same as an echo-planar image at 3 x 3 x 4 mm, spoiled in the ways of public bug
-reports. The error is the standard deviation of log(field / truth) over the brain. The table goes to
-benchmarks/odd_inputs.tsv; tests/reliability/test_odd_inputs.py holds each kind to its bound.
+The tests' head at 2 mm, and the same head as an echo-planar image at 3 x 3 x 4 mm, are degraded as in public bug
+reports. The error is the standard deviation of log(field / truth) over the brain. The table is written to
+benchmarks/odd_inputs.tsv; tests/reliability/test_odd_inputs.py checks that each error stays below a bound.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EPI_VOXEL = (3.0, 3.0, 4.0)
 
 @dataclass(frozen=True)
 class Case:
-    """An image and what is to come of it.
+    """An image and the expected result.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ class Case:
     voxel : tuple of float
         mm.
     truth : ndarray
-        The field.
+        The true field.
     brain : ndarray of bool
-        Where the error is measured.
+        Voxels over which the error is measured.
     bound : float
-        Largest error that is right; infinite where the image is refused.
+        Largest allowed error; infinite if the image is refused.
     verdicts : tuple of str
-        Those that are right; ``refused`` if there is to be no result.
+        The allowed verdicts; ``refused`` if no result is expected.
     options : dict
-        Of `getnet_bids.Options`.
+        Arguments of `getnet_bids.Options`.
     unit : str
-        Of the header's lengths.
+        Unit of length in the header.
     """
 
     kind: str
@@ -72,18 +72,18 @@ class Case:
 
     @property
     def image(self) -> nib.Nifti1Image:
-        """The image as a file has it."""
+        """The image as in a file."""
         made = nib.Nifti1Image(self.volume.astype(np.float32), np.diag([*self.voxel, 1.0]))
         made.header.set_xyzt_units(self.unit)
         return made
 
     @property
     def uncorrected(self) -> float:
-        """Error of the image as it is."""
+        """The error without correction."""
         return float(np.log(self.truth[self.brain]).std())
 
     def correct(self) -> dict[str, Any]:
-        """Correct it and return a row of the table."""
+        """Correct the image and return a row of the table."""
         row: dict[str, Any] = {"kind": self.kind, "case": self.name, "uncorrected": f"{self.uncorrected:.4f}"}
         try:
             options = getnet_bids.Options(**self.options)
@@ -102,7 +102,7 @@ class Case:
 
 
 def rice(signal: NDArray[np.floating], noise: float) -> NDArray[np.floating]:
-    """Add noise as magnitudes have it."""
+    """Add Rician noise."""
     rng = np.random.default_rng(5)
     return np.hypot(signal + noise * rng.normal(size=signal.shape), noise * rng.normal(size=signal.shape))
 
@@ -114,7 +114,7 @@ def cases() -> Iterator[Case]:
 
 
 def heads() -> Iterator[Case]:
-    """Make those of a T1w head."""
+    """Make the cases of a T1w head."""
     head, brain = realistic.head()
     stripped, _ = realistic.head(stripped=True)
     head, stripped = head * SCALE, stripped * SCALE
@@ -168,7 +168,7 @@ def heads() -> Iterator[Case]:
 
 
 def echo_planar() -> Iterator[Case]:
-    """Make those of an echo-planar image: bright fluid, hardly any scalp, thick slices."""
+    """Make the cases of an echo-planar image: bright fluid, hardly any scalp, thick slices."""
     scales = [a / b for a, b in zip(realistic.VOXEL, EPI_VOXEL, strict=True)]
     levels = np.array([{**EPI_LEVELS, "muscle": 0.1}[name] for name in realistic.NAMES])
     signal = zoom(gaussian_filter(levels[realistic.labels()], 0.6), scales, order=1)

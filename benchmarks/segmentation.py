@@ -1,9 +1,9 @@
-"""How well heads are segmented: Dice of TissueSegmentation against BrainWeb's anatomical models.
+"""Measure the segmentation of heads: Dice of TissueSegmentation against BrainWeb's anatomical models.
 
     python benchmarks/segmentation.py --models DIR [--out benchmarks/segmentation.tsv]
 
 Whole heads with scalp and skull, T1w, 1 mm, 3 % Rician noise, shaded by a random field of 0.1 standard deviation (log).
-The image is first corrected by getnet_bids; the labels are made as the comparison workflow makes them.
+The image is first corrected by getnet_bids; the labels are made as in the comparison workflow.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def head(path: Path) -> tuple[nib.Nifti1Image, dict[str, np.ndarray]]:
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Overlap of two masks: 1 if they are the same."""
+    """Compute the overlap of two masks: 1 if they are the same."""
     return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
 
 

@@ -1,13 +1,14 @@
-"""What series get their field from: EPI of a phantom with a known field, and mean volumes of real series, beside N4.
+"""Compare GetNet with N4 on EPI of a phantom with a known field, and on the mean volumes of real series.
 
     python -m benchmarks series [BIDS] [--images TEXT ...]
 
-The phantom is the echo-planar head of ``odd_inputs.py``. Of a real series the mean is taken that its field is estimated
-from, once as it is and once multiplied by a known random field of +-20 %: the error is what the two fields do not agree
-with it. N4 is run as two pipelines run it, each given a brain mask: the phantom's own, else nilearn's of EPI images.
+The phantom is the echo-planar head of ``odd_inputs.py``. For a real series, the field is estimated from its mean, once
+as it is and once multiplied by a known random field of +-20 %; the error is the part of the known field by which the
+two estimates fail to differ. N4 is run as in two pipelines, with a brain mask: the phantom's own, or nilearn's for EPI
+images.
 
 * N4, dwibiascorrect: MRtrix3's defaults, ``-s 4 -b [100,3] -c [1000,0.0]``, in the brain mask.
-* N4, fMRIPrep: niworkflows' settings for the BOLD reference, 200 mm of spline distance, in the mask grown by 3 mm.
+* N4, fMRIPrep: niworkflows' settings for the BOLD reference, a spline distance of 200 mm, in the mask dilated by 3 mm.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ TABLE = Path(__file__).with_suffix(".tsv")
 PERCENT = 20.0
 """The known field spans 1 - p/100 to 1 + p/100 over the brain."""
 GROWN = 3.0
-"""How much niworkflows grows its mask, mm."""
+"""Distance by which niworkflows dilates its mask, mm."""
 NAMES = {
     "input": "uncorrected",
     "n4-mrtrix": "N4, dwibiascorrect",
@@ -65,7 +66,7 @@ class Scan:
         mm.
     brain : ndarray of bool
     truth : ndarray, optional
-        Its field; unknown of real ones.
+        The true field, which is unknown for real images.
     """
 
     name: str
@@ -82,7 +83,7 @@ def phantoms() -> Iterator[Scan]:
 
 
 def real(root: Path, some: Sequence[str]) -> Iterator[Scan]:
-    """Average a dataset's series, those with some text in their name."""
+    """Average the series of a dataset whose names contain any of the given texts."""
     from nilearn.masking import compute_epi_mask
 
     metadata = Metadata(root)
@@ -100,7 +101,7 @@ def n4_field(volume: Volume, voxel: tuple[float, ...], brain: NDArray[np.bool_],
 
 
 def fields(scan: Scan, volume: Volume, network: GetNet) -> Iterator[tuple[str, Volume]]:
-    """Yield each method's field of a volume."""
+    """Yield the field of a volume by each method."""
     mrtrix = {"shrink_factor": 4, "bspline_fitting_distance": 100.0, "n_iterations": [1000]}
     grown = distance_transform_edt(~scan.brain, scan.voxel) <= GROWN
     yield "input", np.ones_like(volume)
@@ -150,10 +151,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bids", type=Path, nargs="?", metavar="BIDS", help="a dataset with series of heads")
     parser.add_argument(
-        "--images", nargs="+", default=[""], metavar="TEXT", help="those with such a text in their name"
+        "--images", nargs="+", default=[""], metavar="TEXT", help="only images whose names contain one of these texts"
     )
     parser.add_argument("--out", type=Path, default=TABLE, metavar="FILE", help="the table")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="print a series.tsv as RST, no more")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="only print a series.tsv as RST")
     args = parser.parse_args(argv)
     if args.table:
         print(as_rst(read(args.table)))

@@ -1,10 +1,10 @@
-"""Seconds, bytes and how they grow: getnet_bids, N4 (antspyx, SimpleITK), n4ax, and what reading and writing costs.
+"""Measure time and memory of getnet_bids, N4 (antspyx, SimpleITK) and n4ax, their growth, and bare reading and writing.
 
     python benchmarks/speed.py [--quick] [--threads 2] [--only SECTION ...] [--out DIR]
 
-Writes speed.tsv and speed.png beside itself, or to DIR. Each figure is taken in a process of its own, bound to as many
-processors as there are threads, on heads that are made here; a rival that is not installed is left out. The machine
-must be idle: a background load shows in the figures, not in their ratios alone. About 15 minutes, 2 with --quick.
+Writes speed.tsv and speed.png to its own folder, or to DIR. Each figure is measured in a separate process, bound to as
+many processors as there are threads, on heads that are made here; methods that are not installed are left out. The
+machine must be idle, since other load affects the figures. Takes about 15 minutes, or 2 with --quick.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Table:
     ----------
     machine : str
     rows : list
-        As `HEADER`.
+        Rows with the columns of `HEADER`.
     """
 
     machine: str
@@ -50,19 +50,19 @@ class Table:
         print(f"{section:<8}{what:<52}{value:>10.4g} {unit:<10}{note}", flush=True)
 
     def get(self, what: str) -> float | None:
-        """Return a figure that was added; None if it was not."""
+        """Return a figure that was added; None if there is none."""
         return next((float(row[4]) for row in self.rows if row[3] == what), None)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """How to measure.
+    """The settings of the measurements.
 
     Parameters
     ----------
     threads : int
     folder : Path
-        For files that are made on the way.
+        Folder for temporary files.
     quick : bool
     """
 
@@ -71,7 +71,7 @@ class Bench:
     quick: bool
 
     def child(self, *command: str, check: bool = True) -> tuple[float, float, str]:
-        """Run a command; return its wall seconds, its peak memory in MB and what it printed."""
+        """Run a command; return its wall seconds, its peak memory in MB and its output."""
         threads = str(self.threads)
         variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
         env = {**os.environ, **dict.fromkeys(variables, threads), "JAX_PLATFORMS": "cpu"}
@@ -89,7 +89,7 @@ class Bench:
         return seconds, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20), text
 
     def work(self, name: str, *values: object) -> dict[str, Any] | None:
-        """Call a function of speed_work.py in a process of its own; None if it needs what is not installed."""
+        """Call a function of speed_work.py in a separate process; None if a package that it needs is not installed."""
         _, peak, text = self.child(sys.executable, str(HERE / "speed_work.py"), name, *map(str, values))
         result = json.loads(text.splitlines()[-1])
         if "missing" in result:
@@ -118,7 +118,7 @@ class Bench:
         return root
 
     def app(self, shape: tuple[int, ...], count: int) -> tuple[float, float, Path]:
-        """Run the BIDS App over copies of a head; return seconds, peak memory in MB, and where the results are."""
+        """Run the BIDS App on copies of a head; return seconds, peak memory in MB, and the folder of the results."""
         out = self.folder / f"out-{shape[0]}-{count}"
         command = (sys.executable, "-m", "getnet_bids.cli.app", str(self.dataset(shape, count)), str(out))
         options = ("participant", "--force", "--nprocs", str(self.threads))
@@ -127,9 +127,9 @@ class Bench:
 
 
 def files(bench: Bench, table: Table) -> None:
-    """Measure the App's steady state, rivals that read and write the same files, and bare reading and writing."""
+    """Measure the App's steady state, other methods with the same files, and bare reading and writing."""
     few, many = (2, 6) if bench.quick else (3, 33)
-    bench.app(HEAD, few)  # so that all files are in the system's cache, for all alike
+    bench.app(HEAD, few)  # so that all files are in the system's cache for every method
     first, *_ = bench.app(HEAD, few)
     last, peak, out = bench.app(HEAD, many)
     ours = (last - first) / (many - few)
@@ -152,7 +152,7 @@ def files(bench: Bench, table: Table) -> None:
 
 
 def cold(bench: Bench, table: Table) -> None:
-    """Measure single commands, imports included."""
+    """Measure single commands, including imports."""
     image, corrected = bench.head(HEAD), bench.folder / "corrected.nii.gz"
     for what, command in {
         "getnet IN OUT": ("getnet_bids.cli.one", str(image), str(corrected)),
@@ -164,7 +164,7 @@ def cold(bench: Bench, table: Table) -> None:
 
 
 def arrays(bench: Bench, table: Table) -> None:
-    """Measure one volume in memory, and where the time goes."""
+    """Measure one volume in memory, and the time of each step."""
     image = bench.head(HEAD)
     ours = bench.work("ours", bench.threads, image, 3 if bench.quick else 11)
     assert ours is not None
@@ -196,7 +196,7 @@ def memory(bench: Bench, table: Table) -> None:
 
 
 def growth(bench: Bench, table: Table) -> None:
-    """Measure how time grows with the number of images and of voxels."""
+    """Measure the growth of time with the number of images and of voxels."""
     counts = (3, 10, 30) if bench.quick else (10, 30, 100, 300, 1000)
     small = (48, 56, 48)
     start, *_ = bench.app(small, 1)
@@ -211,7 +211,7 @@ def growth(bench: Bench, table: Table) -> None:
 
 
 def gpu(bench: Bench, table: Table) -> None:
-    """Measure one volume that lies on a GPU; nothing is measured where there is none."""
+    """Measure one volume on a GPU, if there is one."""
     done = bench.work("gpu", bench.head((128,) * 3 if bench.quick else (256, 176, 256)))
     assert done is not None
     for what, value, unit, note in done["figures"]:
@@ -219,7 +219,7 @@ def gpu(bench: Bench, table: Table) -> None:
 
 
 def draw(table: Table, path: Path) -> None:
-    """Draw how time grows."""
+    """Draw the growth of time."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -252,14 +252,14 @@ def machine(threads: int) -> str:
     """Describe the machine."""
     import torch
 
-    from getnet_bids.training.record import processor_name
+    from getnet_bids.machine import processor_name
 
     busy = f"load {os.getloadavg()[0]:.1f} before"
     return f"{threads} threads of {os.cpu_count()} cores, {processor_name()}, torch {torch.__version__}, {busy}"
 
 
 def rows_of_others(path: Path, measured: Sequence[str]) -> list[list[str]]:
-    """Return the rows of a table, if there is one, of the sections that are not measured now."""
+    """Return the rows of an existing table for the sections that are not measured now."""
     if not path.is_file():
         return []
     with open(path, newline="", encoding="utf-8") as file:
@@ -267,12 +267,12 @@ def rows_of_others(path: Path, measured: Sequence[str]) -> list[list[str]]:
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Make the measurements, print and write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="less of everything, and no N4")
+    parser.add_argument("--quick", action="store_true", help="fewer measurements, without N4")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION", help=str(SECTIONS))
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of speed.tsv and speed.png")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for speed.tsv and speed.png")
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])

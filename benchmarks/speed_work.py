@@ -1,6 +1,6 @@
-"""What benchmarks/speed.py measures, one function a process: python benchmarks/speed_work.py NAME VALUE ...
+"""The measurements of benchmarks/speed.py, one function per process: python benchmarks/speed_work.py NAME VALUE ...
 
-Each prints a JSON object as its last line; {"missing": ...} where it needs what is not installed.
+Each prints a JSON object as its last line, or {"missing": ...} if a package that it needs is not installed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def make(path: str, *shape: str) -> Result:
 
 
 def floor(threads: str, image: str, *made: str) -> Result:
-    """Read one file and write those that were made of it, as fast as can be; seconds an image in a steady state."""
+    """Read one file and write its results as fast as possible; return seconds per image in the steady state."""
     from isal import isal_zlib
 
     from getnet_bids.images import DEFAULT_GZIP_LEVEL
@@ -73,7 +73,7 @@ def floor(threads: str, image: str, *made: str) -> Result:
 
 
 def rival_files(name: str, image: str, folder: str) -> Result:
-    """Read, correct by N4 and write the corrected image and its field, with a rival's own means."""
+    """Read an image, correct it by N4, and write image and field with the functions of another package."""
     corrected, field = f"{folder}/rival.nii.gz", f"{folder}/rival-field.nii.gz"
     began = time.perf_counter()
     if name == "antspyx":
@@ -107,7 +107,7 @@ def rival_files(name: str, image: str, folder: str) -> Result:
 
 
 def n4ax(image: str) -> Result:
-    """Correct by n4ax, compiled, its defaults."""
+    """Correct a volume by compiled n4ax with its defaults."""
     from n4ax import n4
 
     volume = load(image)
@@ -123,8 +123,8 @@ def n4ax(image: str) -> Result:
 
 
 def ours(threads: str, image: str, repeats: str) -> Result:
-    """Correct a volume in memory; also return where the time goes."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command lines do
+    """Correct a volume in memory; also return the time of each step."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as in the command lines
     import torch
 
     from getnet_bids.core import correction
@@ -146,7 +146,7 @@ def ours(threads: str, image: str, repeats: str) -> Result:
 
 
 def clocked(stage: str, function: Callable, spent: dict[str, float]) -> Callable:
-    """Make a function add the seconds that it takes to those of a stage."""
+    """Wrap a function so that its time is added to that of a stage."""
 
     def run(*given: Any, **named: Any) -> Any:
         began = time.perf_counter()
@@ -158,7 +158,7 @@ def clocked(stage: str, function: Callable, spent: dict[str, float]) -> Callable
 
 
 def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[str, float]:
-    """Correct once more with a clock around each stage; seconds of each."""
+    """Correct once more with a clock around each stage; return the seconds of each."""
     from getnet_bids.core import preparation
 
     spent: dict[str, float] = {}
@@ -179,7 +179,7 @@ def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[s
 
 
 def gpu(image: str) -> Result:
-    """Correct a volume that lies on a GPU already; where there is none, nothing is measured."""
+    """Correct a volume that is already on a GPU, if there is one."""
     import torch
 
     from getnet_bids.core import correction

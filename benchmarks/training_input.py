@@ -1,9 +1,9 @@
-"""How much of a training step is making pairs of photographs, and how many pairs a second there are.
+"""Measure which part of a training step is spent on making pairs, and how many pairs per second are made.
 
     python benchmarks/training_input.py [--device cuda] [--threads 2] [--set batch=64 ...] [--out FILE]
 
-The photographs are noise: making pairs costs the same whatever they show. Input and network are timed alternately, in
-processor time on the CPU (so that other work on the machine does not count) and in wall time on a GPU.
+The photographs are noise, since making pairs takes the same time whatever they show. Input and network are timed
+alternately, in processor time on the CPU (so that other work on the machine does not count) and in wall time on a GPU.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def noise_photographs(count: int = 64) -> Photographs:
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Make the measurements, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)

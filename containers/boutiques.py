@@ -1,8 +1,8 @@
-"""Print the Boutiques descriptor of getnet-bids, made of its parser and its settings.
+"""Print the Boutiques descriptor of getnet-bids, made from its parser and its settings.
 
     python containers/boutiques.py [IMAGE] > getnet_bids.json && bosh validate getnet_bids.json
 
-IMAGE is where the container is, such as ``ghcr.io/me/getnet_bids:1.0.0``.
+IMAGE is the address of the container image, such as ``ghcr.io/me/getnet_bids:1.0.0``.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def describe(image: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     image : str, optional
-        Name of the container's image.
+        Address of the container image.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def describe(image: str | None = None) -> dict[str, Any]:
 
 
 def codes(parser: argparse.ArgumentParser) -> str:
-    """Return what the parser says of exit codes, but for that of success: the rest of that sentence."""
+    """Return the parser's description of the exit codes other than 0: the rest of that sentence."""
     return (parser.epilog or "").partition("Exit codes: 0 all done,")[2].partition(". ")[0]
 
 

@@ -1,4 +1,4 @@
-"""Run in the image when it is built, as its user: what it has to hold is there, and the user can read it."""
+"""Check that the container image is complete and readable; run in it as its user when it is built."""
 
 import hashlib
 import os

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Build the image, and run it as clusters do: as a user that it does not know, with read-only data, no network and a
-# home that is empty and cannot be written to. Ends with an error at the first thing that is not as promised.
+# Build the image, and run it as clusters do: as a user without an account in it, with read-only data, no network, and
+# an empty, read-only home folder. The first failed check ends it with an error.
 #   make image-test [BASE=IMAGE] [TORCH_INDEX=URL] [DATA=FOLDER] [ENGINE=docker|buildah] [BUILD_FLAGS=...] [IMAGE=NAME]
 # DATA: a BIDS dataset; default: that of getnet-demo. BUILD_FLAGS: more options of the build command, for instance a
-# mirror (--build-arg PIP_INDEX_URL=...). IMAGE: a name; with BUILD=no an image of that name is tested, not built.
+# mirror (--build-arg PIP_INDEX_URL=...). IMAGE: name of the image; with BUILD=no an existing image is tested.
 # buildah needs root here, but no daemon, registry or namespace.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -59,7 +59,7 @@ config Labels | grep -q '"org.opencontainers.image.version": "[0-9]' || fail "no
 mkdir -m 0777 "$work/out"
 mkdir -m 0555 "$work/home"
 data=$work/demo/bids
-# in_image HOME COMMAND...: run it; /data, /out and /home/none are there, HOME is as told.
+# in_image HOME COMMAND...: run a command in the image with /data, /out and /home/none mounted and HOME set.
 in_image() {
     local home=$1 options=(--user 1234:1234 -v "$data:/data:ro" -v "$work/out:/out" -v "$work/home:/home/none:ro")
     shift

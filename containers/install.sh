@@ -1,8 +1,8 @@
 #!/bin/sh
-# The steps that make the image, for Dockerfile and Apptainer.def alike; run from the repository's root.
-#   install.sh dependencies   the versions in containers/lock.txt, into /opt/getnet
-#   install.sh package        getnet_bids itself; nothing is left that only an installation needs
-# TORCH_INDEX: where torch comes from; empty: pip's own index.
+# The installation steps of Dockerfile and Apptainer.def; run from the repository's root.
+#   install.sh dependencies   install the versions in containers/lock.txt into /opt/getnet
+#   install.sh package        install getnet_bids, and remove everything that only an installation needs
+# TORCH_INDEX: the package index for torch; empty: pip's default.
 set -eu
 umask 022
 home=/opt/getnet
@@ -14,16 +14,16 @@ dependencies)
     python3 -m venv "$home"
     grep -v '^torch==' "$lock" > /tmp/lock.txt
     "$home/bin/pip" install --no-deps --requirement /tmp/lock.txt
-    # With its dependencies: a CUDA build brings NVIDIA's libraries, and pins them itself.
+    # With its dependencies, since a CUDA build pins the versions of NVIDIA's libraries.
     "$home/bin/pip" install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch==' "$lock")"
     rm /tmp/lock.txt
     ;;
 package)
     "$home/bin/pip" install --no-deps .
-    # Tells when the lock lacks what the package came to need.
+    # Fails if the lock file lacks a new dependency of the package.
     "$home/bin/pip" check
     "$home/bin/pip" uninstall --yes pip
-    # What nothing here runs: headers for extensions of torch, its compiled tests and protoc, other packages' tests.
+    # Unused here: headers for extensions of torch, its compiled tests and protoc, and other packages' tests.
     packages=$(echo "$home"/lib/python3*/site-packages)
     rm -rf "$packages/torch/include" "$packages/torch/test"
     find "$packages/torch/bin" -mindepth 1 ! -name torch_shm_manager -delete

@@ -1,8 +1,9 @@
-"""Print the exact versions of all that the image needs, from an environment in which the tests passed.
+"""Print the exact versions of all packages of the container image, from an environment in which the tests passed.
 
     python containers/lock.py > containers/lock.txt
 
-The dependencies in pyproject.toml are followed, extras apart. Run it in the environment of `make test`.
+They are the dependencies in pyproject.toml, without extras, and their dependencies. Run it in the environment of
+`make test`.
 """
 
 import re
@@ -15,16 +16,16 @@ from packaging.utils import canonicalize_name
 
 
 def follow(requirements: list[str], extras: set[str], seen: dict[str, set[str]]) -> None:
-    """Add all that some requirements need to what was found so far.
+    """Add requirements, and all that they need in turn, to the names found so far.
 
     Parameters
     ----------
     requirements : list of str
-        Such as ``numpy>=1.26``.
+        Requirements such as ``numpy>=1.26``.
     extras : set of str
-        Those of the requiring distribution that are asked for.
+        Extras of the requiring distribution that are wanted.
     seen : dict of set of str
-        Names found so far, and the extras asked of each; added to.
+        Names found so far, and the extras wanted of each; changed in place.
     """
     for requirement in map(Requirement, requirements):
         asked = [{"extra": extra} for extra in ("", *extras)]

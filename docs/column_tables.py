@@ -1,4 +1,4 @@
-"""The tables of columns (``.. columns::``), from `getnet_bids.columns`."""
+"""Tables that describe the columns of a TSV file (``.. columns::``), from `getnet_bids.columns`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TABLES = {
 
 
 class Columns(Directive):
-    """Describe the columns of a table: name, unit, what it is."""
+    """Describe the columns of a table: name, unit and meaning."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return the table."""
+        """Return the table as nodes."""
         lines = [".. list-table::", "   :header-rows: 1", "   :widths: 30 10 60", ""]
         cells = [("Name", "Unit", "What")]
         cells += [
@@ -38,6 +38,6 @@ class Columns(Directive):
 
 
 def setup(app: object) -> dict[str, bool]:
-    """Make the directive known to Sphinx."""
+    """Register the directive with Sphinx."""
     app.add_directive("columns", Columns)  # type: ignore[attr-defined]
     return {"parallel_read_safe": True}

@@ -12,7 +12,7 @@ from getnet_bids import __version__
 from getnet_bids.training import cli as training_cli
 
 sys.path.insert(0, str(Path(__file__).parent))
-# A default that is a path is shown as everybody's, not as that of whoever builds the pages.
+# Default paths are shown for any user, not for the one who builds the pages.
 training_cli.default_cache = lambda: Path("~/.cache/getnet_bids/photographs")
 
 project = "getnet_bids"
@@ -28,12 +28,12 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
-# Options begin with two hyphens, which are no dash.
+# Options begin with two hyphens, which must not become a dash.
 smartquotes = False
-# Names in single backticks link to what they name, where that has a page.
+# Names in single backticks link to the object of that name if it has a page.
 default_role = "py:obj"
 
-# Stubs of modules that have gone would be pages without a place.
+# Stubs of removed modules would be pages that no other page links to.
 shutil.rmtree(Path(__file__).parent / "generated", ignore_errors=True)
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -41,7 +41,7 @@ autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Inputs", "params_style"), ("Outputs", "params_style")]
 napoleon_use_param = napoleon_use_rtype = False
 
-# Formulas are the browser's own, so that pages show them without a network.
+# Formulas are MathML, which browsers show without a network.
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_static_path = ["_static"]
@@ -50,7 +50,7 @@ html_title = f"getnet_bids {version}"
 
 
 def rubrics(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    """Turn the section titles that nipype's extension puts into an interface's docstring into rubrics."""
+    """Make rubrics of the section titles that nipype's extension puts into an interface's docstring."""
     for i, line in enumerate(lines[1:], 1):
         if line and line.strip("-") == "":
             lines[i - 1], lines[i] = f".. rubric:: {lines[i - 1]}", ""
@@ -64,6 +64,6 @@ def write_math(translator: Any, node: nodes.math | nodes.math_block) -> None:
 
 
 def setup(app: Any) -> None:
-    """Connect what is of this file, after the extensions have done their part."""
+    """Register the functions of this file, to run after the extensions."""
     app.add_html_math_renderer("mathml", inline_renderers=(write_math, None), block_renderers=(write_math, None))
     app.connect("autodoc-process-docstring", rubrics, priority=900)

@@ -1,6 +1,6 @@
-"""Make the pictures of the page on reading a field: ``python docs/make_field_pictures.py``, from getnet-demo's brain.
+"""Make the pictures of the page on reading a field from getnet-demo's brain: ``python docs/make_field_pictures.py``.
 
-Each case is an image whose field is known, or how it was spoiled; what GetNet finds and says of it is printed.
+Each case is an image whose field or defect is known. GetNet's verdict on it is printed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOISE = 0.02
 
 @dataclass(frozen=True)
 class Case:
-    """An image to correct: its name, the voxels, the true field if there is one, options that differ."""
+    """An image to correct: its name, the voxels, the true field if known, and options that are not the default."""
 
     name: str
     image: Volume
@@ -36,7 +36,7 @@ class Case:
 
 
 def cases(original: Volume) -> Iterator[Case]:
-    """Spoil a brain of brightness 1 in several ways."""
+    """Yield images of a brain of brightness 1 with various fields and defects."""
     inside = original > 0
     rng = np.random.default_rng(2019)
 
@@ -58,7 +58,7 @@ def cases(original: Volume) -> Iterator[Case]:
 
 
 def picture(case: Case, affine: NDArray[np.float64]) -> str:
-    """Draw a case before, its field, after, and the true field; return what is said of it."""
+    """Draw the image, its field, the corrected image and the true field; return a line with the verdict."""
     options = Options(precision="float32", uncertainty=False, **case.options)
     result = correct_volume(case.image, VOXEL, load_network(device="cpu"), options=options)
     where = ndimage.binary_fill_holes(result.foreground)

@@ -1,6 +1,6 @@
-"""Make the pictures of README and docs: ``python docs/make_pictures.py``, from the head of getnet-demo.
+"""Make the pictures of README and docs from the head of getnet-demo: ``python docs/make_pictures.py``.
 
-With chromium and chromedriver on the PATH, and selenium, the demo's page of a subject is photographed too.
+With selenium, and chromium and chromedriver on the PATH, it also takes a screenshot of a subject's page.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ IMAGES = Path(__file__).parent / "images"
 SUBJECT = "sub-coil"
 BACKGROUND, TEXT = (0, 0, 0), (255, 255, 255)
 HEADING, BAR = 34, 46
-"""Heights of the line above the panels and of the colour bar below, pixels."""
+"""Heights of the heading above the panels and of the colour bar below them, pixels."""
 GAP = 14
 LETTER = 30
-"""Room for the letters beside a slice, pixels."""
+"""Width left for the letters beside a slice, pixels."""
 REACH = 1.6
-"""Fields are drawn from 1 / 1.6 to 1.6."""
+"""Fields are drawn on a scale from 1 / 1.6 to 1.6."""
 
 
 @dataclass(frozen=True)
 class Stages:
-    """What is known of a volume after each step; fields by voxel, of geometric mean 1 over the foreground.
+    """Results of each step on a volume; fields by voxel, of geometric mean 1 over the foreground.
 
     Parameters
     ----------
     foreground : ndarray of bool
     cells : dict of ndarray
-        By axis that is cut: the network's estimates, each cell as a square, NaN where it has no signal.
+        The network's estimates by slice axis, with each cell as a square, and NaN where there is no signal.
     fused, refined : ndarray
     """
 
@@ -61,7 +61,7 @@ class Stages:
 
 
 def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
-    """Compute the steps of a correction, on the image's grid."""
+    """Compute the results of a correction's steps on the image's grid."""
     options, network = correction.Options(precision="float32"), load_network(device="cpu")
     volume = torch.from_numpy(scaled(checked(image)))
     foreground = find_foreground(volume, voxel)
@@ -81,7 +81,7 @@ def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
 def squares(
     plane: Plane, log_gain: NDArray, weight: NDArray, fused: NDArray, voxel: tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """Draw a plane's cells into a volume; as a slice's scale is unknown, each gets the fused field's mean."""
+    """Draw a plane's cells into a volume; each slice, whose scale is unknown, is scaled to the fused field's mean."""
     others = [a for a in range(3) if a != plane.axis]
     nearest = []
     for a in others:
@@ -99,7 +99,7 @@ def squares(
 
 
 def chosen(mosaic: Mosaic, cuts: list[tuple[int, int]], scale: float, across: bool = False) -> Mosaic:
-    """Keep some slices, given by the axis that is cut and the column, below or beside each other, and enlarge them."""
+    """Keep some slices, given by slice axis and column, place them below or beside each other, and enlarge them."""
     slices = []
     for i, (axis, column) in enumerate(cuts):
         one = next(s for s in mosaic.slices if (s.axis, s.column) == (axis, column))
@@ -124,14 +124,14 @@ def chosen(mosaic: Mosaic, cuts: list[tuple[int, int]], scale: float, across: bo
 
 
 def grey(mosaic: Mosaic, volume: NDArray, white: float) -> Image.Image:
-    """Draw intensities from 0 to white."""
+    """Draw intensities in gray, from 0 to `white`."""
     picture = mosaic.draw(volume, lambda values: (np.clip(values / white, 0, 1) * 255).astype(np.uint8))
     mosaic.write_labels(picture)
     return picture.convert("RGB")
 
 
 def field(mosaic: Mosaic, volume: NDArray, seen: NDArray[np.bool_]) -> Image.Image:
-    """Draw a gain in the colours of the reports where it is to be seen; the rest stays black."""
+    """Draw a gain in the colours of the reports within a mask, and the rest in black."""
 
     def levels(values: NDArray) -> NDArray[np.uint8]:
         return (1 + np.clip(0.5 + np.log(values) / (2 * np.log(REACH)), 0, 1) * 254).astype(np.uint8)
@@ -142,7 +142,7 @@ def field(mosaic: Mosaic, volume: NDArray, seen: NDArray[np.bool_]) -> Image.Ima
 
 
 def colour_bar(width: int) -> Image.Image:
-    """Draw the colours of a gain from left to right, and what they mean."""
+    """Draw a colour bar of the gain, with its scale."""
     canvas = Image.new("RGB", (width, BAR), BACKGROUND)
     ramp = np.tile(np.linspace(1, 255, width - 60).astype(np.uint8), (12, 1))
     canvas.paste(coloured(Image.fromarray(ramp)), (30, 6))
@@ -153,7 +153,7 @@ def colour_bar(width: int) -> Image.Image:
 
 
 def side_by_side(panels: list[tuple[str, Image.Image]], bar_under: list[int]) -> Image.Image:
-    """Put panels in a row under their headings, with one colour bar below some of them."""
+    """Put panels with headings in a row, and one colour bar below some of them."""
     width = sum(panel.width for _, panel in panels) + GAP * (len(panels) + 1)
     height = panels[0][1].height
     canvas = Image.new("RGB", (width, HEADING + height + BAR + GAP // 2), BACKGROUND)
@@ -177,7 +177,7 @@ def save(canvas: Image.Image, name: str) -> None:
 
 
 def photograph(page: Path, name: str, width: int, height: int) -> None:
-    """Take a picture of the top of a page as a browser shows it."""
+    """Take a screenshot of the top of a page in a browser."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -245,7 +245,7 @@ def main() -> None:
 
 
 def nearest_slices(volume: NDArray, axis: int) -> NDArray:
-    """Fill the slices that the network was not given by their nearest neighbour that it was."""
+    """Fill the slices that the network did not see with the nearest one that it saw."""
     used = np.flatnonzero(~np.isnan(volume).all(tuple(a for a in range(3) if a != axis)))
     every = np.arange(volume.shape[axis])
     return volume.take(used[np.abs(every[:, None] - used).argmin(1)], axis=axis)

@@ -1,4 +1,4 @@
-"""Draw the workflows of docstrings (``.. workflow::``) as SVG: a box for each node, an arrow for each connection."""
+"""Draw the workflows of docstrings (``.. workflow::``) as SVG: a box for each node, a line for each connection."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from nipype import Workflow
 
 COLUMN, LINE, WIDTH, HEIGHT = 170, 56, 140, 36
-"""Distance of columns and lines, and size of a box, pixels."""
+"""Distances between columns and between lines, and the size of a box, pixels."""
 
 
 class WorkflowGraph(Directive):
-    """Run the code of the block, which makes a workflow `wf`, and draw it."""
+    """Run the code of the block, which defines a workflow `wf`, and draw this workflow."""
 
     has_content = True
     option_spec = {"graph2use": directives.unchanged, "simple_form": directives.unchanged}  # noqa: RUF012
@@ -29,7 +29,7 @@ class WorkflowGraph(Directive):
 
 
 def layers(workflow: Workflow) -> dict[Any, int]:
-    """Return each node, a workflow within the workflow counting as one, its column: one more than what it waits for."""
+    """Return the column of each node, right of all nodes that it waits for; an inner workflow counts as one node."""
     graph = workflow._graph
     column = dict.fromkeys(graph.nodes, 0)
     for _ in column:
@@ -67,6 +67,6 @@ def svg(workflow: Workflow) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Make the directive known to Sphinx."""
+    """Register the directive with Sphinx."""
     app.add_directive("workflow", WorkflowGraph)
     return {"parallel_read_safe": True}

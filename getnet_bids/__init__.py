@@ -28,31 +28,31 @@ if TYPE_CHECKING:
 __version__ = "1.0.0rc1"
 __all__ = ["CorrectedBatch", "Correction", "GetNetError", "Options", "correct", "correct_batch"]
 
-# Or each nipype interface that is made would ask a server for nipype's newest version.
+# Otherwise each new nipype interface would ask a server for nipype's latest version.
 os.environ.setdefault("NO_ET", "1")
 
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """A corrected image and what it was divided by.
+    """A corrected image, its bias field, and a verdict on the result.
 
     Parameters
     ----------
     image : nibabel, SimpleITK or ANTs image, or ndarray
-        The corrected image, float32, of the kind given and with its header; of a path a nibabel image.
-    field : of the same kind
+        The corrected image, float32, of the same kind as the input and with its header; a nibabel image for a path.
+    field : same kind as `image`
         The bias field, float32, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
-        Image times field is the image given.
+        `image` times `field` is the input.
     foreground : ndarray of bool, spatial shape of the image
-        The voxels that the field was estimated from.
+        The voxels from which the field was estimated.
     verdict : {"corrected", "nothing to correct", "doubtful"}
-        ``nothing to correct``: the field varies by less than its uncertainty; the image is divided by it nevertheless.
+        With ``nothing to correct``, the field varies by less than its uncertainty; the image is still divided by it.
     reasons : tuple of str
-        Why it is doubtful: sentences, each with what to do.
+        Why the result is doubtful: sentences, each with what to do.
     field_sd_median, field_sd_p95 : float
-        Standard deviation of the estimate of the log field, about the relative uncertainty of the field: median and
+        Standard deviation of the estimated log field, which is about the relative uncertainty of the field: median and
         95th percentile over the foreground.
-    uncertainty : of the same kind as the field, optional
+    uncertainty : same kind as `field`, optional
         Map of that standard deviation, with ``Options(uncertainty=True)``.
     """
 
@@ -76,25 +76,25 @@ def correct(
     device: str | torch.device = "auto",
     options: Options | None = None,
 ) -> Correction:
-    """Correct the intensity of an MR image.
+    """Correct the bias field of an MR image.
 
     Parameters
     ----------
     image : str, path, nibabel, SimpleITK or ANTs image, or array_like, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
-        Magnitudes in any orientation. Volumes of a 4-D image share one field.
+        A magnitude image in any orientation. The volumes of a 4-D image share one field.
     voxel_size : float or sequence of float, optional
-        Of an array, along its spatial axes, mm; images have their own.
-    mask : as `image`, optional
-        Above 0 where the field is to be fitted. Not needed, and the field is given everywhere all the same.
+        Voxel size of an array along its spatial axes, mm; images have their own.
+    mask : same kinds as `image`, optional
+        The field is fitted where the mask is above 0. A mask is not needed, and the field is evaluated everywhere.
     bvals : str, path or sequence of float, optional
-        Of a diffusion series, s/mm2, or a file of them: the field is estimated from the mean of the volumes with b up
-        to 50, or of the lowest shell where there are none, instead of that of all volumes.
+        The b-values of a diffusion series, s/mm2, or a file of them. The field is then estimated from the mean of the
+        volumes with b up to 50, or of the lowest shell if there are none, instead of the mean of all volumes.
     weights : str or path, optional
-        Default the package's own.
+        File of the network's weights; default: the package's own.
     device : str or torch.device
-        ``auto`` (CUDA if there is one, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        ``auto`` (CUDA if available, otherwise the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     options : Options, optional
-        All that changes the result.
+        The options that change the result.
 
     Returns
     -------
@@ -103,9 +103,9 @@ def correct(
     Raises
     ------
     GetNetError
-        An image, mask, weights or device that cannot be used; the message says why.
+        The image, mask, weights or device cannot be used; the message says why.
     OSError
-        A file that is not there or cannot be read.
+        A file does not exist or cannot be read.
     """
     from . import images, masks
     from .containers import as_mask, as_nibabel
@@ -153,7 +153,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # These need torch, which takes seconds to import: only when asked for.
+    # These need torch, which takes seconds to import, so they are imported only on demand.
     if name == "Options":
         from .core.correction import Options
 

@@ -1,4 +1,4 @@
-"""A batch of torch tensors, corrected on the device that it lies on."""
+"""Correct a batch of torch tensors on its own device."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .weights import load_network
 
 @dataclass(frozen=True, eq=False)
 class CorrectedBatch:
-    """A corrected batch and what it was divided by.
+    """A corrected batch, its bias fields, and the verdicts.
 
     Parameters
     ----------
     image : Tensor, shape of the batch, float32
-        Corrected.
+        The corrected images.
     field : Tensor, shape of the batch, float32
-        Gain fields; image times field is the batch given.
+        Bias fields; `image` times `field` is the input.
     verdicts : list of list of str, B by C
         ``corrected``, ``nothing to correct`` or ``doubtful``.
     """
@@ -43,22 +43,22 @@ def correct_batch(
     weights: str | os.PathLike[str] | None = None,
     options: Options | None = None,
 ) -> CorrectedBatch:
-    """Correct each channel of each item of a batch, on the device that it lies on.
+    """Correct each channel of each item of a batch, on the device of the batch.
 
-    The result is that of `getnet_bids.correct` for each, and takes as long. It is not differentiable.
+    The result and the time are those of `getnet_bids.correct` for each image. The function is not differentiable.
 
     Parameters
     ----------
     batch : Tensor, shape (B, C, X, Y) or (B, C, X, Y, Z)
-        Magnitudes of any scale and real type; each channel has a field of its own.
+        Magnitudes of any scale and real type; each channel has its own field.
     voxel_size : float or sequence of float
-        Along the two or three spatial axes, mm; the same for all.
+        Along the two or three spatial axes, mm; the same for all items.
     mask : Tensor, shape (B, 1, ...), optional
-        Above 0 where the fields are to be fitted. Not needed.
+        The fields are fitted where the mask is above 0. A mask is not needed.
     weights : str or path, optional
-        Default the package's own.
+        File of the network's weights; default: the package's own.
     options : Options, optional
-        All that changes the result.
+        The options that change the result.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def correct_batch(
     network = load_network(weights, str(batch.device))
     corrected = torch.empty_like(batch, dtype=torch.float32, requires_grad=False)
     field, verdicts = torch.empty_like(corrected), []
-    # The correction reads arrays as NIfTI has them, the first axis fastest; a copy to the CPU costs little beside it.
+    # The correction takes arrays in NIfTI's order, first axis fastest; copying them to the CPU costs little time.
     arrays = batch.detach().to("cpu", torch.float32).numpy()
     masks = None if mask is None else mask.detach().cpu().numpy()
     for i, item in enumerate(arrays):

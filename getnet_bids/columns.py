@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 UNCORRECTED = "input"
-"""The method's name of the image before correction."""
+"""Name of the method for the image before correction."""
 ENTIRE = "entire image"
-"""The foreground's name in the table of a comparison, that of the paper's Table 1."""
+"""Name of the foreground in the table of a comparison, as in the paper's Table 1."""
 FOREGROUND = "foreground"
-"""The foreground's name in the dataset's table."""
+"""Name of the foreground in the dataset's table."""
 
 
 TISSUES = ("CSF", "GM", "WM")
-"""Tissues of a brain, by their names in tables and file names."""
+"""Names of the tissues of a brain in tables and file names."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Column:
     Parameters
     ----------
     name : str
-        In the file.
+        Name in the file.
     description : str
         A sentence or two, for the JSON file beside the table and for the docs.
     units : str
-        As BIDS has them: "1" of a number without a unit; empty of text.
+        As in BIDS: "1" for a number without a unit, empty for text.
     title : str
-        Heading on pages; empty of what pages do not show as a column.
+        Heading on pages; empty if pages do not show this column.
     summary : str
-        What it is, in a few words, for pages.
+        A description in a few words, for pages.
     percent : bool
-        Whether pages show it as per cent.
+        Whether pages show the value in per cent.
     """
 
     name: str
@@ -67,9 +67,9 @@ STATUS = (
     Column("status", "``done``, ``skipped`` or ``failed``."),
     Column("seconds", "Time by the wall clock, reading and writing included.", "s"),
     Column("reason", "Why the image was skipped, failed, or is doubtful."),
-    Column("verdict", "What the result is worth, of an image that is done."),
+    Column("verdict", "The verdict on the result, if the image is done."),
 )
-"""Of ``status.tsv``."""
+"""Columns of ``status.tsv``."""
 
 METHOD = Column("method", "What the image was corrected by; 'input' is the image before correction.")
 REGION = Column(
@@ -143,26 +143,26 @@ MEASURED = (
     ),
     SECONDS,
 )
-"""What is measured of each method in each region."""
+"""The measures of each method in each region."""
 
 
 def disagreement(method: str) -> Column:
-    """Describe the column that compares an image with the one by `method`."""
+    """Return the column that compares an image with the one corrected by `method`."""
     return Column(
         f"disagreement_with_{method}",
         f"Mean absolute relative difference from the image by {method}, both brought to one mean over the entire "
-        "image: 2 sum |a - b| / sum (a + b). How far the two differ, no error of either.",
+        "image: 2 sum |a - b| / sum (a + b). How much the two differ, not an error of either.",
         "1",
     )
 
 
 def comparison_columns(methods: Sequence[str]) -> tuple[Column, ...]:
-    """Return the columns of the table of one comparison; `methods` without the uncorrected image."""
+    """Return the columns of the table of one comparison; `methods` does not include the uncorrected image."""
     return (METHOD, REGION, *MEASURED, *map(disagreement, (UNCORRECTED, *methods)))
 
 
 SAMPLED = "Over the foreground: every voxel, or every second, third ... along each axis of a large image."
-"""What `FIELD`, and the measures of a sidecar, are over."""
+"""The voxels over which measures of the field and of a sidecar are computed."""
 FIELD_CV = Column(
     "field_cv",
     f"Coefficient of variation of GetNet's field. {SAMPLED}",
@@ -186,19 +186,20 @@ MEDIAN = Column(
 )
 VOLUME = Column("foreground_volume", "Volume of the foreground.", "mL", "Foreground ml", "volume of the foreground")
 FIELD_RANGE = Column("", "", "1", "Field range", "99th over 1st percentile of the field")
-"""On the dataset's page alone."""
+"""Only on the dataset's page."""
 
 
 def group_columns(methods: Sequence[str]) -> tuple[Column, ...]:
-    """Return the columns of the dataset's table; `methods` without the uncorrected image.
+    """Return the columns of the dataset's table; `methods` does not include the uncorrected image.
 
-    None is named like an entity of BIDS: PyBIDS takes a described column for metadata, and refuses two values of a key.
+    No column may have the name of a BIDS entity: PyBIDS takes a described column for metadata, and refuses two values
+    of the same key.
     """
     return (
         Column("participant_id", "The subject, with 'sub-'."),
         Column("session_id", "The session, with 'ses-'; n/a if the image is in none."),
         Column("source", "The image, as its path in the raw dataset."),
-        Column("contrast", "The image's suffix, which tells its contrast, such as T1w."),
+        Column("contrast", "The image's suffix, which says what its contrast is, such as T1w."),
         METHOD,
         TISSUE,
         *MEASURED,
@@ -212,8 +213,8 @@ def group_columns(methods: Sequence[str]) -> tuple[Column, ...]:
         Column("field_sd_p95", "The same: 95th percentile over the foreground.", "1"),
         Column(
             "verdict",
-            "What GetNet's result is worth: corrected, nothing to correct (the field varies by less than its "
-            "uncertainty) or doubtful; the sidecar and the page tell why.",
+            "The verdict on GetNet's result: corrected, nothing to correct (the field varies by less than its "
+            "uncertainty) or doubtful; the sidecar and the page give the reasons.",
         ),
         Column(
             "inu_range",

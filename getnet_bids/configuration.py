@@ -1,4 +1,4 @@
-"""Settings as a TOML file: the configuration that a user gives, and the one that each run keeps."""
+"""Settings as a TOML file: the configuration file of a user, and the one that each run saves."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .errors import GetNetError
 from .settings import ModelSettings, Settings
 
 RUN = "run"
-"""Table of a kept file that tells of the run; it is ignored when the file is given back."""
+"""Table of a saved file with information about the run; it is ignored when the file is read again."""
 
 
 def known(kind: type[ModelSettings]) -> dict[str, Any]:
-    """Return the fields that TOML may hold, by their names and other names there."""
+    """Return the fields that a TOML file may contain, by all their names in TOML."""
     named = [one for one in fields(kind) if "kind" in one.metadata]
     return {key: one for one in named for key in (main_key(one), *one.metadata["aliases"])}
 
@@ -45,9 +45,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises
     ------
     GetNetError
-        It is no TOML, or holds an unknown setting or a wrong value; the subject is the file.
+        The file is not TOML, or has an unknown setting or an invalid value; the subject is the file.
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             near = difflib.get_close_matches(key.replace("_", "-"), names, 1)
             raise GetNetError(f"there is no option {key!r}{f'; did you mean {near[0]}?' if near else ''}", path)
         if one.name in values:
-            raise GetNetError(f"{key} stands twice under different names", path)
+            raise GetNetError(f"{key} is given twice, under different names", path)
         try:
             values[one.name] = from_toml(value, one)
         except GetNetError as error:
@@ -85,14 +85,14 @@ def from_toml(value: Any, one: Any) -> Any:
 
 
 def expect(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
-    """Return a value if it is of some type; true and false are no numbers."""
+    """Return a value if it has the given type; true and false are not numbers."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise GetNetError(f"must be {words}, not {value!r}")
     return value
 
 
 def to_toml(settings: Settings, command: Sequence[str] = ()) -> str:
-    """Write settings as a configuration file that can be given back, with a table that tells of the run.
+    """Write settings as a configuration file that can be read again, with a table of information about the run.
 
     Paths are absolute, so that the file means the same elsewhere.
 
@@ -116,7 +116,7 @@ def to_toml(settings: Settings, command: Sequence[str] = ()) -> str:
 
 
 def absolute(value: Any) -> Any:
-    """Return an absolute path for a path, and anything else as it is."""
+    """Make a path absolute; return any other value unchanged."""
     return value.absolute() if isinstance(value, Path) else value
 
 

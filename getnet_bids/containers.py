@@ -1,4 +1,4 @@
-"""Images of other packages, and plain arrays: taken as nibabel images, and results returned in kind."""
+"""Convert arrays and images of other packages to nibabel images, and results back to the same kind."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from .images import like
 
 KINDS = "a path, a nibabel, SimpleITK or ANTs image, or an array with its voxel_size"
 CHANNELS_FIRST = ("monai", "torchio")
-"""Packages whose images have channels on their first axis, and an adapter of their own here."""
+"""Packages whose images have channels on their first axis, and their own transforms in this package."""
 LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])
-"""ITK's axes point left and to the back, nibabel's right and to the front."""
+"""ITK's axes point to the left and back, nibabel's to the right and front."""
 
 InKind = Callable[[NDArray[np.floating]], Any]
-"""Makes an image of the kind given from data on its grid, or on its spatial axes alone."""
+"""Turns data on an image's grid, or on its spatial axes, into an image of the same kind."""
 
 
 def as_nibabel(image: Any, voxel_size: float | Sequence[float] | None = None) -> tuple[SpatialImage, InKind]:
-    """Take an image of any kind that is known as a nibabel image.
+    """Convert an image of any supported kind to a nibabel image.
 
     Parameters
     ----------
     image : nibabel, SimpleITK or ANTs image, or array_like, two to four dimensions
-        A SimpleITK image's axes are those of its ``GetSize()``, not those of its array.
+        The axes of a SimpleITK image are those of its ``GetSize()``, not those of its array.
     voxel_size : float or sequence of float, optional
-        Of an array, along its two or three spatial axes, mm. Images have their own.
+        Voxel size of an array along its two or three spatial axes, mm. Images have their own.
 
     Returns
     -------
     image : SpatialImage
     in_kind : callable
-        Turns results into the kind that was given.
+        Converts results to the kind of the input.
 
     Raises
     ------
     GetNetError
-        It is of a kind that is not known, or an array without a voxel size.
+        The image is of an unknown kind, or is an array without a voxel size.
 
     Examples
     --------
@@ -68,16 +68,16 @@ def as_nibabel(image: Any, voxel_size: float | Sequence[float] | None = None) ->
 
 
 def as_mask(mask: Any, image: SpatialImage, in_space: bool) -> SpatialImage:
-    """Take a mask of any kind as a nibabel image.
+    """Convert a mask of any supported kind to a nibabel image.
 
     Parameters
     ----------
     mask : nibabel, SimpleITK or ANTs image, or array_like
     image : SpatialImage
-        What it is for.
+        The image that the mask belongs to.
     in_space : bool
-        Whether that has a place in space. An array has none, and neither has an array as a mask: then the shapes alone
-        have to fit.
+        Whether that image has a position in space. If the image or the mask is an array, it has none, and only the
+        shapes have to agree.
 
     Returns
     -------
@@ -100,22 +100,22 @@ def is_ants(image: Any) -> bool:
 
 
 def as_array(image: Any) -> NDArray[Any]:
-    """Return an array, tensor or nested list as an array that nibabel takes."""
+    """Convert an array, tensor or nested list to an array that nibabel accepts."""
     for package in (kind.__module__.partition(".")[0] for kind in type(image).__mro__):
-        if package in CHANNELS_FIRST:  # its first axis would be taken for one of space
+        if package in CHANNELS_FIRST:  # otherwise the axis of channels would be taken for one of space
             raise GetNetError(f"an image of {package} has channels; give it to getnet_bids.{package}.GetNetCorrection")
     if hasattr(image, "detach"):  # a tensor, perhaps on a GPU
         image = image.detach().cpu()
-        image = image.float() if str(image.dtype) == "torch.bfloat16" else image  # numpy has no such numbers
+        image = image.float() if str(image.dtype) == "torch.bfloat16" else image  # numpy has no bfloat16
     if not hasattr(image, "__array__") and not isinstance(image, list | tuple):
         kind = type(image)
-        raise GetNetError(f"a {kind.__module__}.{kind.__qualname__} is no image that is known; give {KINDS}")
+        raise GetNetError(f"a {kind.__module__}.{kind.__qualname__} is not a supported image; give {KINDS}")
     array = np.ma.filled(image, 0) if isinstance(image, np.ma.MaskedArray) else np.asarray(image)
     if array.dtype.kind not in "biufc":
-        raise GetNetError(f"an array of {array.dtype} is no image; give magnitudes")
+        raise GetNetError(f"an array of {array.dtype} is not an image; give magnitudes")
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
-    # Of some kinds nibabel does not make NIfTI images, or not unasked.
+    # nibabel does not make NIfTI images of some of these types, or not by default.
     if array.dtype == np.float16:
         return array.astype(np.float32)
     is_long = array.dtype.itemsize == 8 if array.dtype.kind in "iu" else array.dtype == np.longdouble
@@ -123,22 +123,22 @@ def as_array(image: Any) -> NDArray[Any]:
 
 
 def checked_sizes(array: NDArray[Any], voxel_size: float | Sequence[float] | None) -> list[float]:
-    """Return the voxel sizes of an array's spatial axes; refuses none, and those that do not fit."""
+    """Return the voxel sizes of an array's spatial axes; raise an error if they are missing or do not fit."""
     axes = min(array.ndim, 3)
     if axes < 2 or array.size == 0:
         raise GetNetError(
             f"an array of shape {array.shape} is no image; give two, three or four dimensions with voxels"
         )
     if voxel_size is None:
-        raise GetNetError(f"an array does not tell the size of its voxels; give voxel_size, {axes} numbers in mm")
+        raise GetNetError(f"an array has no voxel size; give voxel_size, {axes} numbers in mm")
     sizes = as_sizes(voxel_size, axes)
     if len(sizes) != axes or not all(math.isfinite(v) and v > 0 for v in sizes):
-        raise GetNetError(f"voxel_size must be {axes} numbers above 0, mm, for the axes of space, not {voxel_size}")
+        raise GetNetError(f"voxel_size must be {axes} numbers above 0 in mm, for the axes of space, not {voxel_size}")
     return sizes
 
 
 def as_sizes(voxel_size: float | Sequence[float], axes: int) -> list[float]:
-    """Return voxel sizes as a list; a single one is that of all axes.
+    """Return voxel sizes as a list; a single size applies to all axes.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def as_sizes(voxel_size: float | Sequence[float], axes: int) -> list[float]:
 
 
 def spatial_affine(direction: ArrayLike, spacing: Sequence[float], origin: Sequence[float]) -> NDArray[np.float64]:
-    """Return nibabel's affine of ITK's direction, spacing and origin.
+    """Compute nibabel's affine from ITK's direction, spacing and origin.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def spatial_affine(direction: ArrayLike, spacing: Sequence[float], origin: Seque
 
 
 def from_itk(image: Any) -> tuple[SpatialImage, InKind]:
-    """Take a SimpleITK image."""
+    """Convert a SimpleITK image."""
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise GetNetError("holds vectors or colours; give the magnitude image")
     sitk = import_module("SimpleITK")
@@ -188,7 +188,7 @@ def from_itk(image: Any) -> tuple[SpatialImage, InKind]:
 
 
 def from_ants(image: Any) -> tuple[SpatialImage, InKind]:
-    """Take an ANTs image."""
+    """Convert an ANTs image."""
     if image.components != 1:
         raise GetNetError("holds vectors or colours; give the magnitude image")
     ants = import_module("ants")

@@ -1,4 +1,4 @@
-"""The error that this package raises for input that it cannot use, and the reasons of errors on one line."""
+"""The error that this package raises for input that it cannot use, and one-line reasons for errors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 
 class GetNetError(ValueError):
-    """Input that cannot be used: an image, a mask, weights, an option.
+    """Raised for input that cannot be used: an image, a mask, weights, an option.
 
     Parameters
     ----------
     reason : str
-        What is wrong and what to do, on one line.
+        What is wrong and what to do, in one line.
     subject : str or path, optional
-        What it is about, mostly a file; None if whoever raises it does not know.
+        What the error is about, usually a file; None if that is not known where it is raised.
 
     Examples
     --------
@@ -26,7 +26,7 @@ class GetNetError(ValueError):
     """
 
     def __init__(self, reason: str, subject: str | os.PathLike[str] | None = None) -> None:
-        super().__init__(reason, subject)  # all arguments, or it could not be pickled
+        super().__init__(reason, subject)  # all arguments, so that it can be pickled
         self.reason = reason
         self.subject = None if subject is None else os.fspath(subject)
 
@@ -36,7 +36,7 @@ class GetNetError(ValueError):
 
 @contextmanager
 def errors_about(subject: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the subject of a `GetNetError` that is raised in a block without one."""
+    """Add a subject to any `GetNetError` without one that is raised in a block."""
     try:
         yield
     except GetNetError as error:
@@ -57,7 +57,7 @@ def one_line(error: BaseException) -> str:
 
 
 def is_expected(error: BaseException) -> bool:
-    """Return whether an error's message says all, so that no traceback need be kept."""
+    """Return whether an error's message is sufficient, so that no traceback has to be saved."""
     return isinstance(error, GetNetError | OSError | MemoryError)
 
 
@@ -65,26 +65,26 @@ REMEDIES = {
     errno.EACCES: "; change its permissions, or choose another place",
     errno.EPERM: "; change its permissions, or choose another place",
     errno.EROFS: "; choose another place",
-    errno.ENOENT: "; look at the path",
-    errno.ENOTDIR: "; look at the path",
+    errno.ENOENT: "; check the path",
+    errno.ENOTDIR: "; check the path",
     errno.EISDIR: "; name a file",
     errno.ENOSPC: "; make room, and run it again",
     errno.EDQUOT: "; make room, and run it again",
-    errno.EIO: "; look at the disk, or copy the file again",
+    errno.EIO: "; check the disk, or copy the file again",
     errno.ESTALE: "; run it again",
     errno.ENAMETOOLONG: "; choose a shorter name",
     errno.EMFILE: "; raise the limit of open files (ulimit -n)",
 }
-"""What to do about an error of the system, by its number."""
+"""What to do about a system error, by its number."""
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the reason for a failure on one line, without its subject.
+    """Return the reason for a failure in one line, without its subject.
 
     Examples
     --------
     >>> reason_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "a.nii"))
-    'No such file or directory: a.nii; look at the path'
+    'No such file or directory: a.nii; check the path'
     """
     if isinstance(error, MemoryError):
         return one_line(error) if str(error) else "out of memory; give the job more, or a smaller --batch-size"

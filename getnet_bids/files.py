@@ -1,7 +1,8 @@
-"""Atomic writes and locks of files, and the removal of what killed processes left of them.
+"""Atomic writes, locks, and the removal of hidden files that killed processes have left.
 
-A file is held by a lock (flock, on Windows LockFileEx) that the system lets go when the process ends, however it ends.
-So whoever gets the lock of a hidden file knows that nobody works with it any more, and may remove it.
+A process holds a file by a lock (flock, on Windows LockFileEx), which the system releases when the process ends for any
+reason. A process that gets the lock of a hidden file therefore knows that nobody uses the file any more, and may remove
+it.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ from typing import BinaryIO, Literal
 from filelock import lock_descriptor
 
 HIDDEN = ".getnet-"
-"""Prefix of hidden files; each lies in the folder of the file that it is for."""
+"""Prefix of hidden files; each is in the same folder as the file that it belongs to."""
 PART, LOCK = ".part", ".lock"
 ABANDONED_AFTER = 86_400
-"""Age of a hidden file, seconds, from which nobody is writing it any more."""
+"""Age in seconds from which a hidden file is assumed to be abandoned."""
 TRIES = 100
 MOVABLE = os.name != "nt"
 """Whether a file can be renamed or removed while it is open: not on Windows."""
 HIDDEN_NAME = re.compile(rf"{re.escape(HIDDEN)}(?:[0-9a-zA-Z-]*-[0-9a-f]{{16}}{re.escape(PART)}|.+{re.escape(LOCK)})")
-"""Pattern of the names that `sweep` may remove; locks only if they are empty."""
+"""Pattern of the names of files that `sweep` may remove; locks only if they are empty."""
 
 
 def part_of(path: Path) -> Path:
-    """Return a name for a file while it is being written: new each time, with the name of this machine in it."""
+    """Return a new hidden name for a file that is being written; it contains the name of this machine."""
     return path.with_name(f"{HIDDEN}{host()}-{secrets.token_hex(8)}{PART}")
 
 
 def host() -> str:
-    """Name this machine in letters and digits."""
+    """Return the name of this machine, reduced to letters and digits."""
     return re.sub("[^0-9a-zA-Z]", "", socket.gethostname())[:32]
 
 
 def open_held(path: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
     """Open a file for writing and hold it until it is closed.
 
-    Waits while another holds it. On a file system without locks the file is not held, only open. Another user's lock
-    file that may only be read is held all the same, where the file system allows that.
+    Waits while another process holds it. On a file system without locks the file is only opened. Another user's lock
+    file that may only be read is also held, if the file system allows that.
 
     Parameters
     ----------
@@ -69,14 +70,14 @@ def open_held(path: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
             raise
         if named:
             break
-        file.close()  # removed between opening and holding
+        file.close()  # removed by another process before it was locked
     else:
-        file = open(path, mode)  # noqa: SIM115 - a file system that numbers one file now so, now so
+        file = open(path, mode)  # noqa: SIM115 - a file system whose file numbers change
     return file
 
 
 def open_shared(path: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
-    """Open a file for writing, or for reading where it is another user's lock."""
+    """Open a file for writing, or for reading if it is another user's lock."""
     try:
         return open(path, mode)
     except PermissionError:
@@ -86,7 +87,7 @@ def open_shared(path: Path, mode: Literal["wb", "ab"]) -> BinaryIO:
 
 
 def acquire_lock(file: BinaryIO, wait: bool = True) -> bool | None:
-    """Lock a file: true if it is ours now, false if another has it, None if the file system knows no locks."""
+    """Lock a file; return true if it is now ours, false if another process has it, None without support for locks."""
     try:
         return lock_descriptor(file.fileno(), blocking=wait)
     except OSError:
@@ -94,7 +95,7 @@ def acquire_lock(file: BinaryIO, wait: bool = True) -> bool | None:
 
 
 def has_locks(folder: Path) -> bool:
-    """Return whether the file system of a folder, which can be written to, knows locks."""
+    """Return whether the file system of a writable folder supports locks."""
     part = part_of(folder / "locks")
     try:
         with open(part, "wb") as file:
@@ -124,7 +125,7 @@ def locked(path: Path) -> Iterator[None]:
     try:
         held = open_held(lock, "ab")
     except PermissionError as error:
-        # Another user's, who keeps it from everybody; what is written is whole with and without a lock.
+        # Another user's lock that nobody else may open; files are complete with and without a lock.
         if not lock.exists():
             raise PermissionError(error.errno, error.strerror, str(path.parent)) from None
         yield
@@ -139,10 +140,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def remove_lock(lock: Path) -> None:
-    """Remove a lock, which is empty; a file of that name with content is somebody's.
+    """Remove a lock, which is an empty file; a file of that name with content belongs to a user and stays.
 
-    Where it cannot be removed, as another user's in a folder with the sticky bit, or one that is open on Windows, it
-    stays, empty and free.
+    A lock that cannot be removed stays, empty and free: for example another user's in a folder with the sticky bit, or
+    one that is open on Windows.
     """
     with contextlib.suppress(FileNotFoundError, PermissionError):
         if not lock.stat().st_size:
@@ -150,21 +151,21 @@ def remove_lock(lock: Path) -> None:
 
 
 def sweep(root: Path, within: Iterable[str] | None = None) -> int:
-    """Remove the hidden files that nobody holds from a folder and all in it.
+    """Remove the hidden files that nobody holds from a folder and its subfolders.
 
-    A part written on another machine is left alone for a day: some network file systems know only their own
-    machine's locks.
+    A part written on another machine is kept for a day, since some network file systems only know the locks of the
+    same machine.
 
     Parameters
     ----------
     root : Path
     within : iterable of str, optional
-        Names of folders in it: these alone are looked through, and what lies in `root` itself. Default: all.
+        Names of folders in `root`: only these, and `root` itself, are searched. Default: all.
 
     Returns
     -------
     int
-        How many were removed.
+        Number of files removed.
     """
     if within is None:
         return sum(remove_in(folder, names) for folder, _, names in os.walk(root))
@@ -173,19 +174,19 @@ def sweep(root: Path, within: Iterable[str] | None = None) -> int:
 
 
 def remove_in(folder: str | Path, names: Iterable[str]) -> int:
-    """Remove those of a folder's files that are hidden and that nobody holds, and return how many."""
+    """Remove the hidden files of a folder that nobody holds, and return their number."""
     return sum(remove_abandoned(Path(folder, name)) for name in names if HIDDEN_NAME.fullmatch(name))
 
 
 def remove_abandoned(path: Path) -> bool:
-    """Remove a hidden file unless it is held; tells whether it was removed."""
+    """Remove a hidden file unless it is held; return whether it was removed."""
     with contextlib.suppress(OSError), open_to_lock(path) as file:
         ours = acquire_lock(file, wait=False)
         old = time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED_AFTER
         if path.name.endswith(LOCK) and os.fstat(file.fileno()).st_size:
             return False
         part = path.name.endswith(PART)
-        # Where open files cannot be renamed, a part is free for a moment before it gets its name.
+        # On systems where open files cannot be renamed, a part is not held for a moment before it gets its name.
         elsewhere = part and not (path.name.startswith(f"{HIDDEN}{host()}-") and MOVABLE)
         if old if ours is None or (ours and elsewhere) else ours:
             if not MOVABLE:
@@ -196,7 +197,7 @@ def remove_abandoned(path: Path) -> bool:
 
 
 def open_to_lock(path: Path) -> BinaryIO:
-    """Open a file that is there, for writing if that is allowed, which locks of network file systems need."""
+    """Open an existing file, for writing if that is allowed, since locks of network file systems need it."""
     try:
         return open(path, "r+b")
     except PermissionError:
@@ -204,26 +205,27 @@ def open_to_lock(path: Path) -> BinaryIO:
 
 
 RENAME_WAITS = (0.01, 0.03, 0.1, 0.3, 1.0)
-"""Seconds between attempts to rename a file that a virus scanner, say, has open."""
+"""Seconds between attempts to rename a file that another program, such as a virus scanner, has open."""
 
 
 @contextmanager
 def atomic(path: str | Path, part_folder: Path | None = None) -> Iterator[BinaryIO]:
-    """Open a file that takes its name only once it is complete.
+    """Open a file that gets its name only when it is complete.
 
-    Whatever ends the block early, an interrupt as well, leaves what had the name before and no other trace.
+    If anything ends the block early, including an interrupt, an existing file of that name is unchanged, and nothing
+    else is left.
 
     Parameters
     ----------
     path : str or Path
         The name, in a folder that exists.
     part_folder : Path, optional
-        Where the file is until then, on the same file system; default its own folder.
+        Folder of the incomplete file, on the same file system; default: the folder of `path`.
 
     Yields
     ------
     BinaryIO
-        Where to write.
+        The open file.
 
     Examples
     --------
@@ -241,7 +243,7 @@ def atomic(path: str | Path, part_folder: Path | None = None) -> Iterator[Binary
             yield file
             file.flush()
             os.fsync(file.fileno())
-            # Held until it has its name, or a sweep by another run could take it for left over.
+            # Held until it has its name, so that a sweep by another run does not take it for abandoned.
             if MOVABLE:
                 os.replace(part, path)
         if not MOVABLE:
@@ -249,13 +251,13 @@ def atomic(path: str | Path, part_folder: Path | None = None) -> Iterator[Binary
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, os.fspath(part)):
-            # Nobody knows the hidden name, and a full disk does not tell which file it is about.
+            # Users do not know the hidden name, and the error of a full disk does not name the file.
             raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
 
 
 def replace_closed(part: Path, path: Path) -> None:
-    """Rename a closed file on Windows, where whoever has one of the two open for a moment is in the way."""
+    """Rename a closed file on Windows, where a program that has either file open prevents it for a moment."""
     for wait in (*RENAME_WAITS, None):
         try:
             os.replace(part, path)
@@ -268,25 +270,25 @@ def replace_closed(part: Path, path: Path) -> None:
 
 
 def write_text(path: str | Path, text: str, part_folder: Path | None = None) -> None:
-    """Write a small text file, whole or not at all; what is no character, as names and JSON may hold, is escaped."""
+    """Write a small text file atomically; surrogates, which file names and JSON may contain, are escaped."""
     write_bytes(path, text.encode(errors="backslashreplace"), part_folder)
 
 
 def write_bytes(path: str | Path, data: bytes, part_folder: Path | None = None) -> None:
-    """Write a small file, whole or not at all."""
+    """Write a small file atomically."""
     with atomic(path, part_folder) as file:
         file.write(data)
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Read a file whole.
+    """Read a whole file.
 
     Raises
     ------
     OSError
-        There is none, it cannot be read, or it is no file: a pipe or a device might never end.
+        The file does not exist or cannot be read, or is a pipe or a device, which might never end.
     """
-    # A pipe that nobody writes to would block; to files the flag makes no difference. Windows has no such pipes.
+    # A pipe without a writer would block; for files the flag makes no difference. Windows has no such pipes.
     never = getattr(os, "O_NONBLOCK", 0)
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | never)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -295,11 +297,11 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 POINTER = 2048
-"""A file that stands for data elsewhere is at most so long, bytes."""
+"""Largest size in bytes of a file that only points to its data."""
 
 
 def pointer_remedy(data: bytes) -> str | None:
-    r"""Return what to do where a file only points to its data, as git-annex and Git LFS leave it; None if it does not.
+    r"""Return what to do if a file only points to its data, as with git-annex and Git LFS; None if it does not.
 
     Examples
     --------
@@ -319,7 +321,7 @@ def pointer_remedy(data: bytes) -> str | None:
 
 
 def hash_bytes(data: bytes) -> str:
-    """Return the SHA-256 of some bytes, as it stands in sidecars.
+    """Return the SHA-256 of some bytes, in the form used in sidecars.
 
     Examples
     --------
@@ -330,6 +332,6 @@ def hash_bytes(data: bytes) -> str:
 
 
 def hash_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes, as it stands in sidecars."""
+    """Return the SHA-256 of a file, in the form used in sidecars."""
     with open(path, "rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

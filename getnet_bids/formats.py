@@ -1,4 +1,4 @@
-"""What a file is, NIfTI, MGH or something else, and how an image is stored in it: type, scale, level of gzip."""
+"""Recognise file formats (NIfTI, MGH or others), and how an image is stored: data type, scale, gzip level."""
 
 from __future__ import annotations
 
@@ -45,31 +45,31 @@ SIGNATURES = (
     (b"MM\x00*", 0, f"a TIFF picture; {CONVERT}, or give it to getnet_bids.correct in Python, with its voxel_size"),
     (b"%PDF", 0, "a PDF document; give the image"),
 )
-"""Bytes by which a format is known, their place, and the message."""
+"""Bytes by which a format is recognised, their position, and the message."""
 PAIR = "convert the pair to one .nii.gz file, as with `nib-convert x.hdr x.nii.gz`"
-SIDES = "and look at left and right, which Analyze does not tell"
+SIDES = "and check left and right, which Analyze does not store"
 HEADER, MAGIC = 348, 344
-"""Bytes of a header of NIfTI-1 and Analyze 7.5, and where NIfTI-1 has its magic."""
+"""Size in bytes of a header of NIfTI-1 and Analyze 7.5, and the position of NIfTI-1's magic number."""
 MAX_HEADER_FILE = 1024
-"""A header with its extensions; a longer file without a magic is a NIfTI image that is damaged."""
+"""Largest size of a header with extensions; a longer file without a magic number is a damaged NIfTI image."""
 GZIP_ERRORS: tuple[Any, ...] = (BadGzipFile, isal_zlib.IsalError)
-"""What isal raises on gzip data that make no sense."""
+"""The error that isal raises for invalid gzip data."""
 HEADER_ERRORS = (
     *(HeaderDataError, ImageFileError, MGHError, WrapStructError),
     *(KeyError, OverflowError, TypeError, ValueError),
 )
-"""What nibabel raises on one or another header that makes no sense."""
+"""Errors that nibabel raises for invalid headers."""
 
 
 def foreign(data: bytes, name: str | os.PathLike[str] = "") -> str | None:
-    """Return what a file is that this package does not read, and what to do; None if it may be NIfTI or MGH.
+    """Say what format a file has if this package does not read it, and what to do; None if it may be NIfTI or MGH.
 
     Parameters
     ----------
     data : bytes
-        All of the file.
+        The content of the file.
     name : str or path
-        Its extension tells the voxels of a pair.
+        File name, whose extension identifies the data file of a pair.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def foreign(data: bytes, name: str | os.PathLike[str] = "") -> str | None:
 
 
 def check_start(data: bytes, name: str | os.PathLike[str]) -> None:
-    """Refuse a file that is empty, only points to its data, or is of another format, by its first bytes."""
+    """Raise an error if the first bytes show that a file is empty, only points to its data, or has another format."""
     if not data:
         raise GetNetError("the file is empty; copy or fetch it again", name)
     if remedy := pointer_remedy(data) or foreign(data, name):
@@ -128,16 +128,16 @@ def reading(name: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def header_of(kind: Any, stream: BinaryIO) -> SpatialImage:
-    """Read an image's header; its voxels stay in the stream."""
+    """Read an image's header, leaving its voxels in the stream."""
     try:
         with np.errstate(all="ignore"):
             return kind.from_stream(stream)
     except MemoryError:
-        raise ValueError("it promises an extension that there is no memory for") from None
+        raise ValueError("its extension is larger than the memory") from None
 
 
 def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
-    """Return where in the file an image's voxels begin; refuses a place inside the header, which nibabel would read."""
+    """Return the offset of an image's voxels; raise an error if it is inside the header, which nibabel would accept."""
     place = int(cast(Any, image.dataobj).offset)
     least = getattr(image.header, "single_vox_offset", place)
     if place < least:
@@ -148,7 +148,7 @@ def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
 
 
 def holds(stream: BinaryIO, size: int) -> bool:
-    """Return whether a stream has so many bytes, before memory is taken for them."""
+    """Return whether a stream has a number of bytes, without allocating memory for them."""
     stream.seek(0)
     while size > 0 and (block := stream.read(min(size, 1 << 20))):
         size -= len(block)
@@ -156,7 +156,7 @@ def holds(stream: BinaryIO, size: int) -> bool:
 
 
 def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
-    """Return the format from a file's first four bytes."""
+    """Determine the image class from a file's first four bytes."""
     sizes = {int.from_bytes(start, order) for order in ("little", "big")}
     if 348 in sizes:
         return nib.Nifti1Image
@@ -174,9 +174,10 @@ def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
 
 
 SCALING = "scaling"
-"""Key of an image's ``extra``: slope and intercept that its file has."""
+"""Key in an image's ``extra`` for the slope and intercept of its file."""
 DEFAULT_GZIP_LEVEL = 1
-"""On corrected heads and fields levels 2 and 3 save less than 3 %; 9 saves 1 to 6 % and takes ten times as long."""
+"""Default gzip level. On corrected heads and fields, levels 2 and 3 save less than 3 %; level 9 saves 1 to 6 % and
+takes ten times as long."""
 
 
 FLOAT32: Any = np.dtype(np.float32)
@@ -184,35 +185,35 @@ FLOAT32: Any = np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class Storage:
-    """How results are stored.
+    """Data type and compression of the results.
 
     Parameters
     ----------
     dtype : {"float32", "same"}
-        Of corrected images; ``same`` is as the source. Fields are float32.
+        Data type of corrected images; ``same`` is that of the source. Fields are always float32.
     level : int
-        Of gzip, 1 to 9.
+        gzip level, 1 to 9.
     """
 
     dtype: str = "float32"
     level: int = DEFAULT_GZIP_LEVEL
 
     def numbers(self, source: SpatialImage, name: str | os.PathLike[str]) -> Numbers:
-        """Return the numbers in which a source's corrected image is stored."""
+        """Return the data type and scale in which the corrected image of a source is stored."""
         return Numbers.of(source, name) if self.dtype == "same" else Numbers(name)
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Type, slope and intercept of the numbers in a file.
+    """Data type, slope and intercept of the numbers in a file.
 
     Parameters
     ----------
     name : str or path
-        Of the source, for messages.
+        Name of the source, for messages.
     dtype : dtype
     slope, inter : float
-        What they are multiplied by, and what is added then, to be the image's values.
+        The image's values are slope * number + inter.
     """
 
     name: str | os.PathLike[str]
@@ -222,7 +223,7 @@ class Numbers:
 
     @classmethod
     def of(cls, image: SpatialImage, name: str | os.PathLike[str]) -> Numbers:
-        """Return those of an image that `images.read` returned or that is not loaded yet."""
+        """Return the numbers of an image that `images.read` returned, or that is not loaded yet."""
         dtype, proxy = image.get_data_dtype().newbyteorder("="), image.dataobj
         if dtype.kind not in "iu":
             return cls(name, dtype)
@@ -230,7 +231,7 @@ class Numbers:
         return cls(name, dtype, *map(float, scaling))
 
     def store(self, values: NDArray[np.floating]) -> NDArray[Any]:
-        """Convert values to the numbers that are stored.
+        """Convert values to the stored numbers.
 
         Parameters
         ----------
@@ -243,7 +244,7 @@ class Numbers:
         Raises
         ------
         GetNetError
-            The type does not reach as far.
+            Values exceed the range of the data type.
 
         Examples
         --------
@@ -264,7 +265,7 @@ class Numbers:
         return whole.astype(self.dtype)
 
     def mark(self, header: Any) -> None:
-        """Set type, slope and intercept of a header; of MGH, which has few types and no scale, refuse others."""
+        """Set data type, slope and intercept of a header; raise an error if the format cannot store them."""
         try:
             header.set_data_dtype(self.dtype)
         except (HeaderDataError, MGHError):
@@ -274,19 +275,21 @@ class Numbers:
             header.set_slope_inter(self.slope, self.inter)
 
     def image(self, corrected: SpatialImage) -> SpatialImage:
-        """Return a float32 image as it is to be written: its data are the numbers that are stored."""
+        """Turn a float32 image into the one to write, whose data are the stored numbers."""
         stored = type(corrected)(self.store(np.asanyarray(corrected.dataobj)), corrected.affine, corrected.header)
-        self.mark(stored.header)  # only now: a scale of the header that an image is made with is forgotten
+        self.mark(
+            stored.header
+        )  # after the image is made, since nibabel drops the scale of the header that it is given
         return stored
 
 
 def check_mgh(image: SpatialImage, path: str | os.PathLike[str]) -> None:
-    """Refuse, before it becomes MGH, what that cannot hold."""
+    """Raise an error if MGH cannot store an image, before it is converted."""
     if isinstance(image, nib.MGHImage):
         return
     scale = image.header.get_slope_inter() if isinstance(image.header, nib.Nifti1Header) else (None, None)
     if scale not in ((None, None), (1.0, 0.0)):
-        raise GetNetError("MGH has no scale and intercept, as the source has; write NIfTI, or float32", path)
+        raise GetNetError("MGH cannot store the scale and intercept of the source; write NIfTI, or float32", path)
     try:
         nib.MGHImage.header_class().set_data_dtype(image.get_data_dtype())
     except (HeaderDataError, MGHError):

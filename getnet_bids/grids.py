@@ -1,4 +1,4 @@
-"""Fields that are not estimated, on an image's grid: resampled, read from a file, or measured by two coils."""
+"""Fields on an image's grid that are not estimated: resampled, read from a file, or measured with two coils."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .images import like, magnitudes, read, voxel_size
 from .masks import foreground_of
 
 AFFINE_TOLERANCE = 1e-3
-"""Largest difference of two affines' entries, mm, that are of one grid."""
+"""Largest difference between the entries of two affines of the same grid, mm."""
 MIN_COVERED = 0.5
-"""Least share of an image's grid on which a field must be known: else one of the affines is wrong."""
+"""Smallest fraction of an image's grid that a field must cover; otherwise one of the affines is wrong."""
 
 
 def on_grid(
@@ -27,20 +27,20 @@ def on_grid(
     name: str | os.PathLike[str] | None = None,
     grid: str = "the field's grid",
 ) -> NDArray[np.float32]:
-    """Return a bias field on the grid of an image.
+    """Resample a bias field to the grid of an image.
 
-    Its logarithm is interpolated linearly; beyond the field's grid its outermost values are taken.
+    The logarithm is interpolated linearly; beyond the field's grid the nearest value is used.
 
     Parameters
     ----------
     field : SpatialImage
         Positive, 3-D.
     image : SpatialImage
-        For its affine and spatial shape.
+        Its affine and spatial shape are used.
     name : str or path, optional
-        Of the image, for messages.
+        Name of the image, for messages.
     grid : str
-        What the field's grid is called there.
+        What messages call the field's grid.
 
     Returns
     -------
@@ -70,17 +70,17 @@ def resample(
     Parameters
     ----------
     values : ndarray, shape (X, Y) or (X, Y, Z)
-        Above 0.
+        The field, above 0.
     affine, target : ndarray, shape (4, 4)
-        Of the field and of the other grid.
+        Affines of the field and of the other grid.
     shape : tuple of int
-        Of the other grid.
+        Shape of the other grid.
 
     Returns
     -------
     resampled : ndarray, float32
     within : ndarray of bool
-        Voxels whose centre lies in a voxel of the field.
+        Voxels whose centre lies within a voxel of the field.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def resample(
     full = (*shape, 1)[:3]
     out, within = np.empty(full, np.float32), np.empty(full, bool)
     plane = np.indices((*full[:2], 1), dtype=float).reshape(3, -1)
-    for k in range(full[2]):  # one slice at a time: coordinates take six times the memory of values
+    for k in range(full[2]):  # one slice at a time, since coordinates take six times as much memory as values
         plane[2] = k
         place = transform[:3, :3] @ plane + transform[:3, 3:]
         out[..., k] = np.exp(map_coordinates(log, place, order=1, mode="nearest")).reshape(full[:2])
@@ -109,15 +109,15 @@ def resample(
 
 
 MIN_SHARE, WHOLE_SHARE = 0.5, 0.95
-"""Least share of an image's foreground that a field must cover, and the share from which no message is printed."""
+"""Smallest fraction of an image's foreground that a field must cover, and that below which a message is printed."""
 
 
 def field_for(
     path: str | os.PathLike[str], image: SpatialImage, name: str | os.PathLike[str]
 ) -> tuple[SpatialImage, float]:
-    """Read a field and resample it to an image's grid, through both affines.
+    """Read a field and resample it to an image's grid by means of both affines.
 
-    The logarithm is interpolated linearly, as a field is smooth. Beyond the field's grid its nearest value counts.
+    The logarithm is interpolated linearly, since a field is smooth. Beyond the field's grid the nearest value is used.
 
     Parameters
     ----------
@@ -125,21 +125,21 @@ def field_for(
         The field: positive everywhere, 2-D or 3-D.
     image : SpatialImage, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
     name : str or path
-        Of the image, for messages.
+        Name of the image, for messages.
 
     Returns
     -------
     SpatialImage
-        Float32, on the image's spatial grid; the same bits if that is the field's own.
+        Float32, on the image's spatial grid; identical to the field, bit for bit, if the grids are the same.
     float
-        Share of the image's foreground that lies within the field's grid.
+        Fraction of the image's foreground that lies within the field's grid.
 
     Raises
     ------
     GetNetError
-        It is not positive and finite everywhere, or lies beside the image.
+        The field is not positive and finite everywhere, or does not overlap the image.
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
     field = read(path)
     values = magnitudes(field, path)
@@ -167,12 +167,12 @@ def field_for(
 
 
 MAX_ROUGHNESS = 0.1
-"""Largest 90th percentile of the difference of neighbouring voxels of a field, of its logarithm. A surface coil's field
-falls by half in 30 mm; details of images, and their noise, differ by more."""
+"""Largest 90th percentile of the differences between neighbouring voxels of a log field. A surface coil's field falls
+by half in 30 mm; details and noise of images differ by more."""
 
 
 def roughness(field: NDArray[np.float32]) -> float:
-    """Compute the 90th percentile of the size of a log field's second differences: 0 of an even slope.
+    """Compute the 90th percentile of the absolute second differences of a log field, which is 0 for a constant slope.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def roughness(field: NDArray[np.float32]) -> float:
 
 
 RECEIVE_FWHM = 12.0
-"""Of the Gaussian that smooths the logarithm of the ratio, mm, as usual for such maps."""
+"""Full width at half maximum of the Gaussian that smooths the log ratio, mm; usual for such maps."""
 
 
 def receive_field(
@@ -199,22 +199,22 @@ def receive_field(
 ) -> NDArray[np.float32]:
     """Compute the receive field of the head coil relative to the body coil.
 
-    Where both images have signal the logarithm of their ratio is smoothed by a normalised Gaussian convolution;
-    elsewhere the nearest such value is continued, so that the field stays within the range that was measured.
+    The logarithm of the ratio is smoothed by normalised Gaussian convolution over the voxels with signal in both.
+    Elsewhere the nearest such value is used, so that the field stays within the measured range.
 
     Parameters
     ----------
     head, body : SpatialImage
-        By the head coil and by the body coil (``RB1COR``), in memory.
+        Images from the head coil and from the body coil (``RB1COR``), in memory.
     image : SpatialImage
-        On whose grid the field is wanted.
+        The image on whose grid the field is returned.
     names, name : str or path
-        Of head coil's, body coil's and the image, for messages.
+        Names of the head coil's, the body coil's and the corrected image, for messages.
 
     Returns
     -------
     ndarray, float32, spatial shape of `image`
-        Above 0; its geometric mean over what has signal in both is 1.
+        Above 0; its geometric mean over the voxels with signal in both is 1.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""NIfTI and MGH images in and out: headers kept, gzip fast, files whole or not there."""
+"""Read and write NIfTI and MGH images: headers are kept, gzip is fast, and files are written atomically."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from .formats import (
 )
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
-"""What can be read and written."""
+"""Extensions of the files that can be read and written."""
 DEFLATE_RATIO = 1032
-"""No gzip data are longer than this many times their packed size."""
+"""Largest possible ratio of the size of gzip data to their compressed size."""
 USUAL, USUAL_RATIO = 2**28, 20
-"""Bytes, and times a packed file's size, that are made room for on the header's word alone."""
+"""Bytes, and multiple of a compressed file's size, that are allocated on the basis of the header alone."""
 MAX_EXACT_INTEGER = 2**24
-"""Largest whole number up to which float32 represents each."""
+"""Largest number up to which float32 represents every whole number."""
 MAX_COORDINATE = 1e9
-"""Of an affine's numbers, mm: a thousand kilometres."""
+"""Largest plausible number in an affine, mm: a thousand kilometres."""
 VOXEL_SIZE_RANGE = 1e-7, 1e5
-"""Smallest and largest plausible voxel, mm."""
+"""Smallest and largest plausible voxel size, mm."""
 MAX_SIZE_IN_METRES = 0.1
-"""Sizes of voxels in a header whose unit is the metre are below this, or they are in mm."""
+"""Voxel sizes in a header in metres; from this value on they must be in mm."""
 IGZIP_LEVELS = 3
-"""Levels of gzip up to this are isal's, those above zlib's."""
+"""Highest gzip level for isal; higher levels use zlib."""
 WRITE_CHUNK = 2**20
-"""Bytes that are compressed at a time."""
+"""Number of bytes that are compressed at a time."""
 
 
 def read(path: str | os.PathLike[str]) -> SpatialImage:
@@ -65,25 +65,25 @@ def read(path: str | os.PathLike[str]) -> SpatialImage:
     Returns
     -------
     SpatialImage
-        Its header as in the file; its data float32, the file's scale and intercept applied.
+        With the header of the file, and float32 data to which the file's scale and intercept have been applied.
 
     Raises
     ------
     GetNetError
         The file is truncated or damaged, or is not an image of real numbers in two to four dimensions.
     OSError
-        There is no such file, or it cannot be read.
+        The file does not exist or cannot be read.
     """
     return decode(read_bytes(path), path)
 
 
 def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
-    """Turn a file's bytes into an image in memory, as `read` does.
+    """Decode the bytes of a file into an image in memory, as `read` does.
 
     Parameters
     ----------
     data : bytes
-        All of the file.
+        The content of the file.
     name : str or path
         For messages.
 
@@ -94,7 +94,7 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     Raises
     ------
     GetNetError
-        As `read` does.
+        As for `read`.
     """
     check_start(data, name)
     stream: BinaryIO = io.BytesIO(data)
@@ -106,27 +106,27 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
         kind = image_class(stream.read(4), name)
         stream.seek(0)
         image = header_of(kind, stream)
-        count = math.prod(int(n) for n in image.shape)  # MGH's are int32, whose product may wrap around
+        count = math.prod(int(n) for n in image.shape)  # MGH dimensions are int32, whose product may overflow
         end = place_of_voxels(image, name) + count * image.get_data_dtype().itemsize
         if end > most or (end > max(USUAL, USUAL_RATIO * len(data)) and not holds(stream, end)):
             raise GetNetError(f"truncated, or damaged: it cannot hold {image.shape} voxels; copy it again", name)
         voxels = magnitudes(image, name)
         while stream.read(1 << 20):
-            pass  # to the gzip trailer, whose checksum is looked at only then
+            pass  # up to the gzip trailer, so that its checksum is verified
     proxy = cast(Any, image.dataobj)
     scaling = float(proxy.slope), float(proxy.inter)
     return kind(voxels, image.affine, image.header, {SCALING: scaling})
 
 
 def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:
-    """Return an image's data, scaled, as float32.
+    """Return an image's scaled data as float32.
 
     Parameters
     ----------
     image : SpatialImage
-        Any that nibabel has.
+        Any nibabel image.
     name : str or path, optional
-        For messages; default the image's own.
+        Name for messages; default: that of the image.
 
     Returns
     -------
@@ -135,8 +135,8 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     Raises
     ------
     GetNetError
-        Complex or colour data, or not two to four dimensions (further ones of size 1 do not count); an affine that is
-        not finite; values that float32 cannot hold or tell apart.
+        The data are complex or colours, or do not have two to four dimensions (further dimensions of size 1 are
+        ignored); the affine is not finite; or float32 cannot represent or distinguish the values.
     """
     name = name or image.get_filename() or "image"
     slope, inter = check_header(image, name)
@@ -146,7 +146,7 @@ def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
 
 
 def check_header(image: SpatialImage, name: str | os.PathLike[str]) -> tuple[float, float]:
-    """Refuse an image whose header tells that its values cannot be used; return their scale and intercept."""
+    """Raise an error if the header shows that the values cannot be used; return their scale and intercept."""
     dtype = image.get_data_dtype()
     if dtype.kind not in "biuf":
         kind = {"c": "complex", "V": "colour"}.get(dtype.kind, str(dtype))
@@ -171,7 +171,7 @@ def check_header(image: SpatialImage, name: str | os.PathLike[str]) -> tuple[flo
 def as_float32(
     stored: NDArray[Any], name: str | os.PathLike[str], slope: float = 1.0, inter: float = 0.0
 ) -> NDArray[np.float32]:
-    """Scale values in float64 and turn them into float32; refuses what is finite and would not be any more."""
+    """Scale values in float64 and convert them to float32; raise an error if finite values overflow."""
     scaled = (slope, inter) != (1.0, 0.0)
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.asarray(stored * np.float64(slope) + inter if scaled else stored, np.float32)
@@ -185,18 +185,19 @@ def as_float32(
 def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> tuple[float, ...]:
     """Return the size of a voxel in mm, whatever unit the header has.
 
-    The header's sizes count, as long as they are usable, then the affine's, whose scale may be another space's.
+    The sizes in the header are used if they are usable, otherwise those of the affine, whose scale may be that of
+    another space.
 
     Parameters
     ----------
     image : SpatialImage
     name : str or path, optional
-        For messages; default the image's own.
+        Name for messages; default: that of the image.
 
     Returns
     -------
     tuple of float
-        Two for a 2-D image, else three.
+        Two values for a 2-D image, otherwise three.
 
     Examples
     --------
@@ -211,14 +212,14 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
     if isinstance(image.header, nib.Nifti1Header):
         in_metres = (
             sizes < MAX_SIZE_IN_METRES
-        ).all()  # else they are mm, whatever the header says: nobody scans such voxels
+        ).all()  # otherwise they are mm, whatever the header says, since no scanner makes such voxels
         sizes *= {1: 1e3 if in_metres else 1.0, 3: 1e-3}.get(int(image.header["xyzt_units"]) & 7, 1.0)
     usable = (sizes >= VOXEL_SIZE_RANGE[0]) & (sizes <= VOXEL_SIZE_RANGE[1])
     if not usable.all() and image.affine is not None:
         with np.errstate(over="ignore"):
             sizes = np.where(usable, sizes, nib.affines.voxel_sizes(image.affine)[:count])
         usable = (sizes >= VOXEL_SIZE_RANGE[0]) & (sizes <= VOXEL_SIZE_RANGE[1])
-    # A single slice often comes without a thickness.
+    # A single slice often has no thickness.
     alone = np.array([n == 1 for n in image.shape[:count]])
     if not (usable | alone).all():
         name = name or image.get_filename() or "image"
@@ -230,7 +231,7 @@ def voxel_size(image: SpatialImage, name: str | os.PathLike[str] | None = None) 
 
 
 def silence_nibabel() -> None:
-    """Silence nibabel's log of odd headers: a `GetNetError` says on one line what is wrong."""
+    """Silence nibabel's log messages about headers; a `GetNetError` says in one line what is wrong."""
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="nibabel")
 
@@ -238,20 +239,20 @@ def silence_nibabel() -> None:
 def like(image: SpatialImage, data: NDArray[np.floating]) -> SpatialImage:
     """Make a float32 image with another's header.
 
-    Affine, qform, sform and their codes, units, description and extensions stay; an unknown unit of length becomes
-    mm, as which it was taken. What told about the other's values goes: scale and intercept, display range, intent.
+    Affine, qform, sform and their codes, units, description and extensions are kept; an unknown unit of length becomes
+    mm, as which it was read. Entries about the old values are reset: scale and intercept, display range, intent.
 
     Parameters
     ----------
     image : SpatialImage
-        The model.
+        The image whose header is copied.
     data : ndarray
-        On the model's grid, or on its spatial axes alone.
+        On the grid of `image`, or on its spatial axes.
 
     Returns
     -------
     SpatialImage
-        Of the model's class.
+        Of the same class as `image`.
     """
     header = image.header.copy()
     header.set_data_dtype(np.float32)
@@ -279,7 +280,7 @@ def extension(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     ValueError
-        It has none of them.
+        The name has none of them.
 
     Examples
     --------
@@ -293,22 +294,22 @@ def extension(path: str | os.PathLike[str]) -> str:
 
 
 def write(image: SpatialImage, path: str | os.PathLike[str], level: int = DEFAULT_GZIP_LEVEL) -> None:
-    """Write an image; the file has its name only once it is complete.
+    """Write an image; the file gets its name only when it is complete.
 
-    The same image gives the same bytes: the gzip header holds neither time nor name.
+    The same image always gives the same bytes, since the gzip header contains neither time nor name.
 
     Parameters
     ----------
     image : SpatialImage
     path : str or path
-        A name ending in one of `EXTENSIONS`; what it holds already is replaced.
+        A name that ends in one of `EXTENSIONS`; an existing file is replaced.
     level : int
-        Of gzip, 1 to 9.
+        gzip level, 1 to 9.
 
     Raises
     ------
     GetNetError
-        The name ends in none of them, or MGH cannot hold the image's numbers.
+        The extension is unknown, or MGH cannot store the image's data type.
     """
     kind = nib.MGHImage if extension(path).startswith(".mg") else nib.Nifti1Image
     if kind is nib.MGHImage:
@@ -320,7 +321,7 @@ def write(image: SpatialImage, path: str | os.PathLike[str], level: int = DEFAUL
 
 @contextmanager
 def packing(path: str | os.PathLike[str], level: int = DEFAULT_GZIP_LEVEL) -> Iterator[BinaryIO]:
-    """Open a file that takes its name once it is complete, compressed if its extension says so."""
+    """Open a file that is renamed when it is complete; it is compressed if its extension says so."""
     ending = extension(path)
     with atomic(Path(path)) as file:
         if ending in (".nii.gz", ".mgz"):
@@ -333,7 +334,7 @@ def packing(path: str | os.PathLike[str], level: int = DEFAULT_GZIP_LEVEL) -> It
 
 
 def as_format(image: SpatialImage, kind: Any) -> Any:
-    """Turn an image into MGH or NIfTI, unless it is that already."""
+    """Convert an image to MGH or NIfTI, unless it has that format already."""
     if isinstance(image, kind):
         return image
     if kind is nib.MGHImage:
@@ -344,12 +345,12 @@ def as_format(image: SpatialImage, kind: Any) -> Any:
 
 
 def mgh_image(image: SpatialImage) -> nib.MGHImage:
-    """Turn an image into MGH, which knows three dimensions, or four if there is more than one volume."""
+    """Convert an image to MGH, which has three dimensions, or four if there is more than one volume."""
     data = np.asanyarray(image.dataobj)
     space, volumes = (*data.shape, 1)[:3], math.prod(data.shape[3:])
     with np.errstate(divide="ignore", invalid="ignore"):
         turned = nib.MGHImage(data.reshape(space if volumes == 1 else (*space, volumes)), image.affine)
-    turned.header["Mdc"] = np.nan_to_num(turned.header["Mdc"])  # an axis of no length has no direction
+    turned.header["Mdc"] = np.nan_to_num(turned.header["Mdc"])  # an axis of length 0 has no direction
     return turned
 
 

@@ -1,4 +1,4 @@
-"""Plausibility of voxel sizes and smoothness for the object: reasons for a verdict that need the header."""
+"""Check whether voxel sizes and smoothness are plausible for the object: reasons for a verdict that need the header."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .core.correction import CorrectedVolume
 from .images import MAX_SIZE_IN_METRES
 
 EXTENT_RANGE = 2.0, 3000.0
-"""Smallest and largest plausible extent of an object, mm: a fly, and more than a man."""
+"""Smallest and largest plausible extent of an object, mm: a fly, and more than a person."""
 SMOOTHNESS_RANGE = 1 / 12, 1.5
-"""Smallest and largest useful smoothness, as a share of the object's extent."""
+"""Smallest and largest useful smoothness, as a fraction of the object's extent."""
 METRE = 1
-"""Of the unit in a NIfTI header."""
+"""Code of the unit metre in a NIfTI header."""
 
 
 def extent_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> float:
@@ -43,9 +43,9 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
     Parameters
     ----------
     extent : float
-        Of the foreground, mm.
+        Extent of the foreground, mm.
     smoothness : float, optional
-        That was asked for, mm.
+        The smoothness that was asked for, mm.
 
     Returns
     -------
@@ -81,17 +81,17 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
 def with_lengths(
     volume: CorrectedVolume, image: SpatialImage, sizes: tuple[float, ...], smoothness: float | None
 ) -> CorrectedVolume:
-    """Return a result whose verdict takes the image's lengths into account.
+    """Add the reasons about the image's lengths to the verdict of a result.
 
     Parameters
     ----------
     volume : CorrectedVolume
     image : SpatialImage
-        That was corrected, for the unit in its header.
+        The image that was corrected, for the unit in its header.
     sizes : tuple of float
-        Of its voxels, mm.
+        Its voxel size, mm.
     smoothness : float, optional
-        That was asked for, mm.
+        The smoothness that was asked for, mm.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def with_lengths(
 
 
 def is_mislabelled(image: SpatialImage) -> bool:
-    """Return whether a header says metres where its voxel sizes can only be mm."""
+    """Return whether a header says metres although its voxel sizes can only be in mm."""
     header = image.header
     if not isinstance(header, nib.Nifti1Header) or int(header["xyzt_units"]) & 7 != METRE:
         return False

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
-MEMINFO = Path("/proc/meminfo")
+MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
 UNLIMITED = 1 << 60
-"""Version 1 of control groups has a number above this where there is no limit."""
+"""Control groups of version 1 have a number above this if there is no limit."""
 
 
 def processors(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int:
-    """Count the processors that this process may use: its affinity, and its control groups' share of time.
+    """Count the processors that this process may use, given its affinity and its control groups' processor time.
 
     Parameters
     ----------
     root : Path
-        Where control groups are mounted.
+        Mount point of the control groups.
     own : Path
-        File that names those of this process.
+        File that lists the control groups of this process.
 
     Returns
     -------
     int
         1 or more.
     """
-    # Not on macOS and Windows.
+    # macOS and Windows do not have it.
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for folder in group_folders(root, own, "cpu"):
         quota, period = (*read_words(folder / "cpu.max"), "", "")[:2]
@@ -40,8 +42,18 @@ def processors(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int:
     return count
 
 
+def processor_name() -> str:
+    """Return the name of the processor."""
+    try:
+        text = CPUINFO.read_text()
+    except OSError:
+        text = ""
+    named = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
+
+
 def memory_limit(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int | None:
-    """Return the least memory limit of this process's control groups.
+    """Return the smallest memory limit of this process's control groups.
 
     Parameters
     ----------
@@ -51,7 +63,7 @@ def memory_limit(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int | None:
     Returns
     -------
     int or None
-        Bytes; None where no group has a limit.
+        Bytes; None if no group has a limit.
     """
     limits = []
     for folder in group_folders(root, own, "memory"):
@@ -61,7 +73,7 @@ def memory_limit(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int | None:
 
 
 def memory_of_machine(meminfo: Path = MEMINFO) -> tuple[int, int] | None:
-    """Return the machine's memory and what of it is available, bytes; None where the system does not tell."""
+    """Return the machine's total and available memory in bytes; None if the system does not report them."""
     try:
         lines = meminfo.read_text().splitlines()
     except OSError:
@@ -75,9 +87,9 @@ def memory_of_machine(meminfo: Path = MEMINFO) -> tuple[int, int] | None:
 
 
 def group_folders(root: Path, own: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of this process's control groups, of version 1 and 2, each with those above it.
+    """Yield the folders of this process's control groups (versions 1 and 2), each with its parents.
 
-    In a container the names are the host's while the files are at the root, which therefore always comes too.
+    In a container the names are those of the host, but the files are at the root, which is therefore always included.
     """
     try:
         lines = own.read_text().splitlines()
@@ -97,7 +109,7 @@ def group_folders(root: Path, own: Path, controller: str) -> Iterator[Path]:
 
 
 def read_words(path: Path) -> list[str]:
-    """Return a small file's words; none where it cannot be read."""
+    """Return the words of a small file, or none if it cannot be read."""
     try:
         return path.read_text().split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Masks of an image: read and fitted to its grid, or found; and whether it is skull-stripped."""
+"""Read a mask and fit it to an image, find the foreground, and determine whether an image is skull-stripped."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from .errors import GetNetError
 from .images import magnitudes, read, voxel_size
 
 MAX_CORNER_DISTANCE = 0.5
-"""Largest distance of a mask's corners from the image's, voxels: beyond it the mask would mean another voxel."""
+"""Largest distance of a mask's corners from the image's, in voxels; beyond it the mask would select other voxels."""
 
 
 HEADER_LOST = (
     "if it was made from this image and lost its header, copy the image's, as with `fslcpgeom IMAGE MASK` or nibabel's "
     "Nifti1Image(mask.dataobj, image.affine); else resample it to the image"
 )
-"""What to do about a mask of the image's shape in another place: resampling one without its header would ruin it."""
+"""What to do about a mask with the image's shape at another position; resampling a mask without its header is wrong."""
 
 
 def read_mask(path: str | os.PathLike[str], image: SpatialImage) -> NDArray[np.bool_]:
     """Read a mask for an image.
 
-    Headers of one space often differ by rounding; so the mask's corners may lie up to `MAX_CORNER_DISTANCE` voxels from
-    the image's. Where qform and sform disagree, it may lie on either: some programs write the one, some the other.
+    Headers of the same space often differ by rounding, so the mask's corners may be up to `MAX_CORNER_DISTANCE` voxels
+    away from the image's. If qform and sform disagree, the mask may use either, since programs differ in which they
+    write.
 
     Parameters
     ----------
     path : str or path
-        The mask; above 0 is inside.
+        The mask; voxels above 0 are inside.
     image : SpatialImage
-        What it is for.
+        The image that the mask belongs to.
 
     Returns
     -------
@@ -51,16 +52,16 @@ def read_mask(path: str | os.PathLike[str], image: SpatialImage) -> NDArray[np.b
 
 
 def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.bool_]:
-    """Fit a mask that is in memory to an image, as `read_mask` does.
+    """Fit a mask in memory to an image, as `read_mask` does.
 
     Parameters
     ----------
     image : SpatialImage
-        What it is for.
+        The image that the mask belongs to.
     mask : SpatialImage
-        Above 0 is inside.
+        Voxels above 0 are inside.
     name : str or path, optional
-        For messages; default the mask's own.
+        Name for messages; default: that of the mask.
 
     Returns
     -------
@@ -85,21 +86,21 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
 
 
 def spaces(image: SpatialImage) -> list[NDArray[np.floating]]:
-    """Return an image's affines: that in use, and those of sform and qform as far as they are set."""
+    """Return an image's affines: the one in use, and those of sform and qform if they are set."""
     affines = [np.asarray(image.affine, dtype=float)]
     if isinstance(image.header, nib.Nifti1Header):
         for get in (image.header.get_sform, image.header.get_qform):
             try:
                 affine, code = get(coded=True)
             except (HeaderDataError, ValueError):
-                continue  # a quaternion that is none
+                continue  # an invalid quaternion
             if code and affine is not None and np.isfinite(affine).all():
                 affines.append(affine)
     return affines
 
 
 def corner_distance(affine: NDArray[np.floating], other: NDArray[np.floating], shape: tuple[int, ...]) -> float:
-    """Return how far a grid's corners lie from another's, at most, in voxels of the first.
+    """Return the largest distance between the corners of two grids, in voxels of the first.
 
     Examples
     --------
@@ -116,10 +117,10 @@ def corner_distance(affine: NDArray[np.floating], other: NDArray[np.floating], s
 
 
 def is_background(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Find the voxels that hold the one value of an extracted object's surroundings.
+    """Find the voxels that have the background value around an extracted object.
 
-    That is 0 and not a number, or the value, whatever it is, that nearly all of the outermost voxels hold: images
-    are rescaled and shifted after the extraction.
+    This value is 0 or NaN, or any value that nearly all of the outermost voxels have, since images may be rescaled or
+    shifted after the extraction.
 
     Parameters
     ----------
@@ -148,29 +149,29 @@ def is_background(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def inside_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return the part without the outermost voxels; an axis of one or two slices cannot tell its border."""
+    """Return the part without the outermost voxels; axes of one or two slices are kept whole."""
     return tuple(slice(1, -1) if n > 2 and axis < 3 else slice(None) for axis, n in enumerate(shape))
 
 
 MAX_BORDER_SHARE = 0.02
-"""Largest share of the volume's outermost voxels that is not background."""
+"""Largest fraction of a stripped volume's outermost voxels that are not background."""
 MAX_SIGNAL_SHARE = 2 / 3
-"""Largest share of all voxels that is not background."""
+"""Largest fraction of all voxels of a stripped volume that are not background."""
 
 
 def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tuple[bool, str]:
-    """Return whether an image is skull-stripped, and how that is known.
+    """Return whether an image is skull-stripped, and how that was determined.
 
-    The raw image's metadata have the say. Without them it is measured: a head is cut by the field of view, at the
-    neck at least, and most scanners leave noise around it, so that a good part of the outermost voxels is not 0;
-    an extracted brain lies free in exact zeros.
+    The raw image's metadata decide, if they say so. Otherwise it is measured: a head is cut by the field of view, at
+    least at the neck, and most scanners leave noise around it, so that many of the outermost voxels are not 0. An
+    extracted brain is surrounded by exact zeros.
 
     Parameters
     ----------
     volume : ndarray, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
         The raw image.
     metadata : dict
-        Of the raw image.
+        Metadata of the raw image.
 
     Returns
     -------
@@ -183,7 +184,7 @@ def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tu
     >>> brain = np.zeros((10, 10, 10))
     >>> brain[3:7, 3:7, 3:7] = 1
     >>> skull_stripped(brain, {})
-    (True, 'Measured: 0.0% of the outermost voxels and 6.4% of all are no background (at most 2% and 67% if stripped).')
+    (True, 'Measured: 0.0% of the outermost voxels and 6.4% of all are not background (stripped: at most 2% and 67%).')
     >>> skull_stripped(brain, {"SkullStripped": False})
     (False, 'From the metadata of the source image.')
     """
@@ -198,14 +199,14 @@ def skull_stripped(volume: NDArray[np.floating], metadata: dict[str, Any]) -> tu
     border = (count - np.count_nonzero(inner)) / max(outermost, 1)
     inside = count / signal.size
     how = (
-        f"Measured: {border:.1%} of the outermost voxels and {inside:.1%} of all are no background "
-        f"(at most {MAX_BORDER_SHARE:.0%} and {MAX_SIGNAL_SHARE:.0%} if stripped)."
+        f"Measured: {border:.1%} of the outermost voxels and {inside:.1%} of all are not background "
+        f"(stripped: at most {MAX_BORDER_SHARE:.0%} and {MAX_SIGNAL_SHARE:.0%})."
     )
     return bool(border <= MAX_BORDER_SHARE and inside <= MAX_SIGNAL_SHARE), how
 
 
 def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[np.bool_]:
-    """Find the voxels of an image that have signal, as the correction does.
+    """Find the voxels of an image with signal, in the same way as the correction.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[
     Raises
     ------
     GetNetError
-        Nothing has signal.
+        No voxel has signal.
     """
     import torch
 
@@ -234,7 +235,7 @@ def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
     solid = torch.from_numpy(volume if volume.ndim == 3 else volume[:, :, None])
     found = torch.zeros_like(solid, dtype=torch.bool)
-    part = support(solid)  # as in the correction: a margin of 0 must not change where the object's border is
+    part = support(solid)  # as in the correction, so that margins of 0 do not change the object's border
     found[part] = find_foreground(solid[part], voxel)
     if not found.any():
         raise GetNetError("has no signal above the noise; look at the image", name)

@@ -1,4 +1,4 @@
-"""GetNet as transforms of MONAI; needs ``pip install 'getnet_bids[monai]'``.
+"""GetNet as MONAI transforms; needs ``pip install 'getnet_bids[monai]'``.
 
 >>> from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged  # doctest: +SKIP
 >>> from getnet_bids.monai import GetNetCorrectiond  # doctest: +SKIP
@@ -35,21 +35,21 @@ LOG = logging.getLogger(__name__)
 
 
 class GetNetCorrection(Transform):  # type: ignore[misc, unused-ignore]
-    """Divide the bias field out of an image, channel by channel; each channel has a field of its own.
+    """Correct the bias field of an image, channel by channel; each channel has its own field.
 
-    The result is that of `getnet_bids.correct`, to the bit. It is not random, so that caches keep it. Why a result is
-    doubtful is logged.
+    The result is that of `getnet_bids.correct`, bit for bit. It is deterministic, so that it can be cached. The reasons
+    for a doubtful result are logged.
 
     Parameters
     ----------
     voxel_size : float or sequence of float
-        Along the spatial axes, mm, of what has no affine; a ``MetaTensor`` has its own.
+        Voxel size along the spatial axes, mm, for images without an affine; a ``MetaTensor`` has its own.
     weights : str or path, optional
-        Default the package's own.
+        File of the network's weights; default: the package's own.
     device : str
-        Where the network runs. Default the CPU, which works in the workers of a loader too.
+        Device of the network. Default: the CPU, which also works in the workers of a data loader.
     options : Options, optional
-        All that changes the result.
+        The options that change the result.
     """
 
     backend = (TransformBackends.TORCH, TransformBackends.NUMPY)
@@ -73,20 +73,20 @@ class GetNetCorrection(Transform):  # type: ignore[misc, unused-ignore]
         ----------
         img : MetaTensor, Tensor or ndarray, shape (C, X, Y) or (C, X, Y, Z)
         mask : the same, one channel, optional
-            Above 0 where the field is to be fitted.
+            The field is fitted where the mask is above 0.
 
         Returns
         -------
-        A tensor as MONAI's transforms return, float32; a ``MetaTensor`` keeps its metadata and what was applied to it.
+        A float32 tensor, as MONAI's transforms return; a ``MetaTensor`` keeps its metadata and applied operations.
 
         Raises
         ------
         GetNetError
-            A channel that cannot be corrected, or there are no channels.
+            A channel cannot be corrected, or there are no channels.
         """
         check_channels(img)
         size = self.voxel_size
-        if isinstance(img, MetaTensor):  # before anything else becomes one, of 1 mm
+        if isinstance(img, MetaTensor):  # before other types are converted to one with voxels of 1 mm
             size = [float(length) for length in img.pixdim[: img.ndim - 1]]
         img = convert_to_tensor(img, track_meta=get_track_meta())
         inside = None if mask is None else self._mask(mask, img)
@@ -106,7 +106,7 @@ class GetNetCorrection(Transform):  # type: ignore[misc, unused-ignore]
         return convert_to_dst_type(torch.from_numpy(np.stack(channels)), img.detach(), dtype=torch.float32)[0]
 
     def _mask(self, mask: Any, img: Any) -> Any:
-        """Return the one channel of a mask as a tensor."""
+        """Return the only channel of a mask as a tensor."""
         mask = convert_to_tensor(mask, track_meta=False)
         if mask.shape != (1, *img.shape[1:]):
             raise GetNetError(f"the mask must have shape {(1, *img.shape[1:])}, not {tuple(mask.shape)}")
@@ -114,7 +114,7 @@ class GetNetCorrection(Transform):  # type: ignore[misc, unused-ignore]
 
 
 def check_channels(img: Any) -> None:
-    """Refuse an image without channels, or with the last axis for them, and a batch."""
+    """Refuse a batch, and an image without channels or with channels on its last axis."""
     shape = tuple(img.shape)
     meta = img.meta if isinstance(img, MetaTensor) else {}
     of_space = tuple(int(n) for n in meta.get("spatial_shape", ()))
@@ -127,14 +127,14 @@ def check_channels(img: Any) -> None:
 
 
 class GetNetCorrectiond(MapTransform):  # type: ignore[misc, unused-ignore]
-    """Divide the bias field out of images of a dictionary, by `GetNetCorrection`.
+    """Correct the bias field of images in a dictionary by `GetNetCorrection`.
 
     Parameters
     ----------
     keys : str or sequence of str
-        Of the images.
+        Keys of the images.
     mask_key : str, optional
-        Of a mask for all of them, above 0 where the field is to be fitted.
+        Key of a mask for all images; fields are fitted where it is above 0.
     allow_missing_keys : bool
         Whether a key may be absent.
     **kwargs
@@ -151,7 +151,7 @@ class GetNetCorrectiond(MapTransform):  # type: ignore[misc, unused-ignore]
         self.correction = GetNetCorrection(**kwargs)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Correct the images of a dictionary; the other entries stay."""
+        """Correct the images of a dictionary; other entries are unchanged."""
         out = dict(data)
         if self.mask_key is not None and self.mask_key not in out:
             raise KeyError(f"mask_key {self.mask_key!r} is not in the data, which has {', '.join(map(str, out))}")

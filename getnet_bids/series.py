@@ -1,4 +1,4 @@
-"""Series of volumes in one file: averaged and divided one volume at a time, never whole in memory."""
+"""Average and divide series of volumes in one file, one volume at a time, so that memory stays small."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ from .images import (
 )
 
 B0 = 50.0
-"""A volume counts as one without diffusion weighting up to this b, s/mm2, as scanners write b = 0 as 5, say."""
+"""Largest b of a volume without diffusion weighting, s/mm2; scanners may write, for example, 5 for b = 0."""
 SHELL_WIDTH = 100.0
-"""Largest difference of b from the lowest one within the lowest shell, s/mm2."""
+"""Largest difference of b values within the lowest shell, s/mm2."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A NIfTI or MGH file, open.
+    """An open NIfTI or MGH file.
 
     Parameters
     ----------
     image : SpatialImage
-        Its header; the voxels stay in the file.
+        The header; the voxels are still in the file.
     stream : BinaryIO
-        The file, unpacked, at some place before its voxels.
+        The decompressed file, at a position before its voxels.
     name : str or path
-        For messages.
+        Name for messages.
     """
 
     image: SpatialImage
@@ -65,7 +65,7 @@ class Series:
         return math.prod(self.image.shape[3:])
 
     def volumes(self) -> Iterator[NDArray[np.float32]]:
-        """Read one volume after the other, scaled; once.
+        """Read the scaled volumes one after the other; this can be done only once.
 
         Yields
         ------
@@ -95,14 +95,14 @@ class Series:
 
 @contextmanager
 def open_series(path: str | os.PathLike[str], name: str | os.PathLike[str] | None = None) -> Iterator[Series]:
-    """Open an image whose volumes are read one by one.
+    """Open an image to read its volumes one by one.
 
     Parameters
     ----------
     path : str or path
         A ``.nii``, ``.nii.gz``, ``.mgh`` or ``.mgz`` file.
     name : str or path, optional
-        For messages; default the path.
+        For messages; default: the path.
 
     Yields
     ------
@@ -111,9 +111,9 @@ def open_series(path: str | os.PathLike[str], name: str | os.PathLike[str] | Non
     Raises
     ------
     GetNetError
-        It is no image of real numbers in two to four dimensions.
+        The file is not an image of real numbers in two to four dimensions.
     OSError
-        There is no such file, or it cannot be read.
+        The file does not exist or cannot be read.
     """
     name = name or path
     with open(path, "rb") as file:
@@ -130,33 +130,34 @@ def open_series(path: str | os.PathLike[str], name: str | os.PathLike[str] | Non
 
 
 def volumes_in(path: str | os.PathLike[str]) -> int:
-    """Count a file's volumes by its header."""
+    """Return the number of volumes in a file according to its header."""
     with open_series(path) as series:
         return series.count
 
 
 def is_streamed(path: str | os.PathLike[str], output: str | os.PathLike[str]) -> bool:
-    """Return whether an image is corrected one volume at a time: a series, read from and written to NIfTI."""
+    """Return whether an image is corrected one volume at a time: a series that is read from and written to NIfTI."""
     return not any(os.fspath(name).endswith((".mgz", ".mgh")) for name in (path, output)) and volumes_in(path) > 1
 
 
 def reference_image(
     path: str | os.PathLike[str], bvals: str | os.PathLike[str] | Iterable[float] | None = None
 ) -> tuple[SpatialImage, str]:
-    """Average the volumes that a series' field is estimated from.
+    """Average the volumes of a series from which its field is estimated.
 
     Parameters
     ----------
     path : str or path
     bvals : str, path or iterable of float, optional
-        Of a diffusion series, s/mm2: its volumes with b up to `B0` are taken, or its lowest shell; default all.
+        The b-values of a diffusion series, s/mm2: the volumes with b up to `B0` are averaged, or the lowest shell.
+        Default: all volumes.
 
     Returns
     -------
     SpatialImage
         Float32, on the spatial axes.
     str
-        What it is, in words.
+        Description of the mean.
     """
     indices, text = volumes_for_field(volumes_in(path), bvals_of(bvals), path)
     return mean_image(path, indices), text
@@ -175,12 +176,12 @@ def mean_image(
     indices : collection of int, optional
         The volumes, from 0; default all.
     name : str or path, optional
-        For messages; default the path.
+        For messages; default: the path.
 
     Returns
     -------
     SpatialImage
-        On the spatial axes, float32, with the file's header. What is not finite is left out of the mean.
+        On the spatial axes, float32, with the file's header. Values that are not finite are left out of the mean.
     """
     with open_series(path, name) as series, errors_about(name or path):
         taken = range(series.count) if indices is None else sorted(indices)
@@ -203,18 +204,18 @@ def divide(
     path : str or path
         NIfTI.
     field : SpatialImage
-        On this grid or another one (`grids.on_grid`).
+        On the same grid or on another one (`grids.on_grid`).
     output : str or path
-        With the file's header; it has its name only once it is complete.
+        The new file, with the header of the old one; it gets its name only when it is complete.
     name : str or path, optional
-        Of the file, for messages; default the path.
+        Name of the file for messages; default: the path.
     storage : Storage, optional
-        Default float32.
+        Default: float32.
 
     Raises
     ------
     GetNetError
-        The field covers less than half of the image; the file is cut or damaged.
+        The field covers less than half of the image; the file is truncated or damaged.
     """
     with open_series(path, name) as series:
         divisor = on_grid(field, series.image, name or path)
@@ -228,20 +229,20 @@ def write_volumes(
     storage: Storage | None = None,
     name: str | os.PathLike[str] = "image",
 ) -> None:
-    """Write volumes one after the other, to the same bytes as `images.write` of all of them.
+    """Write volumes one after the other; the file has the same bytes as if `images.write` wrote all of them.
 
     Parameters
     ----------
     image : SpatialImage
-        The model of the header: NIfTI, with as many volumes.
+        NIfTI image whose header is copied, with the same number of volumes.
     volumes : iterable of ndarray
         On its spatial axes.
     path : str or path
         ``.nii`` or ``.nii.gz``.
     storage : Storage, optional
-        Default float32.
+        Default: float32.
     name : str or path
-        Of the source, for messages.
+        Name of the source for messages.
     """
     storage = storage or Storage()
     numbers = storage.numbers(image, name)
@@ -261,12 +262,12 @@ def write_volumes(
 
 
 def read_bvals(path: str | os.PathLike[str]) -> list[float]:
-    """Read a file of b-values, s/mm2: numbers apart by blanks or lines, as FSL and BIDS have them.
+    """Read a file of b-values, s/mm2: numbers separated by blanks or lines, as in FSL and BIDS.
 
     Raises
     ------
     GetNetError
-        It holds something else, or nothing.
+        The file contains something else, or nothing.
     """
     words = Path(path).read_text(encoding="utf-8-sig", errors="replace").replace(",", " ").split()
     try:
@@ -279,26 +280,26 @@ def read_bvals(path: str | os.PathLike[str]) -> list[float]:
 
 
 def bvals_of(given: str | os.PathLike[str] | Iterable[float] | None) -> list[float] | None:
-    """Return b-values that are given as numbers, or as a file of them."""
+    """Return b-values, given as numbers or as a file."""
     if given is None:
         return None
     return read_bvals(given) if isinstance(given, str | os.PathLike) else [float(value) for value in given]
 
 
 def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:
-    """Choose the volumes that a diffusion series' field is estimated from.
+    """Choose the volumes of a diffusion series from which its field is estimated.
 
     Parameters
     ----------
     bvals : iterable of float
-        Of each volume, s/mm2.
+        The b-value of each volume, s/mm2.
 
     Returns
     -------
     indices : list of int
-        Those with b up to `B0`; where there are none, those of the lowest shell.
+        The volumes with b up to `B0`; if there are none, those of the lowest shell.
     text : str
-        What they are, in words.
+        Description of these volumes.
 
     Examples
     --------
@@ -320,7 +321,7 @@ def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:
 
 
 def mean_of_the(number: int) -> str:
-    """Return in words what so many volumes are averaged to.
+    """Return the description of the mean of a number of volumes.
 
     Examples
     --------
@@ -331,30 +332,30 @@ def mean_of_the(number: int) -> str:
 
 
 def counted(number: int) -> str:
-    """Return a number of volumes in words."""
+    """Format a number of volumes, as in "1 volume"."""
     return "one volume" if number == 1 else f"{number} volumes"
 
 
 def volumes_for_field(
     count: int, bvals: Iterable[float] | None, name: str | os.PathLike[str] | None
 ) -> tuple[list[int] | None, str]:
-    """Choose the volumes of a series that its field is estimated from.
+    """Choose the volumes of a series from which its field is estimated.
 
     Parameters
     ----------
     count : int
-        Of its volumes.
+        Number of volumes.
     bvals : iterable of float, optional
-        Of a diffusion series.
+        The b-values of a diffusion series.
     name : str or path, optional
-        For messages.
+        Name for messages.
 
     Returns
     -------
     indices : list of int or None
-        None: all.
+        The volumes, counted from 0; None for all.
     text : str
-        What they are, in words.
+        Description of these volumes.
 
     Raises
     ------
@@ -365,7 +366,7 @@ def volumes_for_field(
         return None, "the image" if count == 1 else f"mean of all {count} volumes"
     values = list(bvals)
     if len(values) != count:
-        text = f"it has {counted(count)} and {len(values)} b-values; give the .bval that belongs to it"
+        text = f"it has {counted(count)} and {len(values)} b-values; give the .bval file that belongs to it"
         raise GetNetError(text, name)
     indices, text = b0_volumes(values)
     return (None, "the image") if count == 1 else (indices, text)

@@ -1,4 +1,4 @@
-"""The settings of a run of getnet-bids: typed, validated, never changed."""
+"""The settings of a run of getnet-bids: typed, validated, immutable."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OUTPUT_DTYPES = ("float32", "same")
 LAYOUTS = ("bids", "legacy")
 HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
 DEFAULT_BATCH_SIZE = 32
-"""Slices that the network takes at a time."""
+"""Default number of slices that the network processes at a time."""
 LARGEST_SEED = 2**63 - 1
-"""torch takes no larger one."""
+"""The largest seed that torch accepts."""
 
 
 def device(text: str) -> str:
@@ -74,7 +74,7 @@ percent = positive_number(100, "above 0 and below 100")
 
 
 def named_path(text: str) -> str:
-    """Check NAME=PATH; a path alone is named after its folder.
+    """Check a text of the form NAME=PATH; a path without a name is named after its folder.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def named_path(text: str) -> str:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Return a reader of one of some words."""
+    """Return a reader that accepts only the given words."""
 
     def read(text: str) -> str:
         if text not in choices:
@@ -117,7 +117,7 @@ def option(name: str) -> str:
 
 
 def setting(read: Callable[[str], Any], default: Any = None, kind: Any = str, aliases: Sequence[str] = ()) -> Any:
-    """Make a field: how a value's text is read, its default, its type in TOML, and other names there."""
+    """Make a field with a reader for its text, a default, its type in TOML, and its other names in TOML."""
     return field(default=default, metadata={"read": read, "kind": kind, "aliases": tuple(aliases)})
 
 
@@ -128,7 +128,7 @@ def flag(default: bool = False) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """What getnet and getnet-bids have in common.
+    """The settings that getnet and getnet-bids have in common.
 
     Raises
     ------
@@ -158,12 +158,12 @@ class ModelSettings:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What changes a correction, as sidecars have it."""
+        """The settings that change a correction, as they are stored in sidecars."""
         return {"smoothness": self.smoothness, "refine": self.refine, "precision": self.precision}
 
     @property
     def storage(self) -> Storage:
-        """How results are stored."""
+        """Data type and compression of the results."""
         from .formats import DEFAULT_GZIP_LEVEL, Storage  # numpy is not for --help
 
         return Storage(self.output_dtype, self.compress or DEFAULT_GZIP_LEVEL)
@@ -176,7 +176,7 @@ class Settings(ModelSettings):
     Raises
     ------
     GetNetError
-        A value is not allowed, or two do not go together.
+        A value is not allowed, or two values cannot be combined.
     """
 
     bids_dir: Path
@@ -222,7 +222,7 @@ class Settings(ModelSettings):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The suffixes of the images that are corrected."""
+        """The suffixes of the images to correct."""
         return expand(self.modalities)
 
     @property
@@ -232,12 +232,12 @@ class Settings(ModelSettings):
 
     @property
     def hand_over_root(self) -> Path:
-        """Where `hand_over` writes."""
+        """The folder that `hand_over` writes to."""
         return self.hand_over_dir or self.output_dir.with_name(f"{self.output_dir.absolute().name}-fmriprep")
 
     @property
     def simulated(self) -> dict[str, Any] | None:
-        """The simulated field, as the output's description has it; None if there is none."""
+        """The simulated field, as it is stored in the output's description; None if there is none."""
         if self.simulate_gain is None:
             return None
         return {"Percent": self.simulate_gain, "Seed": self.random_seed}
@@ -253,18 +253,18 @@ NEEDS = (
     ("write_graph", "compare", "--compare n4"),
     ("hand_over_dir", "hand_over", "--for fmriprep"),
 )
-"""Settings that do nothing without another: the name, the other's, how that is given."""
+"""Settings that have no effect without another one: their name, the name of the other, how the other is given."""
 CONTRADICTORY = (
     *(("reports_only", "dry_run"), ("reports_only", "force"), ("uncertainty", "compare")),
     *(("compress", "compare"), ("hand_over", "reports_only"), ("hand_over", "dry_run"), ("hand_over", "simulate_gain")),
     *(("reference_only", "compare"), ("shared_field", "compare"), ("receive_field", "compare")),
 )
 NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty", "hand_over")
-"""Settings that the group level would not heed."""
+"""Settings that have no effect at the group level."""
 
 
 def check_combination(settings: Settings) -> None:
-    """Refuse settings that do nothing together, rather than let someone think that they did."""
+    """Raise an error for settings that have no effect together, so that nobody believes they had one."""
     defaults = {one.name: one.default for one in fields(Settings)}
     if settings.analysis_level == "group" and (useless := [name for name in NOT_AT_GROUP if getattr(settings, name)]):
         raise GetNetError(f"{option(useless[0])} is for the participant level; leave it out")
@@ -275,10 +275,10 @@ def check_combination(settings: Settings) -> None:
         if all(getattr(settings, name) != defaults[name] for name in (one, other)):
             raise GetNetError(f"{option(one)} and {option(other)} contradict each other; give one")
     if settings.uncertainty and settings.receive_field == "measured":
-        raise GetNetError("--uncertainty is of an estimate; --receive-field measured makes none: leave one out")
+        raise GetNetError("--uncertainty needs an estimate, and --receive-field measured makes none; leave one out")
     if settings.compare and (series := [suffix for suffix in settings.suffixes if suffix in SERIES]):
         raise GetNetError(f"--compare is for anatomical images; leave out {' '.join(series)}")
     if settings.output_dtype != "float32" and settings.compare:
-        raise GetNetError("--output-dtype and --compare contradict each other: what is compared is float32")
+        raise GetNetError("--output-dtype and --compare contradict each other: a comparison uses float32")
     if settings.segmentation == "derivatives" and not settings.derivatives:
         raise GetNetError("--segmentation derivatives needs --derivatives NAME=PATH")

@@ -1,4 +1,4 @@
-"""GetNet as a transform of TorchIO; needs ``pip install 'getnet_bids[torchio]'``.
+"""GetNet as a TorchIO transform; needs ``pip install 'getnet_bids[torchio]'``.
 
 >>> import torchio as tio  # doctest: +SKIP
 >>> from getnet_bids.torchio import GetNetCorrection  # doctest: +SKIP
@@ -30,19 +30,19 @@ LOG = logging.getLogger(__name__)
 
 
 class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
-    """Divide the bias field out of a subject's scalar images, channel by channel; label maps stay.
+    """Correct the bias field of a subject's scalar images, channel by channel; label maps are unchanged.
 
-    The result is that of `getnet_bids.correct`, to the bit; the subject's history has the transform. Why a result is
-    doubtful is logged.
+    The result is that of `getnet_bids.correct`, bit for bit; the subject's history records the transform. The reasons
+    for a doubtful result are logged.
 
     Parameters
     ----------
     mask : str, optional
-        Name of the subject's label map that is above 0 where the field is to be fitted.
+        Name of a label map of the subject; fields are fitted where it is above 0.
     weights : str or path, optional
-        Default the package's own.
+        File of the network's weights; default: the package's own.
     device : str
-        Where the network runs. Default the CPU, which works in the workers of a loader too.
+        Device of the network. Default: the CPU, which also works in the workers of a data loader.
     smoothness, refine, precision
         As for `getnet_bids.Options`.
     **kwargs
@@ -51,7 +51,7 @@ class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
     Raises
     ------
     GetNetError
-        An option that is not allowed.
+        An option is invalid.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class GetNetCorrection(IntensityTransform):  # type: ignore[misc, unused-ignore]
         Raises
         ------
         GetNetError
-            An image that cannot be corrected, or the subject has no such mask.
+            An image cannot be corrected, or the subject has no such mask.
         """
         if self.mask is not None and self.mask not in subject:
             raise GetNetError(f"the subject has no mask {self.mask!r}; it has {', '.join(subject)}")

@@ -120,9 +120,9 @@ def test_the_training_imports_on_windows():
 def test_the_training_counts_processors_and_takes_signals_on_windows():
     code = """
 from getnet_bids.training.gathering.shards import encoded
-from getnet_bids.training.photographs import available_cores
+from getnet_bids.training.photographs import processors
 from getnet_bids.training.record import stop_on_signal
-assert available_cores() > 0
+assert processors() > 0
 assert list(encoded(0, [], None)) == []
 with stop_on_signal() as asked:
     assert not asked.is_set()

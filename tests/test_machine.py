@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import pytest
 
+from getnet_bids import machine
 from getnet_bids.machine import memory_limit, memory_of_machine, processors
 
 HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -63,3 +65,12 @@ def test_the_machines_memory(tmp_path):
     path.write_text("MemTotal:       16000 kB\nMemFree:  1 kB\nMemAvailable:    8000 kB\nHugePages_Total:       0\n")
     assert memory_of_machine(path) == (16_384_000, 8_192_000)
     assert memory_of_machine(tmp_path / "none") is None
+
+
+def test_the_processors_name(tmp_path, monkeypatch):
+    facts = tmp_path / "cpuinfo"
+    facts.write_text("processor\t: 0\nmodel name\t: Some Processor 9000\nmodel name\t: Another\n")
+    monkeypatch.setattr(machine, "CPUINFO", facts)
+    assert machine.processor_name() == "Some Processor 9000"
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "none")
+    assert machine.processor_name() == (platform.processor() or platform.machine())

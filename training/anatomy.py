@@ -1,7 +1,7 @@
-"""What lies inside a body: classes of gray, rims, cores and ribbons, each with a level of its own.
+"""Fill bodies with gray classes, rims, cores and ribbons, each with its own level.
 
-No anatomy is drawn: outlines and borders are those of photographs and of smooth noise, thicknesses and levels are
-random. But as in MR images, layers follow the outline at a distance, and tissues vary within themselves.
+No anatomy is drawn: outlines and borders come from photographs and smooth noise, thicknesses and levels are random. But
+as in MR images, layers follow the outline at a distance, and tissues vary within themselves.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .recipe import Recipe
 from .transforms import blur, chance, per_slice, resize, smooth_noise, standardise, uniform
 
 CONTENT = 0
-"""Label of what is filled by the photograph itself."""
+"""Label of pixels that are filled by the photograph itself."""
 RIMS, CORES, RIBBON, GRAYS = 1, 4, 7, 8
 """First labels of up to three rims, three cores, of the ribbon, and of the gray classes."""
 GRID = 64
-"""Smooth maps are drawn on a grid of so many points a side."""
+"""Number of points per side of the grid on which smooth maps are drawn."""
 
 
 def log_uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -36,9 +36,9 @@ def gray_classes(photos: Tensor, classes: tuple[int, int], smoothed: float, gene
     ----------
     photos : Tensor, shape (N, 1, H, H), values in [0, 1]
     classes : tuple of int
-        Least and greatest number of classes.
+        Smallest and largest number of classes.
     smoothed : float
-        Half of the photographs are first blurred, by a Gaussian of at most this standard deviation, pixels.
+        Half of the photographs are first blurred by a Gaussian of at most this standard deviation, pixels.
     generator : torch.Generator
 
     Returns
@@ -62,13 +62,13 @@ def gray_classes(photos: Tensor, classes: tuple[int, int], smoothed: float, gene
 
 
 def folds(photos: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """Smooth the neighbouring photographs of the batch, or white noise, to mean 0 and standard deviation 1.
+    """Make smooth maps of mean 0 and standard deviation 1 from neighbouring photographs of the batch or white noise.
 
     Parameters
     ----------
     photos : Tensor, shape (N, 1, H, H)
     low, high : float
-        Least and greatest standard deviation of the Gaussian, pixels.
+        Smallest and largest standard deviation of the Gaussian, pixels.
     generator : torch.Generator
 
     Returns
@@ -84,7 +84,7 @@ def folds(photos: Tensor, low: float, high: float, generator: torch.Generator) -
 
 
 def uneven(depth: Tensor, waves: float, generator: torch.Generator) -> Tensor:
-    """Move the outline and all that follows it, by smooth noise of at most `waves` pixels; 0 leaves it as it is."""
+    """Displace the outline and the layers along it by smooth noise of at most `waves` pixels; 0 changes nothing."""
     if waves == 0:
         return depth
     n = len(depth)
@@ -102,17 +102,17 @@ def rims(
     depth : Tensor, shape (N, 1, H, H)
         Below the outline, pixels.
     share : float
-        Share of the slices that have rims.
+        Fraction of the slices that have rims.
     thickness : tuple of float
-        Least and greatest, pixels, drawn log-uniformly for each rim.
+        Smallest and largest thickness, pixels, drawn log-uniformly for each rim.
     generator : torch.Generator
 
     Returns
     -------
     label : Tensor, shape (N, 1, H, H), int64
-        1 for the outermost rim, then 2 and 3; 0 for what lies deeper.
+        1 for the outermost rim, then 2 and 3; 0 for deeper pixels.
     ends : Tensor, shape (N, 4)
-        Depth of the outline, 0, and of each rim's inner border.
+        Depths of the outline (0) and of each rim's inner border.
     """
     n, device = len(depth), depth.device
     count = torch.randint(1, 4, (n, 1), generator=generator, device=device) * chance(n, share, generator).reshape(n, 1)
@@ -124,7 +124,7 @@ def rims(
 
 
 def cores(depth: Tensor, fold: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Label nested classes whose borders follow the outline at a distance, folded as a photograph's level sets.
+    """Label nested classes whose borders follow the outline at a distance, folded like a photograph's level sets.
 
     Parameters
     ----------
@@ -133,13 +133,13 @@ def cores(depth: Tensor, fold: Tensor, share: float, generator: torch.Generator)
     fold : Tensor, shape (N, 1, H, H)
         A smooth map of mean 0 and standard deviation 1.
     share : float
-        Share of the slices that have cores.
+        Fraction of the slices that have cores.
     generator : torch.Generator
 
     Returns
     -------
     Tensor, shape (N, 1, H, H), int64
-        4, 5 and 6 from outside in; 0 where there are none and, in half of the slices, in place of 6.
+        4, 5 and 6 from outside to inside; 0 where there are none and, in half of the slices, in place of 6.
     """
     n = len(depth)
     amplitude = 20 * per_slice(n, 0, 1, generator).pow(1.5)
@@ -152,20 +152,20 @@ def cores(depth: Tensor, fold: Tensor, share: float, generator: torch.Generator)
 
 
 def ribbons(fold: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Find ribbons of about constant thickness, 2 to 8 pixels, along a level set of a smooth map.
+    """Make ribbons of about constant thickness, 2 to 8 pixels, along a level set of a smooth map.
 
     Parameters
     ----------
     fold : Tensor, shape (N, 1, G, G)
         Of mean 0 and standard deviation 1; a pixel is half a grid point.
     share : float
-        Share of the slices that have a ribbon.
+        Fraction of the slices that have a ribbon.
     generator : torch.Generator
 
     Returns
     -------
     Tensor, shape (N, 1, G, G)
-        Positive within the ribbon: half its thickness less the distance to the level set, pixels.
+        Half the ribbon's thickness minus the distance to the level set, pixels; positive within the ribbon.
     """
     n = len(fold)
     down, across = torch.gradient(fold, dim=(2, 3))
@@ -176,14 +176,14 @@ def ribbons(fold: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def class_levels(n: int, classes: int, spread: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Draw each class's level, in no order; shape (n, 8 + classes), 0.05 to 1.5, and now and then 0 or dark.
+    """Draw the levels of all classes, in random order; shape (n, 8 + classes), 0.05 to 1.5, and sometimes 0 or dark.
 
     Parameters
     ----------
     n, classes : int
-        Slices, and gray classes in each.
+        Number of slices, and of gray classes in each.
     spread : tuple of float
-        Least and greatest standard deviation of the levels' logarithm, drawn for each slice.
+        Smallest and largest standard deviation of the levels' logarithm, drawn for each slice.
     generator : torch.Generator
     """
     count, device = GRAYS + classes, generator.device
@@ -200,7 +200,7 @@ def class_levels(n: int, classes: int, spread: tuple[float, float], generator: t
 
 
 def variation(label: Tensor, count: int, strength: float, generator: torch.Generator) -> Tensor:
-    """Draw smooth changes within classes, which are no field: they end at the classes' borders.
+    """Draw smooth changes within classes, which are not a field, since they end at the classes' borders.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def variation(label: Tensor, count: int, strength: float, generator: torch.Gener
     n, size = len(label), label.shape[-1]
     if strength == 0:
         return torch.zeros(label.shape, device=label.device)
-    # Each class mixes two maps at an angle of its own, so that two classes have little in common.
+    # Each class mixes two maps at its own angle, so that two classes have little in common.
     angle = torch.rand(n, count, generator=generator, device=label.device) * (2 * math.pi)
     length = uniform(2 * n, 0.05, 0.2, generator)
     coarse = resize(smooth_noise(2 * n, GRID, length, generator).reshape(n, 2, GRID, GRID), size)
@@ -232,7 +232,7 @@ def variation(label: Tensor, count: int, strength: float, generator: torch.Gener
 
 
 def grain(slices: Tensor, photos: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Multiply the fine detail of the neighbouring photographs onto slices, across all classes.
+    """Multiply slices by the fine detail of neighbouring photographs, across all classes.
 
     Parameters
     ----------
@@ -264,16 +264,16 @@ def fill(
     depth : Tensor, shape (N, 1, H, H)
         Below the outline, pixels.
     flat : Tensor of bool, shape (N,)
-        Which slices are posterised; the others keep the photograph where there is no layer.
+        Slices that are posterised; the others keep the photograph where there is no layer.
     recipe : Recipe
     generator : torch.Generator
 
     Returns
     -------
     slices : Tensor, shape (N, 1, H, H)
-        Values of 0 and more, without a field of their own where `flat`; not yet cut at the outline.
+        Values from 0 on, without a field of their own if `flat`; not yet cut at the outline.
     change : Tensor, shape (N, 1, H, H)
-        Natural logarithm of what `variation` has done to them.
+        Natural logarithm of the changes made by `variation`.
     ends : Tensor, shape (N, 4)
         Depth of the outline and of the rims' inner borders.
     """
@@ -296,7 +296,7 @@ def fill(
     count = GRAYS + recipe.classes[1]
     levels = class_levels(n, recipe.classes[1], recipe.levels, generator)
     level = levels.gather(1, label.flatten(1)).reshape(label.shape)
-    # Where layers lie on a plain photograph, some of it stays in them; in a class of gray, a little of its texture.
+    # Layers on a plain photograph keep part of it; gray classes keep a little of its texture.
     kept = per_slice(n, 0, 0.6, generator) * (per_slice(n, 0, 1, generator) < 0.5)
     left = torch.where(posterised, per_slice(n, 0, recipe.texture, generator) * (level > 0), kept)
     slices = torch.lerp(level, photos, torch.where((label == CONTENT) & ~posterised, 1.0, left))

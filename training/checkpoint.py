@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there."""
+"""Write and read checkpoints atomically."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from getnet_bids.core.network import GetNet
 from .recipe import Recipe, difference, recipe_of
 
 LAST, BEST = "checkpoint.pt", "best.pt"
-"""All that is needed to go on, and the averaged weights that did best on the photographs held out."""
+"""Files with all that is needed to resume, and with the averaged weights that did best on held-out photographs."""
 FILES = {"last": LAST, "best": BEST}
 
 
 @dataclass
 class TrainingState:
-    """How far a training is.
+    """The progress of a training.
 
     Parameters
     ----------
     step : int
-        Steps done.
+        Number of steps done.
     minutes : float
-        Minutes that they took, all sessions together.
+        Minutes that they took in all sessions.
     figures : dict of float
-        What the last validation measured.
+        Figures of the last validation.
     best : float
-        The least error that a validation has measured, of which `BEST` is kept; see `judged_by`.
+        Smallest error of all validations, whose weights are kept as `BEST`; see `decisive_figure`.
     """
 
     step: int = 0
@@ -41,8 +41,8 @@ class TrainingState:
     best: float = math.inf
 
 
-def judged_by(recipe: Recipe) -> str:
-    """Name the held-out figure that the best checkpoint has the least of: what the recipe's loss is made of."""
+def decisive_figure(recipe: Recipe) -> str:
+    """Return the held-out figure by which the best checkpoint is chosen, which corresponds to the recipe's loss."""
     return "ratio_mae" if recipe.loss == "gain" else "field_mae"
 
 
@@ -54,7 +54,7 @@ def save(
     state: TrainingState,
     recipe: Recipe,
 ) -> None:
-    """Write a checkpoint to go on from, beside the one before, then put it in its place."""
+    """Write a checkpoint for resuming to a temporary file, then replace the previous one."""
     weights = {
         "network": network.state_dict(),
         "average": average.state_dict(),
@@ -64,12 +64,12 @@ def save(
 
 
 def save_best(run: Path, average: GetNet, state: TrainingState, recipe: Recipe) -> None:
-    """Write the averaged weights that have done best so far."""
+    """Write the averaged weights that are the best so far."""
     write(run / BEST, {"average": average.state_dict(), "recipe": asdict(recipe), **asdict(state)})
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write a file of tensors whole or not at all."""
+    """Write a file of tensors atomically."""
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:
         torch.save(content, file)
@@ -89,7 +89,7 @@ def read(run: Path, which: str = "last") -> dict[str, Any] | None:
     Raises
     ------
     ValueError
-        It is damaged, or something else.
+        The file is damaged, or not a checkpoint.
     """
     path = run / FILES[which]
     if not path.exists():
@@ -106,7 +106,7 @@ def read(run: Path, which: str = "last") -> dict[str, Any] | None:
 
 
 def state_of(content: dict[str, Any]) -> TrainingState:
-    """Return how far a training was when a checkpoint was written."""
+    """Return the progress of the training that is stored in a checkpoint."""
     return TrainingState(content["step"], content["minutes"], content.get("figures", {}), content.get("best", math.inf))
 
 
@@ -120,8 +120,8 @@ def load(
 ) -> TrainingState:
     """Restore a run's checkpoint if there is one.
 
-    Random states and the place in the data need no restoring: a step's pairs are a function of the recipe's seed
-    and the step's number.
+    Random states and the position in the data need not be restored, since the pairs of a step are a function of the
+    recipe's seed and the number of the step.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``getnet-train``: train GetNet on photographs, and ``getnet-train export``: make weights of a run."""
+"""``getnet-train`` trains GetNet on photographs; ``getnet-train export`` writes the weights of a run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from getnet_bids import __version__
 
 EPILOG = """
-The same command goes on where a run was stopped or killed. SIGTERM and SIGUSR1 save a checkpoint and end with exit
-code 75, on which a scheduler can requeue the job.
+Run the same command again to resume a run that was stopped or killed. On SIGTERM and SIGUSR1 a checkpoint is saved and
+the exit code is 75, on which a scheduler can requeue the job.
 
 examples:
   getnet-train --data /data/imagenet/train --max-minutes 30
@@ -22,12 +22,12 @@ examples:
 """
 
 
-STEPPING_SHARE = 0.94
-"""Share of a run's time that goes into its steps; the rest into validation, checkpoints and start."""
+STEP_TIME_FRACTION = 0.94
+"""Fraction of a run's time that is spent on steps; the rest is for validation, checkpoints and the start."""
 
 
 def default_cache() -> Path:
-    """Where decoded photographs are kept."""
+    """Return the default folder for decoded photographs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "getnet_bids" / "photographs"
 
@@ -36,7 +36,7 @@ def train_parser() -> argparse.ArgumentParser:
     """Make the parser of ``getnet-train``."""
     parser = argparse.ArgumentParser(
         prog="getnet-train",
-        description="Train GetNet on photographs. `getnet-train export RUN` makes weights of a run.",
+        description="Train GetNet on photographs. `getnet-train export RUN` writes the weights of a run.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,17 +44,25 @@ def train_parser() -> argparse.ArgumentParser:
         "--data", nargs="+", type=Path, required=True, metavar="PATH", help="folders, .tar files or photographs"
     )
     parser.add_argument(
-        "--recipe", help="default, simko2019 or a TOML file [default: that of the run if it has begun, else 'default']"
+        "--recipe",
+        help="default, simko2019 or a TOML file [default: that of the run if it exists, otherwise 'default']",
     )
     parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="SETTING=VALUE", help="change settings of the recipe"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="changes of the recipe's settings",
     )
     parser.add_argument("--run", "--run-dir", type=Path, metavar="DIR", help="folder of the run [default: runs/RECIPE]")
+    parser.add_argument("--changed-recipe", action="store_true", help="resume a run although it had another recipe")
     parser.add_argument(
-        "--changed-recipe", action="store_true", help="go on with a run although its recipe was another"
-    )
-    parser.add_argument(
-        "--cache", type=Path, default=default_cache(), metavar="DIR", help="decoded photographs [%(default)s]"
+        "--cache",
+        type=Path,
+        default=default_cache(),
+        metavar="DIR",
+        help="folder for decoded photographs [%(default)s]",
     )
     parser.add_argument("--cache-only", action="store_true", help="decode the photographs, then stop")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -63,18 +71,18 @@ def train_parser() -> argparse.ArgumentParser:
         "--start-from",
         type=Path,
         metavar="WEIGHTS",
-        help="begin a new run with these weights (.safetensors) in place of random ones",
+        help="start a new run from these weights (.safetensors) instead of random ones",
     )
 
     schedule = parser.add_argument_group("schedule")
     schedule.add_argument(
-        "--max-minutes", type=minutes, default=math.inf, metavar="M", help="stop, with a checkpoint, after this time"
+        "--max-minutes", type=minutes, default=math.inf, metavar="M", help="stop after this time, with a checkpoint"
     )
     schedule.add_argument(
         "--fit-minutes",
         type=minutes,
         metavar="M",
-        help="measure the speed for 20 seconds, and set the recipe's steps so that a new run takes this time",
+        help="measure the speed for 20 seconds, and set the number of steps so that a new run takes this time",
     )
     schedule.add_argument(
         "--rate-only", action="store_true", help="print the number of steps for --fit-minutes, then stop"
@@ -83,7 +91,7 @@ def train_parser() -> argparse.ArgumentParser:
         "--save-minutes", type=minutes, default=5.0, metavar="M", help="time between checkpoints [%(default)g]"
     )
     schedule.add_argument(
-        "--log-every", type=count, default=50, metavar="N", help="steps between figures [%(default)s]"
+        "--log-every", type=count, default=50, metavar="N", help="steps between rows of figures [%(default)s]"
     )
     schedule.add_argument(
         "--validate-every", type=count, default=500, metavar="N", help="steps between validations [%(default)s]"
@@ -91,7 +99,9 @@ def train_parser() -> argparse.ArgumentParser:
 
     devices = parser.add_argument_group("devices (Lightning Fabric)")
     devices.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, mps [%(default)s]")
-    devices.add_argument("--devices", default="auto", help="how many, or which as in 0,2 [%(default)s: all GPUs]")
+    devices.add_argument(
+        "--devices", default="auto", help="number of devices, or a list such as 0,2 [%(default)s: all GPUs]"
+    )
     devices.add_argument("--num-nodes", type=count, default=1, metavar="N", help="[%(default)s]")
     devices.add_argument("--strategy", default="auto", help="auto or ddp [%(default)s]")
     return parser
@@ -100,18 +110,18 @@ def train_parser() -> argparse.ArgumentParser:
 def export_parser() -> argparse.ArgumentParser:
     """Make the parser of ``getnet-train export``."""
     parser = argparse.ArgumentParser(
-        prog="getnet-train export", description="Write a run's weights as safetensors, and a model card beside them."
+        prog="getnet-train export", description="Write a run's weights as safetensors, with a model card."
     )
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--out", type=Path, metavar="FILE", help="[default: RUN/getnet.safetensors]")
     parser.add_argument(
-        "--terms", type=Path, metavar="FILE", help="Markdown on the photographs' sources and terms, for the card"
+        "--terms", type=Path, metavar="FILE", help="Markdown file on the photographs' sources and terms, for the card"
     )
     parser.add_argument(
         "--checkpoint",
         choices=("last", "best"),
         default="last",
-        help="the last weights, or those that did best on the photographs held out [%(default)s]",
+        help="the last weights, or those that did best on held-out photographs [%(default)s]",
     )
     return parser
 
@@ -133,7 +143,7 @@ def count(text: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, 1 for an error, 75 if it was told to stop."""
+    """Run the command line; return the exit code: 0, 1 for an error, 75 if it was told to stop."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv[:1] == ["export"]:
@@ -198,7 +208,7 @@ def run_training(args: argparse.Namespace) -> int:
             steps = load_recipe(known).steps
         else:
             rate = steps_per_second(recipe, photos, fabric, 20.0)
-            steps = max(1, int(rate * 60 * args.fit_minutes * STEPPING_SHARE))
+            steps = max(1, int(rate * 60 * args.fit_minutes * STEP_TIME_FRACTION))
             if fabric.is_global_zero:
                 speed = f"{rate:.2f} steps/s, {rate * recipe.batch:.0f} pairs/s"
                 print(f"{speed}: steps={steps} for {args.fit_minutes:g} minutes", file=sys.stderr)

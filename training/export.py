@@ -1,4 +1,4 @@
-"""From a run to weights that `getnet` and `getnet-bids` take, with the model card beside them."""
+"""Write the weights of a run for `getnet` and `getnet-bids`, with a model card."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from .checkpoint import TrainingState
 from .neednet import collapsed
 from .recipe import Recipe, recipe_of, to_toml
 
-HARDLY = 50_000
-"""Weights of fewer pairs than this are said to be hardly trained."""
-FLAT = 0.7
-"""So much of the error of 'no field' is said to be hardly better."""
+MIN_PAIRS = 50_000
+"""Number of pairs below which weights count as hardly trained."""
+MAX_RELATIVE_ERROR = 0.7
+"""Fraction of the error of 'no field' from which a network counts as hardly better than that."""
 
 
 def export(run: Path, out: Path | None = None, terms: str = "", which: str = "last") -> tuple[Path, Path, list[str]]:
-    """Write a run's averaged weights as safetensors, and its model card.
+    """Write a run's averaged weights as safetensors, with a model card.
 
     Parameters
     ----------
     run : Path
         A run's folder.
     out : Path, optional
-        The weights' file; default ``getnet.safetensors`` in the run's folder. The card lies beside it, ending in .md.
+        The weights' file; default: ``getnet.safetensors`` in the run's folder. The card has the same name, ending in
+        .md.
     terms : str
-        Markdown on the photographs: sources, licences, terms.
+        Markdown about the photographs: sources, licences, terms.
     which : {"last", "best"}
-        The last checkpoint, or the one that did best on the photographs held out.
+        The last checkpoint, or the one that did best on held-out photographs.
 
     Returns
     -------
     weights, card : Path
     warnings : list of str
-        What speaks against using these weights; it also stands in the card and the file's metadata.
+        Reasons against using these weights, which are also in the card and the file's metadata.
 
     Raises
     ------
     ValueError
-        The run has no checkpoint, or a damaged one.
+        The run has no checkpoint, or it is damaged.
     """
     out = out or run / "getnet.safetensors"
     card = out.with_suffix(".md")
@@ -54,7 +55,7 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
     content = checkpoint.read(run, which)
     if content is None:
         name = checkpoint.FILES[which]
-        raise ValueError(f"{run}: no {name} in it: not a run, or one that was stopped before it saved")
+        raise ValueError(f"{run}: no {name} in it: not a run, or a run that was stopped before its first checkpoint")
     recipe = recipe_of(content["recipe"], str(run))
     state = checkpoint.state_of(content)
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
@@ -64,7 +65,7 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
     out.parent.mkdir(parents=True, exist_ok=True)
     notes = {"recipe": recipe.name, "steps": str(state.step), "pairs": str(state.step * recipe.batch)}
     notes["spread"] = "untrained" if recipe.loss == "gain" else "expected absolute error"
-    warnings = doubts(state, recipe)
+    warnings = export_warnings(state, recipe)
     if warnings:
         notes["warning"] = "; ".join(warnings)
     part = out.with_name(out.name + ".part")
@@ -75,45 +76,45 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
     return out, card, warnings
 
 
-def doubts(state: checkpoint.TrainingState, recipe: Recipe) -> list[str]:
-    """Return what speaks against using a run's weights: a collapse, or hardly any training.
+def export_warnings(state: checkpoint.TrainingState, recipe: Recipe) -> list[str]:
+    """Return reasons against using a run's weights: a collapse, or hardly any training.
 
     Examples
     --------
     >>> from getnet_bids.training.recipe import load_recipe
-    >>> doubts(checkpoint.TrainingState(step=10), load_recipe("default", ["batch=16"]))
+    >>> export_warnings(checkpoint.TrainingState(step=10), load_recipe("default", ["batch=16"]))
     ['trained on 160 pairs only', 'never validated']
     """
     found = []
-    if state.step * recipe.batch < HARDLY:
+    if state.step * recipe.batch < MIN_PAIRS:
         found.append(f"trained on {state.step * recipe.batch} pairs only")
     figures = state.figures
     if not figures:
         return [*found, "never validated"]
     if collapsed(figures):
         found.append(f"collapsed: image_leakage is {figures['image_leakage']:.2f}, so it takes the picture for a field")
-    if figures["field_mae"] > FLAT * figures["field_size"]:
+    if figures["field_mae"] > MAX_RELATIVE_ERROR * figures["field_size"]:
         found.append("on photographs held out it is hardly better than no field at all")
     return found
 
 
 def check_replaced(out: Path, card: Path) -> None:
-    """Raise ValueError if weights and card would replace files that are something else."""
+    """Raise ValueError if weights and card would replace files of another kind."""
     if out == card:
-        raise ValueError(f"{out}: a name of weights ends in .safetensors")
+        raise ValueError(f"{out}: the name of weights must end in .safetensors")
     if out.exists():
         try:
             load_weights(out)
         except ValueError:
-            raise ValueError(f"{out}: is there and holds no weights of GetNet; give another --out") from None
+            raise ValueError(f"{out}: is an existing file without weights of GetNet; give another --out") from None
     if card.exists() and not card.read_bytes().startswith(HEADING.encode()):
-        raise ValueError(f"{card}: is there and is no model card, which would replace it; give another --out")
+        raise ValueError(f"{card}: is an existing file, not a model card, and would be replaced; give another --out")
 
 
 def level_spread(network: GetNet) -> None:
-    """Make the second output, which the loss ``gain`` leaves as it began, the same number everywhere.
+    """Set the second output, which the loss ``gain`` does not train, to the same number everywhere.
 
-    A constant says nothing about where the first output is better, so that it weighs nothing.
+    With a constant expected error all cells have the same weight.
     """
     with torch.no_grad():
         network.head.weight[1].zero_()
@@ -123,28 +124,28 @@ def level_spread(network: GetNet) -> None:
 MEANING = {
     "ratio_mae": "mean absolute error of log N(v, k), the paper's loss in logarithms, on plain photographs",
     "field_mae": "mean absolute error of the log field on posterised photographs, whose field is known",
-    "field_size": "mean absolute size of those fields: what an answer of 'no field' would score",
-    "false_field": "mean absolute log field claimed where there is none",
-    "image_leakage": "slope of that claim on the picture's own brightness: 0 is right, a low-pass filter has about 1",
+    "field_size": "mean absolute size of those fields: the error of the answer 'no field'",
+    "false_field": "mean absolute log field that is estimated where there is none",
+    "image_leakage": "slope of that field on the picture's own brightness: 0 is right, about 1 for a low-pass filter",
     "rim_leakage": "the same on pictures that all have rims",
     "core_leakage": "the same on pictures that all have cores that follow the outline",
-    "variation_leakage": "slope of the error on smooth changes within classes, which are no field",
-    "error_over_spread": "mean of the absolute error over what the network expects of itself: 1 is right",
+    "variation_leakage": "slope of the error on smooth changes within classes, which are not a field",
+    "error_over_spread": "mean of the absolute error over the error that the network expects: 1 is right",
 }
 
 HEADING = "# Model card: "
 TEMPLATE = """# Model card: {name}
 
-GetNet (Simko et al., "A Generalized Network for MRI Intensity Normalization", MIDL 2019): a slice of 256x256 pixels
-in, its gain field on 16x16 cells out. {parameters} Made by `getnet-train` of getnet_bids.
+GetNet (Simko et al., "A Generalized Network for MRI Intensity Normalization", MIDL 2019): it maps a slice of
+256x256 pixels to its gain field on 16x16 cells. {parameters} Made by `getnet-train` of getnet_bids.
 
 - File: `{file}`, SHA-256 `{digest}`
 - Use: `getnet --weights {file} IN OUT`, `getnet-bids --weights {file} BIDS OUT participant`
 {warnings}
 ## Intended use and limits
 
-For the correction of shading in magnitude MR images, any contrast and anatomy; research use, not a medical device.
-The fields that it knows are those of the recipe below; stronger or finer ones it underestimates. No medical image
+For the correction of shading in magnitude MR images of any contrast and anatomy; for research use, not a medical
+device. It was trained on the fields of the recipe below, and underestimates stronger or finer ones. No medical image
 was used for training or for choosing among checkpoints.
 
 ## Training
@@ -158,7 +159,7 @@ was used for training or for choosing among checkpoints.
 | Hardware | {hardware} |
 | Software | {software} |
 
-Exported are {exported}.
+The exported weights are {exported}.
 
 ## Photographs
 
@@ -192,17 +193,17 @@ def model_card(
     ----------
     recipe : Recipe
     state : TrainingState
-        Steps, time and the last validation's figures.
+        Steps, time and the figures of the last validation.
     record : dict
         The run's `record`.
     terms : str
-        Markdown on the photographs' sources and terms.
+        Markdown about the photographs' sources and terms.
     weights : Path
-        The file that the card is for.
+        The file described by the card.
     parameters : int
-        Of the network.
+        Number of the network's parameters.
     warnings : sequence of str
-        What speaks against using the weights.
+        Reasons against using the weights.
 
     Returns
     -------
@@ -224,7 +225,7 @@ def model_card(
         hours=state.minutes / 60,
         hardware="; ".join(dict.fromkeys(s["hardware"] for s in sessions)) or "not recorded",
         software="; ".join(dict.fromkeys(one_line(s["versions"]) for s in sessions)) or "not recorded",
-        exported=f"the weights' moving average (decay {recipe.ema:g} a step)" if recipe.ema else "the last weights",
+        exported=f"a moving average (decay {recipe.ema:g} per step)" if recipe.ema else "those of the last step",
         data=about_data(record.get("data", {}), recipe),
         terms=terms.strip() or "Their terms were not stated when these weights were exported.",
         figures="\n".join(["| | | |", "|---|---|---|", *rows]) if rows else "None were recorded.",
@@ -233,7 +234,7 @@ def model_card(
 
 
 def about_data(facts: dict[str, Any], recipe: Recipe) -> str:
-    """Return how many photographs there were, and from where."""
+    """Describe the number and the sources of the photographs."""
     if not facts:
         return "Photographs only; their number was not recorded."
     sources = ", ".join(f"`{Path(source).name}`" for source in facts["sources"])
@@ -245,5 +246,5 @@ def about_data(facts: dict[str, Any], recipe: Recipe) -> str:
 
 
 def one_line(versions: dict[str, str]) -> str:
-    """Put versions on a line."""
+    """Format versions on one line."""
     return ", ".join(f"{name} {version}" for name, version in versions.items())

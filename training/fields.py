@@ -14,7 +14,7 @@ from .recipe import Recipe
 from .transforms import uniform
 
 GRID = 64
-"""Fields are drawn on a grid of so many points a side: far finer than they vary."""
+"""Number of points per side of the grid on which fields are drawn, which is much finer than their variation."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Family:
     Parameters
     ----------
     length : tuple of float
-        Least and greatest correlation length, share of the slice's side.
+        Smallest and largest correlation length, as a fraction of the slice's side.
     spread : tuple of float
-        Least and greatest standard deviation of the natural logarithm over the foreground; weak fields are drawn
-        more often, as by the square of a uniform number.
+        Smallest and largest standard deviation of the natural logarithm over the foreground; weak fields are drawn more
+        often, like the square of a uniform number.
     coil : float
-        Share of the fields that are receive loops'; the rest are Gaussian random fields.
+        Fraction of the fields that are those of receive loops; the rest are Gaussian random fields.
     """
 
     length: tuple[float, float]
@@ -37,20 +37,20 @@ class Family:
     coil: float
 
 
-def in_view(low: float, high: float, view: float) -> tuple[float, float]:
-    """Turn lengths from mm to shares of a field of view, mm."""
+def relative_to(low: float, high: float, view: float) -> tuple[float, float]:
+    """Convert lengths in mm to fractions of a field of view in mm."""
     return low / view, high / view
 
 
 FAMILIES = {
-    "head-1.5T": Family(in_view(150, 300, 256), (0.03, 0.10), coil=0.0),
-    "head-3T": Family(in_view(80, 200, 256), (0.06, 0.20), coil=0.2),
-    "head-7T": Family(in_view(40, 120, 256), (0.15, 0.45), coil=0.3),
-    "body-3T": Family(in_view(100, 300, 450), (0.10, 0.35), coil=0.3),
-    "surface-coil": Family(in_view(40, 120, 256), (0.15, 0.45), coil=1.0),
+    "head-1.5T": Family(relative_to(150, 300, 256), (0.03, 0.10), coil=0.0),
+    "head-3T": Family(relative_to(80, 200, 256), (0.06, 0.20), coil=0.2),
+    "head-7T": Family(relative_to(40, 120, 256), (0.15, 0.45), coil=0.3),
+    "body-3T": Family(relative_to(100, 300, 450), (0.10, 0.35), coil=0.3),
+    "surface-coil": Family(relative_to(40, 120, 256), (0.15, 0.45), coil=1.0),
 }
-"""Ranges rounded outwards from what is found at these field strengths: lengths in mm, seen in a field of view of
-256 mm for heads and 450 mm for bodies; a spread of .10 goes with a max/min of about 1.4, .20 with 2, .45 with 5."""
+"""Ranges found at these field strengths, rounded outwards. Lengths are in mm, in a field of view of 256 mm for heads
+and 450 mm for bodies; a spread of .10 corresponds to a max/min of about 1.4, .20 to 2, .45 to 5."""
 
 
 def families_of(recipe: Recipe) -> list[Family]:
@@ -59,7 +59,7 @@ def families_of(recipe: Recipe) -> list[Family]:
     Raises
     ------
     ValueError
-        It names one that there is not.
+        The recipe names an unknown family.
 
     Examples
     --------
@@ -79,10 +79,10 @@ def random_log_gain(share: Tensor, recipe: Recipe, flat: float, generator: torch
     Parameters
     ----------
     share : Tensor, shape (N, 1, 64, 64)
-        Share of each grid point's surroundings that has signal: where the fields' spread is measured.
+        Fraction of each grid point's surroundings with signal, as weights for the fields' spread.
     recipe : Recipe
     flat : float
-        Share of the fields that are 1 everywhere.
+        Fraction of the fields that are 1 everywhere.
     generator : torch.Generator
 
     Returns
@@ -112,7 +112,7 @@ def random_log_gain(share: Tensor, recipe: Recipe, flat: float, generator: torch
         strength = least + (greatest - least) * uniform(n, 0, 1, generator).square()
     strength = torch.where(uniform(n, 0, 1, generator) < flat, 0.0, strength)
     log_gain = log_gain[:, None]
-    # A small object sees a part of a field only: its surroundings count a little.
+    # A small object would see only part of a field, so its surroundings count a little.
     return with_peak(log_gain, strength) if by_peak else with_spread(log_gain, share.clamp_min(0.1), strength)
 
 
@@ -122,10 +122,10 @@ def coil_fields(n: int, _smooth: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def bowls(n: int, smooth: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw fields that are bright or dark around a centre, as dielectric effects make them at high field strength.
+    """Draw fields that are bright or dark around a centre, like those of dielectric effects at high field strength.
 
-    A Gaussian of .15 to .6 of the side, longer along one axis, around a centre that is up to .25 off the middle; to
-    it is added a little of a smooth field.
+    Each is a Gaussian of .15 to .6 of the side, longer along one axis, with a centre up to .25 away from the middle,
+    plus a little of a smooth field.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def bowls(n: int, smooth: Tensor, generator: torch.Generator) -> Tensor:
     Returns
     -------
     Tensor, shape (n, 64, 64)
-        Of no particular mean and strength.
+        With arbitrary mean and strength.
     """
     y, x = grid(smooth)
     centre = [uniform(n, -0.25, 0.25, generator)[:, None, None] for _ in range(2)]
@@ -159,7 +159,7 @@ def wedges(n: int, smooth: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def grid(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates of the grid's points, the side 1 long and 0 in the middle; shapes (64, 1) and (1, 64)."""
+    """Return the coordinates of the grid's points, for a side of length 1 centred at 0; shapes (64, 1) and (1, 64)."""
     axis = (torch.arange(GRID, device=like.device) + 0.5) / GRID - 0.5
     return axis[:, None], axis[None, :]
 
@@ -170,7 +170,7 @@ def with_peak(log_gain: Tensor, peak: Tensor) -> Tensor:
     Parameters
     ----------
     log_gain : Tensor, shape (N, ...)
-        Fields of any mean and spread.
+        Fields with any mean and spread.
     peak : Tensor, shape (N,)
         Below 1; 0 gives a gain of 1 everywhere.
 

@@ -26,20 +26,20 @@ from .photographs import Photographs
 from .recipe import Recipe
 from .record import Journal, Progress, describe_hardware, stop_on_signal
 
-ASK_EVERY = 10
-"""Several processes ask each other every so many steps whether one of them was told to stop."""
+EXCHANGE_INTERVAL = 10
+"""Number of steps after which several processes ask each other whether one of them was told to stop."""
 
 
-WARM = 10
-"""So many steps are taken before their speed is measured, and between two looks at the clock."""
+WARMUP_STEPS = 10
+"""Number of steps before the speed is measured, and between two readings of the clock."""
 
 
-VARIETY = 10_000
-"""So many photographs are wanted by recipes that take all there are."""
+MIN_PHOTOGRAPHS = 10_000
+"""Number of photographs below which there is a warning, for recipes that use all photographs."""
 
 
 class Outcome(enum.Enum):
-    """Why a training returned."""
+    """The reason why a training ended."""
 
     DONE = "all steps are done"
     TIME = "its time is over"
@@ -48,14 +48,14 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How often things are done beside the steps; changes no weight.
+    """How often validations, checkpoints and logs are made; has no effect on the weights.
 
     Parameters
     ----------
     max_minutes : float
-        Stop, with a checkpoint, after this time.
+        Stop after this time, with a checkpoint.
     save_minutes : float
-        Time between checkpoints, less in the beginning; 0 saves after every step.
+        Time between checkpoints, less at the start; 0 saves after every step.
     log_every, validate_every : int
         Steps between rows of figures, and between validations.
     """
@@ -87,36 +87,36 @@ def train(
     changed_recipe: bool = False,
     start_from: GetNet | None = None,
 ) -> Outcome:
-    """Train, or go on where the run folder's checkpoint stands.
+    """Train, or resume from the checkpoint in the run's folder.
 
     Parameters
     ----------
     recipe : Recipe
     photos : Photographs
-        Split here into training and validation.
+        Photographs, which are split here into training and validation.
     run : Path
-        Folder of the run: gets ``checkpoint.pt``, ``best.pt``, ``recipe.toml``, ``run.json``, ``figures.csv``,
+        Folder of the run, for ``checkpoint.pt``, ``best.pt``, ``recipe.toml``, ``run.json``, ``figures.csv``,
         ``curves.png`` and ``tensorboard/``.
     fabric : Fabric
-        Launched; says on what devices and in what precision.
+        Launched; determines devices and precision.
     schedule : Schedule, optional
     changed_recipe : bool
-        Go on even if the run was begun with another recipe.
+        Resume even if the run was started with another recipe.
     start_from : GetNet, optional
-        A new run begins with this network's weights; needed if the recipe names weights in `start`.
+        A new run starts from this network's weights; required if the recipe names weights in `start`.
 
     Returns
     -------
     Outcome
-        If it is not DONE, calling again goes on.
+        If it is not DONE, call again to resume.
 
     Raises
     ------
     ValueError
-        The photographs are too few, the batch cannot be shared by the processes, the checkpoint does not fit, or the
-        weights to start from are missing or those of other layers.
+        There are too few photographs, the processes cannot share the batch, the checkpoint does not fit, or the weights
+        to start from are missing or belong to other layers.
     FloatingPointError
-        The loss is not finite any more; the checkpoint is from before.
+        The loss is no longer finite; the checkpoint is from before that.
     """
     schedule = schedule or Schedule()
     training, held_out = photos.split(recipe.validation)
@@ -163,7 +163,7 @@ def train(
             late = now - began > 60 * schedule.max_minutes
             late, told = any_process([late, asked.is_set()], fabric, state.step)
             stop = done or late or told
-            # The first after half a minute, then ever less often.
+            # The first checkpoint after half a minute, then less and less often.
             save = first and (stop or now - saved > 60 * min(schedule.save_minutes, max(0.5, (now - began) / 120)))
             log = state.step % schedule.log_every == 0 or stop
             if (log or save) and not healthy:
@@ -183,7 +183,7 @@ def train(
                 state.figures = validate(average, held_out, recipe, fabric.device)
                 journal.write(state.step, "validation", state.figures)
                 progress.say(figures_in_words(state))
-                error = state.figures[checkpoint.judged_by(recipe)]
+                error = state.figures[checkpoint.decisive_figure(recipe)]
                 if error < state.best:
                     state.best = error
                     checkpoint.save_best(run, average, state, recipe)
@@ -201,7 +201,7 @@ def train(
 
 
 def first_network(recipe: Recipe, start_from: GetNet | None) -> GetNet:
-    """Make the network that a new run begins with: random weights, or those of another training."""
+    """Make the network from which a new run starts: with random weights, or those of another training."""
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
     if start_from is not None:
         if start_from.config != network.config:
@@ -221,9 +221,9 @@ def descend(
     Returns
     -------
     losses : dict of Tensor
-        As of `neednet_loss`.
+        As for `neednet_loss`.
     norm : Tensor
-        Of the gradient, before it is clipped.
+        Norm of the gradient before clipping.
     """
     losses = neednet_loss(model, pairs, recipe.loss, chunks)
     fabric.backward(losses["loss"])
@@ -234,7 +234,7 @@ def descend(
 
 
 def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, seconds: float) -> float:
-    """Measure how fast the recipe's steps are on this machine, with a network that is then thrown away.
+    """Measure the speed of the recipe's steps on this machine, with a network that is discarded afterwards.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, second
     fabric : Fabric
         Launched.
     seconds : float
-        At least so long, after `WARM` steps that do not count.
+        Smallest duration, after `WARMUP_STEPS` steps that do not count.
 
     Returns
     -------
@@ -259,12 +259,12 @@ def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, second
     began, counted = math.inf, 0
     for done, pairs in enumerate(source, 1):
         losses, _ = descend(model, optimiser, pairs, recipe, fabric, chunks)
-        if done % WARM == 0:
+        if done % WARMUP_STEPS == 0:
             losses["loss"].detach().item()  # waits for the device
             now = time.monotonic()
-            if done == WARM:
+            if done == WARMUP_STEPS:
                 began = now
-            counted = done - WARM
+            counted = done - WARMUP_STEPS
             if any_process([now - began >= seconds and counted > 0], fabric, 0)[0]:
                 break
     return float(fabric.broadcast(counted / (time.monotonic() - began)))
@@ -279,7 +279,7 @@ def make_optimiser(network: GetNet, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
-    """Rise linearly, then fall as a cosine.
+    """Compute the learning rate of a step, which rises linearly and then falls like a cosine.
 
     Examples
     --------
@@ -296,45 +296,45 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 
 
 def any_process(wishes: list[bool], fabric: Fabric, step: int) -> list[bool]:
-    """Return which wishes at least one process has; several processes find out in every tenth step."""
+    """Return for each flag whether it is set in any process; several processes exchange them every tenth step."""
     if fabric.world_size == 1:
         return wishes
-    if step % ASK_EVERY:
+    if step % EXCHANGE_INTERVAL:
         return [False] * len(wishes)
     shared = fabric.all_reduce(torch.tensor(wishes, dtype=torch.float32, device=fabric.device), reduce_op="sum")
     return [value > 0 for value in cast(Tensor, shared).tolist()]
 
 
 def start_in_words(run: Path, state: TrainingState, recipe: Recipe) -> str:
-    """Return whether a run begins or goes on, and from where."""
+    """Describe whether a run starts or resumes, and from where."""
     if state.step == 0:
-        return f"{run}: begins anew, {recipe.steps} steps of {recipe.batch} pairs"
+        return f"{run}: new run, {recipe.steps} steps of {recipe.batch} pairs"
     return (
-        f"{run / checkpoint.LAST}: goes on after step {state.step} of {recipe.steps}, "
+        f"{run / checkpoint.LAST}: resumes after step {state.step} of {recipe.steps}, "
         f"{state.minutes:.1f} minutes of training"
     )
 
 
 def too_few(photographs: int, recipe: Recipe) -> str:
-    """Return a warning that photographs are fewer than a recipe asks for or than teach a network much; empty if not.
+    """Return a warning if there are fewer photographs than the recipe asks for or than are useful; otherwise empty.
 
     Examples
     --------
     >>> from getnet_bids.training.recipe import load_recipe
     >>> too_few(3000, load_recipe("default"))
-    '3000 photographs, where 10000 or more are wanted: weights of few photographs are worse on images unlike them'
+    '3000 photographs, fewer than the 10000 wanted: weights trained on few are less accurate on other images'
     """
-    wanted = recipe.photographs or VARIETY
+    wanted = recipe.photographs or MIN_PHOTOGRAPHS
     if photographs >= wanted:
         return ""
     return (
-        f"{photographs} photographs, where {wanted} or more are wanted: weights of few photographs are worse on images "
-        "unlike them"
+        f"{photographs} photographs, fewer than the {wanted} wanted: weights trained on few are less accurate on "
+        "other images"
     )
 
 
 def figures_in_words(state: TrainingState) -> str:
-    """Return what the last validation measured, and warn of a collapse."""
+    """Format the figures of the last validation, with a warning of a collapse."""
     text = ", ".join(f"{name} {value:.4f}" for name, value in state.figures.items())
     text = f"step {state.step}, held-out photographs: {text}"
     if collapsed(state.figures):

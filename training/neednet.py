@@ -1,9 +1,8 @@
-"""NeedNet: what GetNet is trained to satisfy, as a loss and as figures on photographs held out.
+"""NeedNet: the condition that GetNet is trained to satisfy, as a loss and as figures on held-out photographs.
 
-With G the network's field and k a gain multiplied onto a photograph v, the need of v·k beyond that of v is
-N(v, k) = G(v·k) / G(v), and it must equal k (Simko et al., MIDL 2019). A photograph's own field need not be
-known. The condition alone is also met by a G that only blurs its input; posterised photographs, whose own field
-is flat, rule that out: for them G(v·k) itself must equal k.
+With G the network's field, and k a gain by which a photograph v is multiplied, N(v, k) = G(v·k) / G(v) must equal k
+(Simko et al., MIDL 2019). A photograph's own field need not be known. A G that only blurs its input also meets this
+condition; posterised photographs, whose own field is flat, rule that out, since for them G(v·k) itself must equal k.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from .photographs import Photographs
 from .recipe import Recipe, load_recipe
 
 SPREAD_WEIGHT = 0.02
-"""Weight of the expected error's likelihood beside the error; small, as both share the network's layers."""
+"""Weight of the expected error's likelihood relative to the error; small, since both share the network's layers."""
 
 
 def centred(x: Tensor, weight: Tensor) -> Tensor:
-    """Take off each slice's weighted mean; shapes (N, 16, 16)."""
+    """Subtract each slice's weighted mean; shapes (N, 16, 16)."""
     total = weight.sum((1, 2), keepdim=True).clamp_min(1e-6)
     return x - (x * weight).sum((1, 2), keepdim=True) / total
 
 
 def weighted_means(x: Tensor, weight: Tensor, chunks: int = 1) -> Tensor:
-    """Mean over all cells of each chunk of slices, each cell by its weight; shape (chunks,).
+    """Compute the weighted mean over all cells of each chunk of slices; shape (chunks,).
 
     Parameters
     ----------
     x, weight : Tensor, shape (N, ...)
     chunks : int
-        Into so many equal parts the N slices are divided, in their order.
+        Number of equal parts into which the N slices are divided, in their order.
     """
     x, weight = x.reshape(chunks, -1), weight.reshape(chunks, -1)
     return (x * weight).sum(1) / weight.sum(1).clamp_min(1e-6)
@@ -49,17 +48,17 @@ def weighted_means(x: Tensor, weight: Tensor, chunks: int = 1) -> Tensor:
 def neednet_loss(
     network: Callable[[Tensor], tuple[Tensor, Tensor]], pairs: Pairs, kind: str = "log", chunks: int = 1
 ) -> dict[str, Tensor]:
-    """Compute the loss of a batch: the mean of its chunks' losses, whatever chunks it is put together of.
+    """Compute the loss of a batch, which is the mean of the losses of its chunks.
 
     Parameters
     ----------
     network : callable
-        `GetNet.log_gain`, or what wraps it.
+        `GetNet.log_gain`, or a wrapper of it.
     pairs : Pairs
         N pairs.
     kind : {"log", "gain"}
-        ``log``: mean absolute error of the logarithms, free of scale, on posterised photographs of each field
-        itself and on plain ones of their ratio. ``gain``: the paper's ``|k - N(v, k)|``, where k and N are first
+        ``log``: mean absolute error of the logarithms, independent of scale: of each field itself on posterised
+        photographs, and of their ratio on plain ones. ``gain``: the paper's ``|k - N(v, k)|``, where k and N are first
         divided by their means, since this network does not see the scale of its input.
     chunks : int
         Number of chunks that the pairs were drawn in.
@@ -67,8 +66,8 @@ def neednet_loss(
     Returns
     -------
     dict of Tensor
-        ``loss`` to descend; ``ratio_mae`` (mean absolute error of log N on plain photographs) and ``field_mae`` (of
-        log G on posterised ones), detached.
+        ``loss`` for the gradient; ``ratio_mae`` (mean absolute error of log N on plain photographs) and ``field_mae``
+        (of log G on posterised ones), detached.
     """
     n = len(pairs.flat)
     log_gain, log_spread = network(torch.cat([pairs.first, pairs.second]))
@@ -91,7 +90,7 @@ def neednet_loss(
         share = plain.reshape(chunks, -1).sum(1) / weight.reshape(chunks, -1).sum(1).clamp_min(1e-6)
         loss = share * need + (1 - share) * direct
         # The spread is that of a Laplace distribution of the error, by its negative log likelihood. The error itself
-        # is detached: a likelihood of both would care less for the slices that are hard.
+        # is detached, since a joint likelihood would give less weight to difficult slices.
         spread = torch.stack([log_spread[:n], log_spread[n:]], 1)
         loss = loss + SPREAD_WEIGHT * weighted_means(direct_error.detach() / spread.exp() + spread, known, chunks)
     return {"loss": loss.mean(), "ratio_mae": need.mean().detach(), "field_mae": direct.mean().detach()}
@@ -104,15 +103,15 @@ def of_mean_one(gain: Tensor, weight: Tensor) -> Tensor:
 
 
 COLLAPSE_LEAKAGE = 0.3
-"""From this leakage on, a network is said to have collapsed."""
+"""Leakage from which a network counts as collapsed."""
 ERRORS = ("ratio_mae", "field_mae", "field_size", "false_field", "error_over_spread")
 SLOPES = ("picture", "variation")
 PAIRS_PER_BATCH = 16
-"""Pairs that are measured at a time."""
+"""Number of pairs that are measured at a time."""
 
 
 class HasLogGain(Protocol):
-    """What is validated: a GetNet, or a stand-in for one."""
+    """The object to validate: a GetNet, or a stand-in for one."""
 
     def log_gain(self, slices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logarithm of the gain and of its spread, as `GetNet.log_gain`."""
@@ -122,7 +121,7 @@ class HasLogGain(Protocol):
 def validate(
     network: HasLogGain, photos: Photographs, recipe: Recipe, device: torch.device, count: int = 128
 ) -> dict[str, float]:
-    """Measure a network, always on the same pairs.
+    """Compute the validation figures of a network, always on the same pairs.
 
     Parameters
     ----------
@@ -130,26 +129,26 @@ def validate(
     photos : Photographs
         Not trained on.
     recipe : Recipe
-        Its transforms and fields are used. If it has no posterised photographs, half are posterised here, since
-        without known fields neither a direct error nor a collapse could be seen.
+        Recipe whose transforms and fields are used. If it has no posterised photographs, half are posterised here,
+        since without known fields neither the error of the field nor a collapse could be measured.
     device : torch.device
     count : int
-        So many pairs; if there are fewer photographs, they come again, cut and shaded anew.
+        Number of pairs; if there are fewer photographs, they are used several times, cut and shaded differently.
 
     Returns
     -------
     dict of float
         ``ratio_mae``: mean absolute error of log N(v, k) on plain photographs.
         ``field_mae``: of log G on posterised ones, whose field is known.
-        ``field_size``: mean absolute size of these fields, what a flat answer would score.
-        ``false_field``: mean absolute log field claimed where there is none.
+        ``field_size``: mean absolute size of these fields, which is the error of a flat answer.
+        ``false_field``: mean absolute log field that is estimated where there is none.
         ``image_leakage``: slope of that field on the logarithm of the picture's own brightness, blurred: 0 if the
-        field knows nothing of the picture, about 1 for a low-pass filter (see `collapsed`).
+        field is independent of the picture, about 1 for a low-pass filter (see `collapsed`).
         ``rim_leakage``, ``core_leakage``: the same on pictures of which all have rims, or cores, by the transforms of
         the default recipe.
-        ``variation_leakage``: slope of the error on smooth changes within classes, which are no field, on the latter.
-        ``error_over_spread``: mean of the absolute error over what the network expects; 1 if it knows itself.
-        NaN where there are no such pictures.
+        ``variation_leakage``: slope of the error on the smooth changes within classes, which are not a field.
+        ``error_over_spread``: mean of the absolute error over the expected one; 1 if the expectation is right.
+        NaN if there are no such pictures.
     """
     if recipe.posterised == 0:
         recipe = replace(recipe, posterised=0.5)
@@ -169,7 +168,7 @@ def validate(
 
 
 def measure(network: HasLogGain, crops: Tensor, recipe: Recipe) -> tuple[dict[str, float], dict[str, float]]:
-    """Compute errors, and slopes of what is claimed on the picture and on changes within classes.
+    """Compute errors, and slopes of the estimated field on the picture and on changes within classes.
 
     Parameters
     ----------
@@ -214,7 +213,7 @@ def measure(network: HasLogGain, crops: Tensor, recipe: Recipe) -> tuple[dict[st
 
 
 def brightness(slices: Tensor) -> Tensor:
-    """Logarithm of the mean brightness around each cell, of what is above 0; shape (N, 16, 16)."""
+    """Compute the logarithm of the mean brightness, over values above 0, around each cell; shape (N, 16, 16)."""
     pooled = [F.adaptive_avg_pool2d(x, CELLS) for x in (slices, (slices > 0).float())]
     for _ in range(2):
         pooled = [F.avg_pool2d(x, 3, stride=1, padding=1) for x in pooled]
@@ -222,10 +221,10 @@ def brightness(slices: Tensor) -> Tensor:
 
 
 def collapsed(figures: dict[str, float]) -> bool:
-    """Whether a network low-passes its input, which satisfies NeedNet as well as a true field does.
+    """Return whether a network low-passes its input, which satisfies NeedNet as well as the true field does.
 
-    G(v) = blur(v) has G(v·k) / G(v) close to k, so that ``ratio_mae`` is small; but on a picture without any field it
-    gives the picture's own brightness for a field, so that ``image_leakage`` is large.
+    For G(v) = blur(v), G(v·k) / G(v) is close to k, so that ``ratio_mae`` is small; but for a picture without any
+    field, its estimate is the picture's own brightness, so that ``image_leakage`` is large.
 
     Examples
     --------

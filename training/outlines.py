@@ -1,4 +1,4 @@
-"""Bodies of random outline, and how deep each pixel lies below it."""
+"""Draw bodies with random outlines, and compute the depth of each pixel below the outline."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from torch import Tensor
 from .transforms import blur, chance, per_slice, resize, smooth_noise, standardise, uniform
 
 GRID = 128
-"""Outlines are drawn on a grid of so many points a side."""
+"""Number of points per side of the grid on which outlines are drawn."""
 MAX_DEPTH = 24
-"""Distances are exact up to so many grid points; what lies deeper counts as this deep."""
+"""Largest distance that is computed, in grid points; deeper points have this depth."""
 DEPTH_INSIDE = 1000.0
-"""Depth, pixels, of slices that are inside throughout."""
+"""Depth, in pixels, of slices without background."""
 STRAIGHT_LENGTH = 1.5
-"""Up to so many grid points along a row or column, an outline is taken for straight."""
+"""Distance along a row or column, in grid points, up to which an outline counts as straight."""
 MAX_DISTANCE = 1e4
 """A distance greater than any on the grid, grid points."""
 
 
 def depth_below_outline(photos: Tensor, bounded: float, generator: torch.Generator) -> Tensor:
-    """Draw bodies, and compute how deep each pixel lies below their outline.
+    """Draw bodies, and compute the depth of each pixel below their outline.
 
     Parameters
     ----------
     photos : Tensor, shape (N, 1, H, H), values in [0, 1]
-        Some outlines are level sets of the neighbouring photograph in the batch, smoothed.
+        Some outlines are level sets of the smoothed neighbouring photograph in the batch.
     bounded : float
-        Share of the slices that have a background; the rest are inside throughout. At 0 nothing is drawn.
+        Fraction of the slices that have a background; the others are entirely inside. With 0 nothing is drawn.
     generator : torch.Generator
 
     Returns
     -------
     Tensor, shape (N, 1, H, H)
-        Pixels; negative outside, `DEPTH_INSIDE` in slices without background. The slice's border is no outline.
+        Pixels; negative outside, `DEPTH_INSIDE` in slices without background. The slice's border is not an outline.
     """
     n, size = len(photos), photos.shape[-1]
     if bounded == 0:
@@ -49,8 +49,8 @@ def depth_below_outline(photos: Tensor, bounded: float, generator: torch.Generat
 def draw_bodies(photos: Tensor, generator: torch.Generator) -> Tensor:
     """Draw smooth functions that are positive inside a body, shape (N, 1, 128, 128), in units of the side.
 
-    Ellipses; unions of two, which lie apart now and then, as legs do; level sets of smoothed photographs and of
-    smooth noise; with bites, a neck that leaves the slice, and a rippled surface.
+    Bodies are ellipses; unions of two, which are sometimes separate, like legs; or level sets of smoothed photographs
+    and of smooth noise. Some have bites, a neck that leaves the slice, or a rippled surface.
     """
     n = len(photos)
     axis = (torch.arange(GRID, device=photos.device) + 0.5) / GRID - 0.5
@@ -100,7 +100,7 @@ def draw_bodies(photos: Tensor, generator: torch.Generator) -> Tensor:
 def signed_distance(inside: Tensor) -> Tensor:
     """Compute the distance to the outline, positive inside, to a fraction of a grid point.
 
-    The outline is found where lines along both axes cross it, each crossing interpolated.
+    The outline is given by its interpolated crossings with lines along both axes.
 
     Parameters
     ----------
@@ -110,19 +110,19 @@ def signed_distance(inside: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (N, 1, H, H)
-        Grid points; at most `MAX_DEPTH` in size.
+        Grid points; the absolute value is at most `MAX_DEPTH`.
     """
     along_row, any_row = distance_to_crossings(inside)
     along_column, any_column = (x.transpose(2, 3) for x in distance_to_crossings(inside.transpose(2, 3)))
     distance = torch.minimum(any_row, any_column).clamp_max(float(MAX_DEPTH))
-    # Close by, the outline is a straight line, of which the pixel's own row and column tell the distance.
+    # Nearby, the outline is a straight line, whose distance follows from the pixel's own row and column.
     straight = along_row * along_column / torch.sqrt(along_row.square() + along_column.square() + 1e-12)
     distance = torch.where(torch.minimum(along_row, along_column) < STRAIGHT_LENGTH, straight, distance)
     return torch.where(inside > 0, distance, -distance)
 
 
 def distance_to_crossings(inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the distance to the nearest place where a row changes its sign: in its own row, and in any.
+    """Compute the distance to the nearest change of sign along a row: within the same row, and within any row.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def distance_to_crossings(inside: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     own, any : Tensor, shape (N, 1, H, H)
-        Grid points; rows at most `MAX_DEPTH` away count.
+        Grid points; only rows at most `MAX_DEPTH` away are considered.
     """
     size = inside.shape[-1]
     place = torch.arange(size, device=inside.device, dtype=torch.float32)

@@ -1,7 +1,7 @@
-"""From photographs to the pairs of shaded slices that GetNet learns from, and which of them a step takes.
+"""Make the pairs of shaded slices from which GetNet learns out of photographs, and choose those of each step.
 
-Pairs are a function of the recipe and the step's number, so that resuming needs no state. All photographs lie in a
-GPU's memory where it is large enough, so that no step waits for the processor.
+Pairs are a function of the recipe and the number of the step, so that resuming needs no state. All photographs are kept
+in a GPU's memory if it is large enough, so that no step waits for the processor.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from .transforms import chance, resize
 
 @dataclass(frozen=True)
 class Pairs:
-    """Each photograph v shaded by two fields: v·k1 and v·k2 (k2 is 1 in the paper).
+    """Photographs v, each shaded by two fields: v·k1 and v·k2 (k2 is 1 in the paper).
 
     Parameters
     ----------
     first, second : Tensor, shape (N, 1, 256, 256)
         The shaded slices, background 0.
     log_gain_first, log_gain_second : Tensor, shape (N, 16, 16)
-        Natural logarithm of each field, mean over each cell.
+        Mean over each cell of the natural logarithm of each field.
     weight : Tensor, shape (N, 16, 16)
-        Share of each cell that has signal.
+        Fraction of each cell that has signal.
     variation : Tensor, shape (N, 16, 16)
-        Mean over each cell's signal of the logarithm of the smooth changes within classes, which are no field.
+        Mean over each cell's signal of the logarithm of the smooth changes within classes, which are not a field.
     flat : Tensor of bool, shape (N,)
-        The photograph is posterised: it has no field of its own, and the fields above are the truth.
+        Whether the photograph is posterised: then it has no field of its own, and the fields above are the truth.
     """
 
     first: Tensor
@@ -55,14 +55,14 @@ class Pairs:
 
 
 def joined(parts: list[Pairs]) -> Pairs:
-    """Put batches of pairs behind each other."""
+    """Concatenate batches of pairs."""
     if len(parts) == 1:
         return parts[0]
     return Pairs(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Pairs)))
 
 
 def every(pairs: Pairs, start: int, step: int) -> Pairs:
-    """Take each so-manieth pair, from one on."""
+    """Select every n-th pair, starting at a given one."""
     return pairs if step == 1 else Pairs(*(getattr(pairs, f.name)[start::step] for f in fields(Pairs)))
 
 
@@ -111,7 +111,7 @@ def make_pairs(photos: Tensor, recipe: Recipe, generator: torch.Generator) -> Pa
 def batches(
     photos: Photographs, recipe: Recipe, start: int, rank: int, world: int, device: torch.device
 ) -> Iterator[Pairs]:
-    """Make one process's share of each step's pairs, from step `start` on.
+    """Yield one process's part of each step's pairs, from step `start` on.
 
     Parameters
     ----------
@@ -120,14 +120,14 @@ def batches(
     start : int
         The first step.
     rank, world : int
-        Number of this process, and how many share the steps.
+        Number of this process, and number of processes that share the steps.
     device : torch.device
-        Where the pairs are made.
+        Device on which the pairs are made.
 
     Raises
     ------
     ValueError
-        The chunks of a step cannot be shared out evenly.
+        The chunks of a step cannot be shared evenly.
     """
     chunks = max(1, recipe.batch // recipe.chunk)
     if chunks % world:
@@ -145,7 +145,7 @@ def batches(
 
 
 def chunk_of_pairs(crops: Crops, recipe: Recipe, group: int, chunk: int) -> Pairs:
-    """Make chunk number `chunk` of a group of steps; it is the same whichever process makes it."""
+    """Make chunk number `chunk` of a group of steps, which does not depend on the process that makes it."""
     size = min(recipe.chunk, recipe.batch) * recipe.ahead
     first = group * recipe.batch * recipe.ahead + chunk * size
     which = [photograph_at(first + i, len(crops.photos), recipe.seed) for i in range(size)]
@@ -156,7 +156,7 @@ def chunk_of_pairs(crops: Crops, recipe: Recipe, group: int, chunk: int) -> Pair
 
 
 def photograph_at(place: int, count: int, seed: int) -> int:
-    """Return the photograph at a place of the endless sequence of shuffled epochs.
+    """Return the photograph at a position in the endless sequence of shuffled epochs.
 
     Examples
     --------
@@ -169,18 +169,18 @@ def photograph_at(place: int, count: int, seed: int) -> int:
 
 @lru_cache(maxsize=3)
 def order(epoch: int, count: int, seed: int) -> NDArray[np.int64]:
-    """Shuffle an epoch."""
+    """Return the shuffled order of an epoch."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 MEMORY_SHARE = 0.4
-"""Photographs are held on the device if they take at most this share of its free memory."""
+"""Fraction of a device's free memory up to which photographs are kept on the device."""
 COPY_BYTES = 1 << 26
-"""So many bytes are sent at a time."""
+"""Number of bytes that are copied at a time."""
 
 
 class Crops:
-    """Cuts squares from photographs, on the device where its memory is large enough.
+    """Cuts squares from photographs, on the device if its memory is large enough.
 
     Parameters
     ----------
@@ -193,10 +193,10 @@ class Crops:
         self.pixels = to_device(photos, device) if fits(photos, device) else None
 
     def __call__(self, which: Sequence[int], rng: np.random.Generator) -> Tensor:
-        """Cut a square from each of some photographs, as `Photographs.crops`; uint8 on the device."""
+        """Cut a square from each photograph, like `Photographs.crops`; return uint8 on the device."""
         if self.pixels is None:
             return torch.from_numpy(self.photos.crops(which, rng)).to(self.device)
-        # Copies of this size do not wait for the device, if they are told so.
+        # Copies of this size need not wait for the device.
         first, width = (
             torch.from_numpy(x).to(self.device, non_blocking=True)[:, None, None]
             for x in self.photos.places(which, rng)
@@ -206,7 +206,7 @@ class Crops:
 
 
 def fits(photos: Photographs, device: torch.device) -> bool:
-    """Whether a device is a GPU with room for the photographs."""
+    """Return whether a device is a GPU with enough memory for the photographs."""
     return device.type == "cuda" and len(photos.pixels) < MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
 
 

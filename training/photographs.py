@@ -1,15 +1,14 @@
-"""Gray photographs: read once into a cache, then memory-mapped; crops of them, and those held out for validation.
+"""Gray photographs in a memory-mapped cache, crops of them, and the split into training and validation.
 
 The cache is a folder of three files: ``pixels.bin`` (all photographs' gray values, one after the other), ``index.npy``
-(where each lies, its size and a hash of its content) and ``cache.json`` (what it was made from, with checksums). It
-is built beside its place and renamed when it is whole.
+(the position, size and content hash of each) and ``cache.json`` (what it was made from, with checksums). It is built
+under a temporary name and renamed when it is complete.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import sys
@@ -25,12 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from getnet_bids.machine import processors
+
 from .sources import UNREADABLE, Item, MedicalImageError, decode, find
 
 SIDE = 256
 """Side of a crop, pixels; no photograph has a shorter side."""
 ROW = np.dtype([("offset", "<u8"), ("height", "<u2"), ("width", "<u2"), ("digest", "S16")])
-"""Where a photograph lies among the pixels, its size, and 16 hexadecimal digits of a hash of its gray values."""
+"""Position of a photograph among the pixels, its size, and 16 hexadecimal digits of a hash of its gray values."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Photographs:
         All photographs, row by row, one after the other.
     index : ndarray of `ROW`
     facts : dict
-        What is known of their origin, for the record.
+        Facts about their origin, for the record.
 
     Examples
     --------
@@ -60,18 +61,18 @@ class Photographs:
         return len(self.index)
 
     def __getitem__(self, i: int) -> NDArray[np.uint8]:
-        """Photograph i, shape (height, width)."""
+        """Return photograph i, shape (height, width)."""
         row = self.index[i]
         start, height, width = int(row["offset"]), int(row["height"]), int(row["width"])
         return self.pixels[start : start + height * width].reshape(height, width)
 
     def places(self, which: Sequence[int], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Draw a square of 256x256 pixels in each of some photographs.
+        """Draw the position of a square of 256x256 pixels in each of the given photographs.
 
         Returns
         -------
         first, width : ndarray, shape (n,)
-            Where each square's first pixel lies among the pixels, and how many there are from row to row.
+            Index of each square's first pixel among all pixels, and the distance from row to row.
         """
         rows = self.index[np.asarray(which)]
         height, width = (rows[name].astype(np.int64) for name in ("height", "width"))
@@ -83,19 +84,19 @@ class Photographs:
         return rows["offset"].astype(np.int64) + top * width + left, width
 
     def crops(self, which: Sequence[int], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Cut a square of 256x256 pixels from each of some photographs, at random places; shape (n, 1, 256, 256)."""
+        """Cut a square of 256x256 pixels from each photograph at a random position; shape (n, 1, 256, 256)."""
         out = np.empty((len(which), 1, SIDE, SIDE), np.uint8)
         for k, (first, width) in enumerate(zip(*self.places(which, rng), strict=True)):
             out[k, 0] = np.lib.stride_tricks.as_strided(self.pixels[first:], (SIDE, SIDE), (int(width), 1))
         return out
 
     def split(self, share: float) -> tuple[Photographs, Photographs]:
-        """Split by content, so that a photograph stays on its side whatever else is in the set.
+        """Split by content, so that a photograph stays in the same part whatever else is in the set.
 
         Parameters
         ----------
         share : float
-            Share of the photographs on the validation side.
+            Fraction of the photographs for validation.
 
         Returns
         -------
@@ -104,7 +105,7 @@ class Photographs:
         Raises
         ------
         ValueError
-            There is none on one of the sides.
+            One of the parts is empty.
         """
         place = np.array([int(digest[:8], 16) / 16**8 for digest in self.index["digest"]])
         sides = self.index[place >= share], self.index[place < share]
@@ -125,26 +126,26 @@ except ImportError:
 
 FILES = ("pixels.bin", "index.npy", "cache.json")
 READ = 1 << 26
-"""Pixels are checked in pieces of so many bytes."""
+"""Size in bytes of the pieces in which pixels are verified."""
 MIN_FOR_PROCESSES = 2000
-"""From so many photographs on, they are decoded by processes."""
+"""Number of photographs from which they are decoded by processes rather than threads."""
 PER_PROCESS = 16
-"""A process is given so many at a time."""
+"""Number of photographs that a process gets at a time."""
 
 
 def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int = 0) -> Photographs:
-    """Open the cache of some sources, and make it first if there is none or it is damaged.
+    """Open the cache of the given sources, making it first if there is none or it is damaged.
 
     Parameters
     ----------
     sources : sequence of Path
-        Folders, tar files and photographs; only read.
+        Folders, tar files and photographs, which are only read.
     caches : Path
-        The folder where caches lie.
+        The folder of the caches.
     limit : int
-        At most so many of the photographs are taken, chosen at random; 0 for all.
+        Largest number of photographs, which are chosen at random; 0 for all.
     seed : int
-        Of that choice.
+        Seed of that choice.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int
 
 
 def remove(cache: Path) -> None:
-    """Remove a damaged cache; raises ValueError, and removes nothing, if there is anything else in its folder."""
+    """Remove a damaged cache; if there is anything else in its folder, raise ValueError and remove nothing."""
     others = sorted(path.name for path in cache.iterdir() if path.name not in FILES) if cache.is_dir() else [cache.name]
     if others:
         raise ValueError(f"{cache}: not a cache of photographs, it holds {others[0]}; name another --cache")
@@ -183,12 +184,13 @@ def open_cache(cache: Path, check: bool = True) -> Photographs:
     ----------
     cache : Path
     check : bool
-        Whether to compare all pixels with their checksum, some gigabytes a second; the index always is.
+        Whether to verify the checksum of all pixels, at some gigabytes per second; that of the index is always
+        verified.
 
     Raises
     ------
     ValueError
-        It is not a cache, or damaged.
+        The folder is not a cache, or it is damaged.
     """
     try:
         facts = json.loads((cache / "cache.json").read_text())
@@ -208,17 +210,17 @@ def open_cache(cache: Path, check: bool = True) -> Photographs:
 
 
 def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], threads: int | None = None) -> None:
-    """Decode photographs into a cache; duplicates are kept once, unreadable files skipped with a line each.
+    """Decode photographs into a cache; duplicates are kept once, and unreadable files are skipped with a line each.
 
     Parameters
     ----------
     items : sequence of Item
     cache : Path
-        The folder to make. If another process has made it meanwhile, that one stays.
+        The folder to make. If another process has made it in the meantime, that one is kept.
     sources : sequence of str
-        Where the items are from, for the record.
+        The sources of the items, for the record.
     threads : int, optional
-        For decoding; default all that the process may use.
+        Number of threads for decoding; default: all that the process may use.
 
     Raises
     ------
@@ -228,7 +230,7 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
         No photograph could be read.
     """
     cache.parent.mkdir(parents=True, exist_ok=True)
-    # Not by mkdtemp, which would shut out others of the group.
+    # Not with mkdtemp, whose permissions exclude other members of the group.
     work = cache.with_name(f".{cache.name}-{secrets.token_hex(4)}")
     work.mkdir()
     rows: list[tuple[int, int, int, bytes]] = []
@@ -236,7 +238,7 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     skipped = repeated = offset = check = 0
     try:
         with open(work / "pixels.bin", "wb") as out:
-            results = decoded(items, threads or available_cores())
+            results = decoded(items, threads or processors())
             bar = tqdm(results, "decoding photographs", len(items), unit=" photographs", mininterval=1, disable=None)
             for item, photo in bar:
                 if isinstance(photo, Exception):
@@ -278,31 +280,15 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     tqdm.write(text, file=sys.stderr)
 
 
-def available_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Count the processors that this process may use: its affinity, and its control group's share of time.
-
-    Parameters
-    ----------
-    limit : Path
-        The control group's quota and period, or "max" and a period.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = limit.read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such group, or no limit
-        return cores
-
-
 def workers(count: int, threads: int) -> Executor:
-    """Make threads for a few photographs, and processes for many: Pillow decodes WebP on one thread at a time."""
+    """Make threads for a few photographs, or processes for many, since Pillow decodes WebP on one thread at a time."""
     if count < MIN_FOR_PROCESSES or threads == 1:
         return ThreadPoolExecutor(threads)
     return ProcessPoolExecutor(threads, mp_context=get_context("spawn"))
 
 
 def decode_all(items: Sequence[Item]) -> list[NDArray[np.uint8] | Exception]:
-    """Decode photographs one after the other; a failure takes its photograph's place.
+    """Decode photographs one after the other; for those that fail, return the error instead.
 
     Raises
     ------
@@ -321,7 +307,7 @@ def decode_all(items: Sequence[Item]) -> list[NDArray[np.uint8] | Exception]:
 
 
 def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
-    """Decode photographs on several processors, in order; a failure takes its photograph's place."""
+    """Decode photographs on several processors, in order; for those that fail, yield the error instead."""
     waiting: deque[tuple[Sequence[Item], Future[list[NDArray[np.uint8] | Exception]]]] = deque()
     size = PER_PROCESS if len(items) >= MIN_FOR_PROCESSES else 1
 

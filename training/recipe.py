@@ -1,4 +1,4 @@
-"""A recipe: every setting of a training, with its unit."""
+"""Recipes: all settings of a training, with their units."""
 
 from __future__ import annotations
 
@@ -13,57 +13,58 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training; the TOML files in ``recipes`` say where each value comes from.
+    """Settings of a training; the TOML files in ``recipes`` give the source of each value.
 
     Parameters
     ----------
     name : str
-        For the model card.
+        Name for the model card.
     photographs : int
-        At most so many photographs are used, chosen at random; 0 for all.
+        Largest number of photographs, which are chosen at random; 0 for all.
     validation : float
-        Share of the photographs held out, chosen by their content.
+        Fraction of the photographs held out, chosen by their content.
     widths, depths : tuple of four ints
-        Channels of the network at 64x64, 32x32, 16x16 and 8x8, and residual blocks at each.
+        Number of the network's channels at 64x64, 32x32, 16x16 and 8x8, and of residual blocks at each.
     steps, batch : int
-        Optimiser steps, and pairs of slices a step.
+        Number of optimiser steps, and of pairs of slices per step.
     chunk : int
-        Pairs that are drawn together, from one seed; the batch is shared out among processes in whole chunks.
+        Number of pairs that are drawn together from one seed; processes share a batch in whole chunks.
     ahead : int
-        Steps whose pairs are drawn together: above 1 for small batches, whose drawing costs a GPU more than the step.
+        Number of steps whose pairs are drawn together: above 1 for small batches, for which drawing would take a GPU
+        longer than the step.
     optimiser : str
         ``adamw`` or ``nadam``.
     learning_rate, final_rate : float
-        Peak of the schedule, and its end as a share of the peak.
+        Peak of the schedule, and its end as a fraction of the peak.
     warmup : int
-        Steps of linear rise to the peak; a cosine falls from there.
+        Number of steps of the linear rise to the peak, after which the rate falls like a cosine.
     weight_decay, clip : float
-        Of the optimiser; largest norm of the gradient, 0 for any.
+        Weight decay of the optimiser; largest norm of the gradient, 0 for no limit.
     ema : float
         Decay of the moving average of the weights, per step; 0 exports the weights themselves.
     precision : str
         ``32-true`` or ``bf16-mixed``.
     posterised : float
-        Share of the photographs that are posterised and supervised by the field itself.
+        Fraction of the photographs that are posterised and supervised by the field itself.
     classes : tuple of int
-        Least and greatest number of gray classes.
+        Smallest and largest number of gray classes.
     smoothed : float
         Half of the photographs are blurred before they are posterised, by at most this standard deviation, pixels.
     levels : tuple of float
         Standard deviation of the classes' levels, natural logarithm, drawn for each slice.
     texture : float
-        Largest share of the photograph left in its classes.
+        Largest fraction of the photograph that is kept in its classes.
     zoom, turn : float
-        Natural logarithm of the largest scale; largest angle beside quarter turns, degrees. Both 0 also leaves out
-        quarter turns and mirroring.
+        Natural logarithm of the largest scale; largest angle in addition to quarter turns, degrees. If both are 0,
+        there are no quarter turns and no mirroring either.
     contrast : float
         Natural logarithm of the largest power of the gray scale; above 0, half of the photographs are inverted.
     background : float
-        Share of the slices that are bodies of random outline with zero background.
+        Fraction of the slices that are bodies with a random outline and zero background.
     waves : float
-        Outlines and rims are displaced by smooth noise of at most half of this standard deviation, pixels.
+        Twice the largest standard deviation of the smooth noise that displaces outlines and rims, pixels.
     rims, cores, ribbons : float
-        Shares of the slices with one to three rims below the outline, with nested classes that follow the outline at
+        Fractions of the slices with one to three rims below the outline, with nested classes that follow the outline at
         a distance, and with a ribbon along a level set of a smoothed photograph.
     rim : tuple of float
         Thickness of a rim, pixels, drawn log-uniformly.
@@ -72,40 +73,40 @@ class Recipe:
     blur : float
         Largest standard deviation of the partial volume effect, pixels.
     thick : float
-        Share of the slices that are blurred more along one axis.
+        Fraction of the slices that are blurred more along one axis.
     cut : tuple of float
-        How much deeper than the outline, or a rim's end, the foreground mask cuts, pixels.
+        Smallest and largest distance by which the foreground mask is deeper than the outline, or a rim's end, pixels.
     lines, ghost : float
-        Largest inequality of even and odd lines, and largest share of a ghost; of three slices in ten each.
+        Largest difference of even and odd lines, and largest strength of a ghost; for three slices in ten each.
     clipped : float
-        Share of the slices whose brightest values are clipped.
+        Fraction of the slices whose brightest values are clipped.
     noise : float
-        Largest Rician noise, share of the mean.
+        Largest Rician noise, as a fraction of the mean.
     noisy_background : float
-        Share of the slices that keep the noise of the background.
+        Fraction of the slices that keep the noise of the background.
     signal : float
-        Pixels count from this value on, of a photograph from 0 to 1; 0 counts all.
+        Smallest value of pixels that count, in a photograph from 0 to 1; 0 counts all.
     families : tuple of str
-        Field families (`fields.FAMILIES`) drawn in equal parts; none for one family of `coil`, `length`, `spread`.
+        Field families (`fields.FAMILIES`) drawn in equal parts; if empty, one family given by `coil`, `length`,
+        `spread`.
     coil, bowl, wedge : float
-        Shares of the fields that are receive loops', bright or dark around a centre, and rising along a direction; the
-        rest are Gaussian random fields.
+        Fractions of the fields that are those of receive loops, bright or dark around a centre, and rising along a
+        direction; the rest are Gaussian random fields.
     length : tuple of float
-        Correlation length of the Gaussian fields, share of the slice's side, drawn log-uniformly.
+        Correlation length of the Gaussian fields, as a fraction of the slice's side, drawn log-uniformly.
     spread : tuple of float
         Standard deviation of the fields' natural logarithm over the foreground; its square root is drawn uniformly
-        between the ends.
+        between the limits.
     flat : float
-        Share of the pairs whose second slice has no field at all: k2 = 1.
+        Fraction of the pairs whose second slice has no field: k2 = 1.
     peak : float
-        If above 0, a field spans 1 - p to 1 + p in place of `spread`, with p drawn uniformly up to this.
+        If above 0, a field spans 1 - p to 1 + p instead of having a `spread`, with p drawn uniformly up to this.
     loss : str
-        ``log`` (absolute error of the logarithm, free of scale) or ``gain`` (the paper's ``|k - N|``).
+        ``log`` (absolute error of the logarithm, independent of scale) or ``gain`` (the paper's ``|k - N|``).
     seed : int
-        Of everything random.
+        Seed of everything random.
     start : str
-        SHA-256 of the file of weights that the training begins with (``getnet-train --start-from``); empty to begin
-        with random ones.
+        SHA-256 of the weights from which the training starts (``getnet-train --start-from``); empty for random ones.
     """
 
     name: str
@@ -199,24 +200,24 @@ class Recipe:
 
 
 def ordered(pair: tuple[float, ...]) -> bool:
-    """Whether these are a least and a greatest value, neither below 0."""
+    """Return whether these are a smallest and a largest value, not below 0."""
     return len(pair) == 2 and 0 <= pair[0] <= pair[1]
 
 
 def load_recipe(name: str | Path, changes: Iterable[str] = ()) -> Recipe:
-    """Read a recipe of the package by its name, or any by its path, and change some of its values.
+    """Read a recipe of the package by its name, or any recipe by its path, and change some of its values.
 
     Parameters
     ----------
     name : str or Path
         ``default``, ``simko2019`` or the path of a TOML file.
     changes : iterable of str
-        Each ``setting=value``, the value as in TOML; text needs no quotes.
+        Changes ``setting=value``, with the value as in TOML; text needs no quotes.
 
     Raises
     ------
     ValueError
-        The recipe is unknown, or has an unknown setting or one of a wrong kind or value.
+        The recipe is unknown, or has an unknown setting, or a setting with a wrong type or value.
 
     Examples
     --------
@@ -242,7 +243,7 @@ def load_recipe(name: str | Path, changes: Iterable[str] = ()) -> Recipe:
 
 
 def recipe_of(values: dict[str, Any], source: str) -> Recipe:
-    """Make a recipe of settings by name; none may be missing."""
+    """Make a recipe from settings by name, of which none may be missing."""
     kinds = get_type_hints(Recipe)
     for key in values:
         if key not in kinds:
@@ -254,7 +255,7 @@ def recipe_of(values: dict[str, Any], source: str) -> Recipe:
 
 
 def converted(value: Any, kind: Any, name: str) -> Any:
-    """Return a value as a setting's type: whole numbers may stand for others, and lists for tuples."""
+    """Convert a value to a setting's type: whole numbers may replace other numbers, and lists tuples."""
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
         return tuple(converted(v, get_args(kind)[0], name) for v in value)
     kind = get_origin(kind) or kind
@@ -269,7 +270,7 @@ def converted(value: Any, kind: Any, name: str) -> Any:
 
 
 def toml_value(text: str) -> Any:
-    """Read a value as TOML would, and what it cannot read as text."""
+    """Read a value as TOML, or as text if it is not valid TOML."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -277,11 +278,11 @@ def toml_value(text: str) -> Any:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """Write a recipe with all its values, such that `load_recipe` gives it back."""
+    """Format a recipe with all its values, so that `load_recipe` can read it."""
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in asdict(recipe).items())
 
 
 def difference(one: Recipe, other: Recipe) -> str:
-    """Name the settings in which two recipes differ, with both values; empty if they do not."""
+    """List the settings in which two recipes differ, with both values; empty if they are the same."""
     pairs = ((f.name, getattr(one, f.name), getattr(other, f.name)) for f in fields(Recipe))
     return ", ".join(f"{name} {a!r} -> {b!r}" for name, a, b in pairs if a != b)

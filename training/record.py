@@ -1,4 +1,4 @@
-"""What a run shows and leaves: progress, its recipe, the sessions that it was trained in, figures, learning curves."""
+"""The progress and the records of a run: its recipe, its sessions, figures and learning curves."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from getnet_bids.machine import processor_name
+
 from .recipe import Recipe, load_recipe, to_toml
 
 NAME = "run.json"
@@ -35,24 +37,24 @@ COLUMNS = (
 
 
 def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: int) -> None:
-    """Write a run's recipe, note what it is trained on, and add a session to its record.
+    """Write a run's recipe, record what it is trained on, and add a session to its record.
 
     Parameters
     ----------
     run : Path
-        The run's folder; gets ``recipe.toml`` and ``run.json``.
+        The run's folder, for ``recipe.toml`` and ``run.json``.
     recipe : Recipe
     data : dict
-        Facts on the photographs.
+        Facts about the photographs.
     hardware : str
-        The devices in words.
+        Description of the devices.
     step : int
-        Where the session begins.
+        First step of the session.
 
     Raises
     ------
     ValueError
-        The folder is not of a run, and holds files that would be replaced.
+        The folder is not that of a run, and contains files that would be replaced.
     """
     if not is_recipe(run / RECIPE, recipe):
         check_folder(run)
@@ -66,7 +68,7 @@ def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: 
 
 
 def is_recipe(path: Path, recipe: Recipe) -> bool:
-    """Return whether a file holds a recipe, which then stays as it is: somebody may have written it by hand."""
+    """Return whether a file contains a recipe, which is then not changed, since a user may have written it."""
     try:
         return path.exists() and load_recipe(path) == recipe
     except ValueError:
@@ -74,14 +76,14 @@ def is_recipe(path: Path, recipe: Recipe) -> bool:
 
 
 def check_folder(run: Path, names: Iterable[str] = (RECIPE, FIGURES, NAME)) -> None:
-    """Raise ValueError if a folder holds files of some names and is no run's."""
+    """Raise ValueError if a folder contains files of the given names but is not that of a run."""
     there = [name for name in names if (run / name).exists()]
     if there and "sessions" not in read(run):
-        raise ValueError(f"{run}: is no run, and its {there[0]} would be replaced; give another --run")
+        raise ValueError(f"{run}: is not a run, and its {there[0]} would be replaced; give another --run")
 
 
 def read(run: Path) -> dict[str, Any]:
-    """Read a run's record; empty if it has none, or the file is something else."""
+    """Read a run's record; empty if there is none, or the file is something else."""
     try:
         content = json.loads((run / NAME).read_text())
     except (FileNotFoundError, ValueError):
@@ -90,14 +92,14 @@ def read(run: Path) -> dict[str, Any]:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     part = path.with_name(path.name + ".part")
     part.write_text(text)
     os.replace(part, path)
 
 
 def describe_hardware(device: torch.device, processes: int) -> str:
-    """Name the devices that a training runs on.
+    """Describe the devices of a training.
 
     Examples
     --------
@@ -113,18 +115,8 @@ def describe_hardware(device: torch.device, processes: int) -> str:
     return f"{processes} x {name}"
 
 
-def processor_name() -> str:
-    """Name the processor."""
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        for line in facts.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def software_versions() -> dict[str, str]:
-    """Versions of what the result may depend on."""
+    """Return the versions that may affect the result."""
     from getnet_bids import __version__
 
     return {
@@ -142,9 +134,9 @@ class Journal:
     Parameters
     ----------
     run : Path
-        The run's folder; gets ``figures.csv`` and ``tensorboard/``.
+        The run's folder, for ``figures.csv`` and ``tensorboard/``.
     step : int
-        Where the run goes on. What was written of later steps, by a session that then was killed, is dropped.
+        Step from which the run continues. Rows of later steps, written by a session that was killed, are removed.
     """
 
     def __init__(self, run: Path, step: int) -> None:
@@ -152,7 +144,7 @@ class Journal:
         rows = []
         if self.path.exists():
             with open(self.path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if not_after(row["step"] or "", step)]
+                rows = [row for row in csv.DictReader(file) if is_up_to(row["step"] or "", step)]
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
         writer.writeheader()
@@ -171,30 +163,30 @@ class Journal:
             self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds."""
+        """Flush and close TensorBoard."""
         self.board.close()
 
 
-def not_after(text: str, step: int) -> bool:
-    """Whether a row's step, as it stands in the file, is whole and not after a step."""
+def is_up_to(text: str, step: int) -> bool:
+    """Return whether the step of a row in the file is a whole number and not after a given step."""
     return text.isdigit() and int(text) <= step
 
 
 REQUEUE = 75
-"""Exit code of a training that was told to stop and can go on (EX_TEMPFAIL of sysexits.h)."""
+"""Exit code of a training that was told to stop and can be resumed (EX_TEMPFAIL of sysexits.h)."""
 
 
 class Progress:
-    """Shows pairs done, pairs a second and the time left, on standard error.
+    """Shows pairs done, pairs per second and the time left on standard error.
 
     Parameters
     ----------
     done, total : int
-        Pairs.
+        Number of pairs.
     shown : bool
-        False shows nothing, for all processes but one.
+        Whether to show anything; true for one process only.
     every : float
-        Seconds between lines, where there is no terminal.
+        Seconds between lines, if there is no terminal.
     """
 
     def __init__(self, done: int, total: int, shown: bool = True, every: float = 30.0) -> None:
@@ -206,7 +198,7 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Pairs a second since the beginning of this session."""
+        """Pairs per second since the start of this session."""
         return (self.done - self.first) / max(time.monotonic() - self.began, 1e-9)
 
     def update(self, pairs: int) -> None:
@@ -224,7 +216,7 @@ class Progress:
             )
 
     def show(self, figures: dict[str, float]) -> None:
-        """Set the figures that are shown from now on."""
+        """Set the figures to show from now on."""
         text = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
         self.figures = f"; {text}"
         if self.bar is not None:
@@ -236,14 +228,14 @@ class Progress:
             tqdm.write(text, file=sys.stderr)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar without removing it."""
         if self.bar is not None:
             self.bar.close()
 
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGUSR1, which schedulers send before a job ends, into an event; in the main thread only.
+    """Turn SIGTERM and SIGUSR1, which schedulers send before a job ends, into an event; only in the main thread.
 
     Windows has no SIGUSR1.
     """
@@ -269,12 +261,12 @@ PANELS = {
 
 
 def draw_curves(run: Path) -> None:
-    """Draw a run's held-out figures by step, and the training loss, to ``curves.png`` in its folder.
+    """Draw a run's held-out figures and training loss by step, as ``curves.png`` in its folder.
 
     Parameters
     ----------
     run : Path
-        The run's folder, with ``figures.csv``.
+        The run's folder with ``figures.csv``.
     """
     from matplotlib.figure import Figure
 
@@ -298,7 +290,7 @@ def draw_curves(run: Path) -> None:
 
 
 def series(rows: list[dict[str, str]], kind: str, name: str) -> tuple[list[int], list[float]]:
-    """Return the steps at which a figure was written, and its values.
+    """Return the steps for which a figure was written, and its values.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where photographs are, and one photograph's gray values: folders, tar shards, Parquet; no medical images."""
+"""Find photographs in folders, tar shards and Parquet files, and decode them to gray; medical images are refused."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 MEDICAL = (".nii", ".nii.gz", ".dcm", ".dicom", ".ima", ".mgh", ".mgz", ".mnc", ".mnc.gz", ".nrrd", ".mha", ".mhd")
-PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".7z", ".rar", ".tfrecord", ".lmdb")
-WHY = (
+ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".7z", ".rar", ".tfrecord", ".lmdb")
+NO_MEDICAL_IMAGES = (
     "GetNet is trained on photographs only, so that it favours no anatomy, contrast or scanner; take medical images "
     "out of the training data"
 )
 
 
-PACK = "unpack it, or pack it as a plain .tar, so that it can be read at any place"
+UNPACK = "unpack it, or pack it as a plain .tar, so that its files can be read in any order"
 
 
 class MedicalImageError(ValueError):
-    """Someone wants to train on medical images."""
+    """Raised for medical images among the photographs."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A photograph's file, or the part of a tar file that holds it.
+    """A photograph's file, or the part of a tar file that contains it.
 
     Parameters
     ----------
     name : str
-        For messages.
+        Name for messages.
     path : str
         The file to read.
     offset : int
-        Where in it the photograph starts, bytes.
+        Offset of the photograph in the file, bytes.
     size : int
-        Its length, bytes; -1 for all of the file.
+        Its length, bytes; -1 for the whole file.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Item:
 
 
 def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
-    """Find all photographs in some folders (recursively, tar and Parquet files in them included), and files.
+    """Find all photographs in folders (recursively, including tar and Parquet files in them) and files.
 
     Packed archives within folders are left out, with a line each.
 
@@ -80,7 +80,7 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
     Returns
     -------
     items : list of Item
-        In an order that depends on the names alone.
+        In an order that depends only on the names.
     fingerprint : str
         16 hexadecimal digits that change when a file's place, size or time does.
 
@@ -89,9 +89,9 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
     MedicalImageError
         There is a medical image.
     FileNotFoundError
-        There is no such folder or file.
+        A folder or file does not exist.
     ValueError
-        A source is neither, or has no photograph, or a tar or Parquet file is damaged or packed.
+        A source is neither, or has no photograph, or a tar or Parquet file is damaged or compressed.
     """
     items: list[Item] = []
     lines = []
@@ -100,10 +100,10 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
             raise FileNotFoundError(f"{source}: no such folder or file")
         before = len(items)
         for path in files_in(source) if source.is_dir() else [str(source)]:
-            if path.lower().endswith(PACKED):
+            if path.lower().endswith(ARCHIVES):
                 if path == str(source):
-                    raise ValueError(f"{path}: {PACK}")
-                tqdm.write(f"left out {path}: {PACK}", file=sys.stderr)
+                    raise ValueError(f"{path}: {UNPACK}")
+                tqdm.write(f"left out {path}: {UNPACK}", file=sys.stderr)
             found = items_of(path)
             if found:
                 state = os.stat(path)
@@ -115,7 +115,7 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
 
 
 def files_in(folder: Path) -> Iterator[str]:
-    """Go through all files of a folder and those within, links followed once, sorted, hidden ones left out."""
+    """Yield all files of a folder and its subfolders, sorted, without hidden ones, and following links once."""
     seen: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -127,7 +127,7 @@ def files_in(folder: Path) -> Iterator[str]:
 
 
 def items_of(path: str) -> list[Item]:
-    """List the photographs in a file: itself, or those in a tar or Parquet file."""
+    """List the photographs in a file: the file itself, or those in a tar or Parquet file."""
     if path.lower().endswith(".tar"):
         return items_of_tar(path)
     if path.lower().endswith(".parquet"):
@@ -138,7 +138,7 @@ def items_of(path: str) -> list[Item]:
 
 
 def items_of_file(path: str) -> list[Item]:
-    """Return a file's only photograph, or none if it is something else."""
+    """Return the file as a photograph, or nothing if it is something else."""
     if is_photograph(path):
         return [Item(path, path)]
     if not os.path.splitext(path)[1]:  # DICOM files often have no ending.
@@ -161,7 +161,7 @@ def items_of_tar(path: str) -> list[Item]:
                     inner = tar.extractfile(member)
                     assert inner is not None
                     add(inner, full, start + member.offset_data)  # type: ignore[arg-type]
-                elif member.name.lower().endswith((*PACKED, ".parquet")):
+                elif member.name.lower().endswith((*ARCHIVES, ".parquet")):
                     tqdm.write(f"left out {full}: an archive within a .tar has to be a plain .tar", file=sys.stderr)
                 elif is_photograph(full):
                     items.append(Item(full, path, start + member.offset_data, member.size))
@@ -175,37 +175,37 @@ def items_of_tar(path: str) -> list[Item]:
 
 
 def is_photograph(name: str) -> bool:
-    """Whether a file's name is a photograph's; raises `MedicalImageError` for a medical image's."""
+    """Return whether a file's name is that of a photograph; raise `MedicalImageError` for that of a medical image."""
     lower = name.lower()
     if lower.endswith(MEDICAL):
-        raise MedicalImageError(f"{name} is a medical image: {WHY}")
+        raise MedicalImageError(f"{name} is a medical image: {NO_MEDICAL_IMAGES}")
     return lower.endswith(ENDINGS)
 
 
 def refuse_medical(name: str, data: bytes) -> None:
     """Raise `MedicalImageError` if a file's first 352 bytes are those of a DICOM or NIfTI image."""
     if data[128:132] == b"DICM":
-        raise MedicalImageError(f"{name} is a DICOM image: {WHY}")
+        raise MedicalImageError(f"{name} is a DICOM image: {NO_MEDICAL_IMAGES}")
     if data[344:348] in (b"n+1\0", b"ni1\0") or data[4:8] == b"n+2\0":
-        raise MedicalImageError(f"{name} is a NIfTI image: {WHY}")
+        raise MedicalImageError(f"{name} is a NIfTI image: {NO_MEDICAL_IMAGES}")
 
 
 SHORT, LONG = 256, 320
-"""A photograph is kept with its short side at 256 pixels and its long side cut to at most 320."""
+"""Short side of a stored photograph, and the largest long side, pixels."""
 MIN_SIDE = 64
-"""Photographs with a shorter side than this are left out, pixels."""
+"""Smallest side of a photograph, pixels; smaller ones are left out."""
 MAX_PIXELS = 100_000_000
-"""Photographs of more pixels than this are left out: they would need gigabytes."""
+"""Largest number of pixels of a photograph; larger ones would need gigabytes and are left out."""
 MAX_ELONGATION = 8
-"""Photographs with a long side of more than so many short ones are left out."""
+"""Largest ratio of a photograph's long to its short side; others are left out."""
 UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What Pillow raises for damaged files, and `decode` for those it leaves out."""
+"""Errors that Pillow raises for damaged files, and `decode` for those that it leaves out."""
 
 
 def decode(item: Item) -> NDArray[np.uint8]:
     """Read and decode one photograph.
 
-    Colour becomes luminance (CMYK included); what is transparent becomes black.
+    Colour (including CMYK) is converted to luminance; transparent pixels become black.
 
     Parameters
     ----------
@@ -219,17 +219,17 @@ def decode(item: Item) -> NDArray[np.uint8]:
     Raises
     ------
     MedicalImageError
-        It has one channel of more than 8 bits, or is a DICOM or NIfTI image by content.
+        The image has one channel of more than 8 bits, or is a DICOM or NIfTI image by content.
     ValueError
-        It is too small, too large or a strip.
+        The photograph is too small, too large or a strip.
     OSError
-        It cannot be read; see `UNREADABLE` for what else damaged files raise.
+        The file cannot be read; see `UNREADABLE` for other errors of damaged files.
     """
     return gray_of(item.read(), item.name)
 
 
 def gray_of(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Decode a photograph that is in memory; see `decode`.
+    """Decode a photograph in memory; see `decode`.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def gray_of(data: bytes, name: str) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data)) as image:
         if image.mode.startswith(("I", "F")):
             raise MedicalImageError(
-                f"{name} has more than 8 bits a pixel (mode {image.mode}), as medical images have: {WHY}"
+                f"{name} has more than 8 bits per pixel (mode {image.mode}), as medical images do: {NO_MEDICAL_IMAGES}"
             )
         width, height = image.size
         if (
@@ -267,7 +267,7 @@ def gray_of(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def luminance(image: Image.Image) -> Image.Image:
-    """Turn an image of any mode to gray, upon black where it is transparent."""
+    """Convert an image of any mode to gray, with black where it is transparent."""
     if image.mode == "CMYK":
         return image.convert("RGB").convert("L")
     if image.has_transparency_data:
@@ -277,7 +277,7 @@ def luminance(image: Image.Image) -> Image.Image:
 
 
 IMAGE_COLUMNS = ("image", "img", "photo", "picture", "jpg", "jpeg", "png", "webp")
-"""Columns of plain bytes that are taken for photographs; Hugging Face's own type of image is found by its form."""
+"""Names of columns of plain bytes that count as photographs; Hugging Face's image type is recognised by its form."""
 LOCK = threading.Lock()
 
 
@@ -288,7 +288,7 @@ class Row(Item):
     Parameters
     ----------
     column : str
-        That of the photographs.
+        Column of the photographs.
     group, row : int
         The row group, and the row within it.
     """
@@ -298,7 +298,7 @@ class Row(Item):
     row: int = 0
 
     def read(self) -> bytes:
-        """Return the photograph's bytes; whole row groups are read, and the last few kept."""
+        """Return the photograph's bytes; whole row groups are read, and the last few are cached."""
         with LOCK:
             value = row_group(self.path, self.group, self.column)[self.row].as_py()
         data = value.get("bytes") if isinstance(value, dict) else value
@@ -355,7 +355,7 @@ def rows(path: str) -> list[Item]:
 
 
 def image_column(schema: pyarrow.Schema) -> str | None:
-    """Find the column of photographs: Hugging Face's image type, else bytes under a name that says so."""
+    """Find the column of photographs: of Hugging Face's image type, or of bytes with a suitable name."""
     import pyarrow.types as types
 
     def binary(kind: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Random transforms, batched: what is done to photographs first, and what a scan does to a slice beside its field.
+"""Batched random transforms: of photographs, and those that simulate a scan's effects on a slice other than its field.
 
-Transforms take and return slices of shape (N, 1, H, W) with values of 0 and more; `generator` is on the slices' device.
-At strength 0 each returns what it got.
+Transforms take and return slices of shape (N, 1, H, W) with values from 0 on; `generator` is on the slices' device. At
+strength 0 each returns its input.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def zoom_turn_flip(photos: Tensor, zoom: float, turn: float, generator: torch.Generator) -> Tensor:
-    """Scale, rotate and mirror; what lies outside the photograph is its mirror image.
+    """Scale, rotate and mirror photographs; outside, a photograph is continued by its mirror image.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def zoom_turn_flip(photos: Tensor, zoom: float, turn: float, generator: torch.Ge
     zoom : float
         Scale between exp(-zoom) and exp(zoom).
     turn : float
-        Rotation by up to this many degrees, on top of any quarter turn; at 0 and with `zoom` 0 nothing is done.
+        Rotation by up to this many degrees, in addition to quarter turns; if this and `zoom` are 0, nothing is done.
     generator : torch.Generator
 
     Returns
@@ -49,7 +49,7 @@ def zoom_turn_flip(photos: Tensor, zoom: float, turn: float, generator: torch.Ge
 
 
 def contrast(photos: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Bend the gray scale by a power between exp(-strength) and exp(strength), and invert it now and then.
+    """Change the gray scale by a power between exp(-strength) and exp(strength), and invert it sometimes.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def contrast(photos: Tensor, strength: float, generator: torch.Generator) -> Ten
 
 
 def uniform(n: int, low: float | Tensor, high: float | Tensor, generator: torch.Generator) -> Tensor:
-    """Draw n numbers between low and high, shape (n,); the ends may differ, shape (n,) too."""
+    """Draw n numbers between low and high, shape (n,); low and high may also have shape (n,)."""
     return low + (high - low) * torch.rand(n, generator=generator, device=generator.device)
 
 
@@ -81,7 +81,7 @@ def per_slice(n: int, low: float, high: float, generator: torch.Generator) -> Te
 
 
 def chance(n: int, share: float, generator: torch.Generator) -> Tensor:
-    """Draw for each slice whether something is done to it; bool, shape (n, 1, 1, 1)."""
+    """Draw for each slice whether something is applied to it; bool, shape (n, 1, 1, 1)."""
     return per_slice(n, 0, 1, generator) < share
 
 
@@ -91,7 +91,7 @@ def resize(x: Tensor, size: int) -> Tensor:
 
 
 def gaussian_rows(sigma: Tensor, size: int) -> Tensor:
-    """Compute matrices that blur along an axis: Gaussians in their rows, each of sum 1, cut at the borders.
+    """Compute matrices that blur along an axis: their rows are Gaussians with a sum of 1, cut off at the borders.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def gaussian_rows(sigma: Tensor, size: int) -> Tensor:
     """
     offset = torch.arange(1 - size, size, device=sigma.device, dtype=torch.float32)
     exponent = offset.square() * (-0.5 / sigma.reshape(-1, 1).clamp_min(0.05).square())
-    # Smaller numbers would do nothing but slow a processor down.
+    # Smaller numbers have no effect, but would slow a processor down.
     kernel = torch.where(exponent > -30, torch.exp(exponent), 0.0)
     rows = kernel.unfold(1, size, 1).flip(1)
     return rows / rows.sum(2, keepdim=True)
@@ -114,15 +114,15 @@ def gaussian_rows(sigma: Tensor, size: int) -> Tensor:
 def blur(slices: Tensor, sigma: Tensor, sigma_across: Tensor | None = None) -> Tensor:
     """Blur each slice by a Gaussian of its own width.
 
-    The matrix products take a few milliseconds for hundreds of slices on a GPU, whatever the width is.
+    On a GPU the matrix products take a few milliseconds for hundreds of slices, whatever the width.
 
     Parameters
     ----------
     slices : Tensor, shape (N, C, H, H)
     sigma : Tensor, shape (N,)
-        Standard deviation, pixels; along the columns, and along the rows too if there is no `sigma_across`.
+        Standard deviation along the columns, pixels; also along the rows if there is no `sigma_across`.
     sigma_across : Tensor, shape (N,), optional
-        Along the rows.
+        Standard deviation along the rows.
 
     Returns
     -------
@@ -148,14 +148,14 @@ def standardise(maps: Tensor) -> Tensor:
 
 
 def smooth_noise(n: int, size: int, length: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw Gaussian random fields, of mean 0 and standard deviation 1 over each map.
+    """Draw Gaussian random fields, with mean 0 and standard deviation 1 over each map.
 
     Parameters
     ----------
     n, size : int
         Number and side.
     length : Tensor, shape (n,)
-        Correlation length as a share of the side: the correlation at distance r is exp(-r^2 / (2 length^2)).
+        Correlation length as a fraction of the side: the correlation at distance r is exp(-r^2 / (2 length^2)).
     generator : torch.Generator
 
     Returns
@@ -167,7 +167,7 @@ def smooth_noise(n: int, size: int, length: Tensor, generator: torch.Generator) 
 
 
 def partial_volume(slices: Tensor, width: float, thick: float, generator: torch.Generator) -> Tensor:
-    """Blur each slice by a Gaussian, as voxels that hold several tissues do.
+    """Blur each slice by a Gaussian, to simulate voxels that contain several tissues.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def partial_volume(slices: Tensor, width: float, thick: float, generator: torch.
     width : float
         Largest standard deviation, pixels; it is drawn uniformly from 0 on.
     thick : float
-        Share of the slices that are blurred up to three times as much along one axis, as thick slices do.
+        Fraction of the slices that are blurred up to three times as much along one axis, to simulate thick slices.
     generator : torch.Generator
 
     Returns
@@ -192,7 +192,7 @@ def partial_volume(slices: Tensor, width: float, thick: float, generator: torch.
 
 
 def cut(slices: Tensor, depth: Tensor, ends: Tensor, offset: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Find the pixels that a foreground mask keeps: those below the outline, or below a rim, more or less tightly.
+    """Compute the pixels that a foreground mask keeps: those below the outline or a rim, more or less tightly.
 
     Parameters
     ----------
@@ -201,14 +201,14 @@ def cut(slices: Tensor, depth: Tensor, ends: Tensor, offset: tuple[float, float]
     ends : Tensor, shape (N, 4)
         Depths of the outline and of the rims' inner borders: half of the slices are cut at one of these.
     offset : tuple of float
-        The cut lies at least and at most so many pixels deeper. Where both are 0, it lies at the outline.
+        Smallest and largest distance, in pixels, by which the cut is deeper. If both are 0, it is at the outline.
     generator : torch.Generator
 
     Returns
     -------
     Tensor, shape (N, 1, H, H)
-        1 where the slice is kept, 0 elsewhere. In a quarter of the slices dark pixels are left out too, with a
-        ragged edge, and a tenth end at a straight line, as at the end of a slab.
+        1 where the slice is kept, 0 elsewhere. In a quarter of the slices dark pixels are also left out, with a ragged
+        edge, and a tenth end at a straight line, as at the end of a slab.
     """
     if offset == (0.0, 0.0):
         return (depth > 0).float()
@@ -228,7 +228,7 @@ def cut(slices: Tensor, depth: Tensor, ends: Tensor, offset: tuple[float, float]
     return (kept & (inside | ~chance(n, 0.1, generator))).float()
 
 
-def in_some(n: int, strength: float, generator: torch.Generator) -> Tensor:
+def random_strengths(n: int, strength: float, generator: torch.Generator) -> Tensor:
     """Draw a strength up to `strength` for three slices in ten, and 0 for the others; shape (n, 1, 1, 1)."""
     return per_slice(n, 0, strength, generator) * chance(n, 0.3, generator)
 
@@ -240,7 +240,7 @@ def ghost(slices: Tensor, strength: float, generator: torch.Generator) -> Tensor
     ----------
     slices : Tensor, shape (N, 1, H, H)
     strength : float
-        Largest share of the copy.
+        Largest strength of the copy.
     generator : torch.Generator
 
     Returns
@@ -250,19 +250,19 @@ def ghost(slices: Tensor, strength: float, generator: torch.Generator) -> Tensor
     if strength == 0:
         return slices
     n, half = len(slices), slices.shape[-1] // 2
-    share = in_some(n, strength, generator)
+    share = random_strengths(n, strength, generator)
     moved = torch.where(chance(n, 0.5, generator), slices.roll(half, 2), slices.roll(half, 3))
     return slices.addcmul(moved, share)
 
 
 def uneven_lines(slices: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Brighten every other line of three slices in ten, as interleaved slices that are seen from the side.
+    """Brighten every other line of three slices in ten, like interleaved slices seen from the side.
 
     Parameters
     ----------
     slices : Tensor, shape (N, 1, H, H)
     strength : float
-        Lines are brighter and darker by at most this share; they are 1 to 8 pixels thick.
+        Largest relative change of the brightness of lines, which are 1 to 8 pixels thick.
     generator : torch.Generator
 
     Returns
@@ -272,14 +272,14 @@ def uneven_lines(slices: Tensor, strength: float, generator: torch.Generator) ->
     if strength == 0:
         return slices
     n, size = len(slices), slices.shape[-1]
-    share = in_some(n, strength, generator)
+    share = random_strengths(n, strength, generator)
     line = torch.floor(torch.arange(size, device=slices.device).reshape(1, 1, size, 1) / per_slice(n, 1, 8, generator))
     factor = 1 + share * (2 * (line % 2) - 1)
     return slices * torch.where(chance(n, 0.5, generator), factor, factor.transpose(2, 3))
 
 
 def clip(slices: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Cut off the brightest values, down to .7 of the brightest, of a share of the slices."""
+    """Clip the brightest values, down to .7 of the maximum, in a fraction of the slices."""
     if share == 0:
         return slices
     n = len(slices)
@@ -294,8 +294,8 @@ def rician_noise(slices: Tensor, level: float, generator: torch.Generator) -> Te
     ----------
     slices : Tensor, shape (N, 1, H, H)
     level : float
-        Standard deviation of each channel's noise, at most this share of the slice's mean above 0; it is the
-        square of a uniform number, so that half of the slices have less than a quarter of it.
+        Largest standard deviation of each channel's noise, as a fraction of the slice's mean above 0; it is drawn as
+        the square of a uniform number, so that half of the slices have less than a quarter of it.
     generator : torch.Generator
 
     Returns
@@ -307,6 +307,6 @@ def rician_noise(slices: Tensor, level: float, generator: torch.Generator) -> Te
     mean = slices.sum((1, 2, 3)) / slices.sign().sum((1, 2, 3)).clamp_min(1)
     sigma = (level * uniform(len(slices), 0, 1, generator).square() * mean).reshape(-1, 1, 1, 1)
     real = torch.randn(slices.shape, generator=generator, device=slices.device)
-    # Independent of the real one at each pixel, but for the mirror's; to draw normals is the slowest thing here.
+    # The imaginary noise reuses the real noise of other pixels, since drawing normal numbers is the slowest step here.
     imaginary = real.flip((2, 3)).mul_(sigma)
     return torch.addcmul(slices, real, sigma).square_().addcmul_(imaginary, imaginary).sqrt_()

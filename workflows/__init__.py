@@ -1,4 +1,4 @@
-"""Nipype workflows: GetNet, N4, and the two side by side; and a MultiProc that notices when a worker is killed."""
+"""Nipype workflows for GetNet, N4 and their comparison, and a MultiProc plugin that notices when a worker is killed."""
 
 from .comparison import init_comparison_wf, init_tissue_wf
 from .corrections import init_getnet_wf, init_n4_wf

@@ -1,4 +1,4 @@
-"""GetNet and another method, as a rule N4, on one image, measured by tissue; segmentation into tissues."""
+"""Workflows that compare GetNet with another method, usually N4, on one image, and that segment it into tissues."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics, Simul
 from .corrections import init_getnet_wf, init_n4_wf
 
 TISSUE_MEM_GB = 4.0
-"""Upper estimate of the memory that the segmentation of one head takes, GB."""
+"""Upper estimate of the memory for segmenting one head, GB."""
 TISSUE_OUTPUTS = ["dseg", "dseg_tsv", "tissue_maps", "tissue_names", "brain_mask", "method", "note"]
 EXISTING_TISSUES = ["dseg", "probsegs", "brain_mask"]
-"""What there may be already."""
+"""Inputs for an existing segmentation."""
 
 
 def init_tissue_wf(
@@ -27,7 +27,7 @@ def init_tissue_wf(
     mem_scale: float = 1.0,
     name: str = "tissue_wf",
 ) -> Workflow:
-    """Build a workflow that segments an image into CSF, GM and WM, or into classes where it is no brain.
+    """Build a workflow that segments an image into CSF, GM and WM, or into classes if it does not show a brain.
 
     Workflow Graph
         .. workflow::
@@ -42,43 +42,43 @@ def init_tissue_wf(
     method : {"auto", "derivatives", "atropos", "classes"}
         See `getnet_bids.interfaces.TissueSegmentation`.
     template : str
-        ``bundled``, or the name of a template of TemplateFlow.
+        ``bundled``, or the name of a TemplateFlow template.
     omp_nthreads : int
         Threads of ITK.
     mem_scale : float
         Size of the image relative to a head's.
     name : str
-        Of the workflow.
+        Name of the workflow.
 
     Inputs
     ------
     in_file
         Image before correction.
     bias_images
-        Optional: fields of the methods that are to be compared; what is segmented is divided by their geometric mean.
+        Optional: fields of the methods to compare; the image is divided by their geometric mean before segmentation.
     dseg
-        Optional: labels that there are already.
+        Optional: existing labels.
     probsegs
-        Optional: tissue probabilities that there are already.
+        Optional: existing tissue probabilities.
     brain_mask
-        Optional: a mask of the brain that there is already.
+        Optional: existing brain mask.
 
     Outputs
     -------
     dseg
         Labels.
     dseg_tsv
-        Their names.
+        Names of the labels.
     tissue_maps
         Probability of each tissue or class.
     tissue_names
         CSF, GM, WM; or class 1, class 2 ...
     brain_mask
-        The brain, if there is one.
+        Brain mask, if there is a brain.
     method
-        How it was made.
+        Method of the segmentation.
     note
-        What a reader should know of it, if there is something.
+        Remark for the reader, if there is one.
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "bias_images", *EXISTING_TISSUES]), name="inputnode")
@@ -107,12 +107,12 @@ def init_tissue_wf(
 
 
 METHOD_OUTPUTS = ["file", "bias", "seconds"]
-"""What there is of each method, as ``<method in lower case>_<this>``."""
+"""Outputs for each method, named ``<method in lower case>_<output>``."""
 SIMULATED = ["simulated_file", "simulated_bias", "table1"]
-"""What there is with a simulated field only."""
+"""Outputs that exist only with a simulated field."""
 MEASURED = [*SIMULATED, "metrics_tsv", "metrics_json", "figure"]
 MEM_GB = 2.0
-"""Upper estimate of the memory that measuring or drawing a head takes, GB."""
+"""Upper estimate of the memory for measuring or drawing one head, GB."""
 
 
 def init_comparison_wf(
@@ -127,7 +127,7 @@ def init_comparison_wf(
     mem_scale: float = 1.0,
     name: str = "comparison_wf",
 ) -> Workflow:
-    """Build a workflow that corrects an image by GetNet and by another method and compares them in each tissue.
+    """Build a workflow that corrects an image by GetNet and another method, and compares the results in each tissue.
 
     Workflow Graph
         .. workflow::
@@ -143,39 +143,39 @@ def init_comparison_wf(
     Parameters
     ----------
     simulate_gain : float, optional
-        Percent p: the image is first multiplied by a random smooth field of 1 - p/100 to 1 + p/100 over what has
-        signal. Both methods are then judged by how near they come back to the image before (Simko et al. 2019). The
-        image's own field counts as part of it: take one that has none, or little.
+        Percentage p: the image is first multiplied by a random smooth field that spans 1 - p/100 to 1 + p/100 over the
+        foreground. Both methods are then judged by how well they restore the image (Simko et al. 2019). The image's own
+        field counts as part of the image, so use one that has no field, or a weak one.
     seed : int
-        Of that field.
+        Seed of that field.
     segmentation : {"auto", "derivatives", "atropos", "classes", "none"}
-        See `getnet_bids.interfaces.TissueSegmentation`; ``none`` compares over all that has signal, without tissues.
+        See `getnet_bids.interfaces.TissueSegmentation`; ``none`` compares over the foreground, without tissues.
     template : str
-        ``bundled``, or the name of a template of TemplateFlow.
+        ``bundled``, or the name of a TemplateFlow template.
     methods : mapping of str to callable, optional
-        Builders of workflows with the inputs and outputs of `init_n4_wf`, by the methods' names in the order of all
-        tables and figures; default GetNet and N4.
+        Functions that build workflows with the inputs and outputs of `init_n4_wf`, by the methods' names in the order
+        of all tables and figures; default: GetNet and N4.
     arguments : mapping of str to dict, optional
-        Further arguments of these, by method.
+        Further arguments of these functions, by method.
     omp_nthreads : int
         Threads of each node.
     mem_scale : float
-        Size of the image relative to a head's, for the nodes' estimates of memory.
+        Size of the image relative to a head's, for the memory estimates of the nodes.
     name : str
-        Of the workflow.
+        Name of the workflow.
 
     Inputs
     ------
     in_file
         Image in 2-D, 3-D or 4-D.
     dseg
-        Optional: labels that there are already.
+        Optional: existing labels.
     probsegs
-        Optional: tissue probabilities that there are already.
+        Optional: existing tissue probabilities.
     brain_mask
-        Optional: a mask of the brain that there is already.
+        Optional: existing brain mask.
     title
-        Optional: of the figure; default the name of the image.
+        Optional: title of the figure; default: the name of the image.
 
     Outputs
     -------
@@ -186,11 +186,12 @@ def init_comparison_wf(
     simulated_file, simulated_bias
         With `simulate_gain`: the image times the field, and the field.
     dseg, dseg_tsv, tissue_maps, tissue_names, brain_mask, method, note
-        As of `init_tissue_wf`, unless the segmentation is ``none``.
+        As for `init_tissue_wf`, unless the segmentation is ``none``.
     getnet_seconds, n4_seconds
-        Time of each correction, files apart. Other `methods` have outputs of these three kinds under their own names.
+        Time of each correction, without reading and writing files. Other `methods` have these three outputs under their
+        own names.
     metrics_tsv, metrics_json
-        A row per method and tissue, and what the columns are.
+        A row per method and tissue, and descriptions of the columns.
     table1
         With `simulate_gain`: relative MAE in the form of the paper's Table 1.
     figure

@@ -1,4 +1,4 @@
-"""Workflows that correct an image, by GetNet and by N4."""
+"""Workflows that correct an image by GetNet and by N4."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nipype.utils.gpu_count import gpu_count
 from getnet_bids.interfaces import GetNetCorrection, N4Correction
 
 MEM_GB = 2.0
-"""Upper estimate of the memory that the correction of one head takes, GB."""
+"""Upper estimate of the memory for correcting one head, GB."""
 
 
-JUDGED = ["verdict", "reasons", "field_sd_median", "field_sd_p95"]
-"""Outputs that tell what a result is worth."""
+VERDICT_OUTPUTS = ["verdict", "reasons", "field_sd_median", "field_sd_p95"]
+"""Outputs for the verdict and the uncertainty of a result."""
 
 
 def init_getnet_wf(
@@ -31,7 +31,7 @@ def init_getnet_wf(
     mem_scale: float = 1.0,
     name: str = "getnet_wf",
 ) -> Workflow:
-    """Build a workflow that corrects the intensity of an image by GetNet.
+    """Build a workflow that corrects the bias field of an image by GetNet.
 
     Workflow Graph
         .. workflow::
@@ -44,31 +44,30 @@ def init_getnet_wf(
     Parameters
     ----------
     refine : bool
-        Weigh the network's field against the image's own tissues.
+        Refine the network's field with the image's own tissues.
     smoothness : float, optional
-        Details of the field finer than this are suppressed, mm; default 100 for a head, and for other objects in
-        proportion to their extent.
+        Detail of the field finer than this is suppressed, mm; default: 100 for a head, scaled to the size of other
+        objects.
     precision : {"auto", "float32", "bfloat16"}
-        Of the network.
+        Precision of the network.
     weights : str or path, optional
-        Default the package's own.
+        File of the network's weights; default: the package's own.
     device : str
-        ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto``: CUDA where nvidia-smi shows a GPU, else the CPU. It is
-        settled when the workflow is built, so that the plugin knows whether the node takes one of its GPU slots.
+        ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto``: CUDA if nvidia-smi shows a GPU, otherwise the CPU. It is
+        determined when the workflow is built, so that the plugin knows whether the node needs one of its GPU slots.
     batch_size : int
-        Slices at a time.
+        Number of slices that the network processes at a time.
     omp_nthreads : int
         Threads on the CPU.
     mem_scale : float
         Size of the image relative to a head's.
     name : str
-        Of the workflow.
+        Name of the workflow.
 
     Inputs
     ------
     in_file
-        Image in 2-D, 3-D or 4-D.
-        The volumes of a series have one field, and are read one at a time.
+        Image in 2-D, 3-D or 4-D. The volumes of a series share one field, and are read one at a time.
     in_mask
         Optional: the field is fitted where this is above 0.
     in_bvals
@@ -79,15 +78,17 @@ def init_getnet_wf(
     out_file
         Corrected image.
     bias_image
-        The field that it was divided by, geometric mean 1 over the foreground.
+        The field that the image was divided by, with a geometric mean of 1 over the foreground.
     seconds
-        Time of the correction, files apart.
+        Time of the correction, without reading and writing files.
     verdict, reasons, field_sd_median, field_sd_p95
-        What the result is worth, and how well the field is known.
+        The verdict on the result, and the uncertainty of the field.
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask", "in_bvals"]), name="inputnode")
-    outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", "seconds", *JUDGED]), name="outputnode")
+    outputnode = Node(
+        IdentityInterface(fields=["out_file", "bias_image", "seconds", *VERDICT_OUTPUTS]), name="outputnode"
+    )
 
     on_gpu = device.startswith("cuda") or (device == "auto" and gpu_count() > 0)
     getnet = Node(
@@ -101,7 +102,7 @@ def init_getnet_wf(
             num_threads=omp_nthreads,
         ),
         name="getnet",
-        # A GPU node takes as many GPU slots as it has processes.
+        # A GPU node occupies as many GPU slots as it has processes.
         n_procs=1 if on_gpu else omp_nthreads,
         mem_gb=MEM_GB * mem_scale,
     )
@@ -117,7 +118,7 @@ def init_getnet_wf(
                 getnet,
                 outputnode,
                 [("output_image", "out_file"), ("bias_image", "bias_image"), ("seconds", "seconds")]
-                + [(name, name) for name in JUDGED],
+                + [(name, name) for name in VERDICT_OUTPUTS],
             ),
         ]
     )
@@ -132,7 +133,7 @@ def init_n4_wf(
     mem_scale: float = 1.0,
     name: str = "n4_wf",
 ) -> Workflow:
-    """Build a workflow that corrects the intensity of an image by N4.
+    """Build a workflow that corrects the bias field of an image by N4.
 
     Workflow Graph
         .. workflow::
@@ -147,13 +148,13 @@ def init_n4_wf(
     backend : {"antspyx", "ants"}
         The Python package, or ANTs' binary on the PATH.
     settings : dict, optional
-        Inputs of `getnet_bids.interfaces.N4Correction`, such as ``{"shrink_factor": 3}``; default the backend's.
+        Inputs of `getnet_bids.interfaces.N4Correction`, such as ``{"shrink_factor": 3}``; default: the backend's.
     omp_nthreads : int
         Threads of ITK.
     mem_scale : float
         Size of the image relative to a head's.
     name : str
-        Of the workflow.
+        Name of the workflow.
 
     Inputs
     ------
@@ -167,9 +168,9 @@ def init_n4_wf(
     out_file
         Corrected image.
     bias_image
-        The field that it was divided by.
+        The field that the image was divided by.
     seconds
-        Time of N4, files apart.
+        Time of N4, without reading and writing files.
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask"]), name="inputnode")

@@ -1,4 +1,4 @@
-"""MultiProc that ends with an error, not never, when one of its workers is killed."""
+"""A MultiProc plugin that ends with an error when one of its workers is killed, rather than waiting forever."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ FAILED = "could not be handed to a worker or its result back: {error!r}\n"
 
 
 class WatchedMultiProcPlugin(MultiProcPlugin):
-    """nipype's MultiProc plugin, which notices that a worker is gone.
+    """nipype's MultiProc plugin, extended so that it notices when a worker was killed.
 
-    nipype waits for ever for the result of a worker that was killed, by the kernel's out-of-memory killer say. Here
-    the nodes that ran at that moment fail, each with a crash file, nodes that do not depend on them go on in fresh
-    workers, and the run ends with an error. Of the nodes that are ready, those furthest down the graph go first, so
-    that of many images those that have been begun are brought to an end before others are begun.
+    The original waits forever for the result of a worker that was killed, for example by the kernel's out-of-memory
+    killer. With this plugin the nodes that were running at that moment fail, each with a crash file, nodes that do not
+    depend on them continue in new workers, and the run ends with an error. Of the nodes that are ready, those furthest
+    down the graph run first, so that images that have been started are finished before others are started.
 
-    Workers are started by ``forkserver``, on Windows ``spawn``, rather than ``fork``, since neither CUDA nor OpenMP
-    survives a fork; another way can be named as ``mp_context``. They log as much as the process that starts them, and
-    whatever ends the run, an interrupt or the end of the process, ends them too. As with all of multiprocessing, a
-    script that runs a workflow in this way needs its ``if __name__ == "__main__":``.
+    Workers are started by ``forkserver``, or ``spawn`` on Windows, rather than ``fork``, since neither CUDA nor OpenMP
+    survives a fork; ``mp_context`` selects another method. They have the log level of the process that starts them, and
+    end with the run, whether by an interrupt or the end of the process. As always with multiprocessing, a script that
+    runs a workflow with this plugin needs ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
     def _sort_jobs(self, jobids: Any, scheduler: str | None = None) -> Any:
         if scheduler is not None:
             return super()._sort_jobs(jobids, scheduler)
-        # The parts of a map node come after all nodes of the graph, and go first.
+        # The parts of a map node are listed after all nodes of the graph, and run first.
         return sorted(jobids, key=lambda jobid: -self._depths[jobid] if jobid < len(self._depths) else -jobid)
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
@@ -94,7 +94,7 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
             return super()._submit_job(node, updatehash)
 
     def _async_callback(self, future: Future[dict[str, Any]]) -> None:
-        # An exception here would be logged and lost, and the result waited for without end.
+        # An exception here would be logged and lost, and nipype would wait for the result forever.
         if not future.cancelled() and future.exception() is None:
             super()._async_callback(future)
 
@@ -135,7 +135,7 @@ class LinearPlugin(DistributedPluginBase):
 
 
 def begin_worker(folder: str, level: int) -> None:
-    """Prepare a worker: it logs at some level, ends with the process that it works for, and leaves Ctrl-C to that."""
+    """Prepare a worker: set its log level, let it end with its parent process, and leave Ctrl-C to the parent."""
     process_initializer(folder)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in logging.loggers:
@@ -145,15 +145,15 @@ def begin_worker(folder: str, level: int) -> None:
 
 
 def start_method() -> str:
-    """Return how processes are started without a fork of one that has threads: `forkserver` where there is one."""
+    """Return the start method that does not fork a process with threads: `forkserver` if available."""
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def end_with(sentinel: int) -> None:
-    """Let this process end when another does, whose end closes a pipe, even amid work that Python cannot interrupt.
+    """End this process when another ends, which closes a pipe, even during work that Python cannot interrupt.
 
-    Otherwise a worker outlives a process that is killed, and waits for ever. Elsewhere than on Linux a thread waits
-    for it, which comes to its turn only when a computation outside of Python lets it.
+    Otherwise a worker outlives a parent that is killed, and waits forever. On systems other than Linux a thread waits
+    for the pipe, which runs only when a computation outside Python releases the interpreter.
     """
     if sys.platform != "linux":
         Thread(target=wait_and_end, args=(sentinel,), daemon=True).start()
@@ -161,7 +161,7 @@ def end_with(sentinel: int) -> None:
     import fcntl
 
     fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
-    # From now on the system sends SIGIO when the pipe is closed, which ends a process that does not handle it.
+    # From now on the system sends SIGIO when the pipe is closed, which ends a process without a handler for it.
     fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
     if wait([sentinel], 0):
         os._exit(1)

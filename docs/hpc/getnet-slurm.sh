@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Correct a BIDS dataset as a SLURM array, some subjects a task, then gather the group's measures in a job that waits
-# for it. Run it again to go on after whatever happened: only subjects that are not done are submitted.
+# Correct a BIDS dataset as a SLURM array, with several subjects per task, then run the group level in a job that waits
+# for the array. If anything goes wrong, run it again: only subjects that are not done are submitted.
 #
 #   getnet-slurm.sh [-f] [-n N] [-s "OPTIONS"] [-g "OPTIONS"] [-c "COMMAND"] [-l FILE] [-j FOLDER] BIDS OUT [OPTION ...]
 #
-#   -n N          subjects a task (default: 25, or as many as it takes to have at most 1000 tasks, or the site's limit)
-#   -s "OPTIONS"  for sbatch, of the tasks: "--partition=gpu --gres=gpu:1 --cpus-per-task=4 --time=2:00:00"
-#   -g "OPTIONS"  for sbatch, of the group job
-#   -c "COMMAND"  what runs getnet-bids: "apptainer run --cleanenv --nv -B /data /images/getnet_bids.sif"
-#   -l FILE       of subject labels: those alone
-#   -f            submit although jobs for OUT are queued or running
-#   -j FOLDER     for job scripts and logs, a new one in it each time; all nodes must see it (default: ./getnet-jobs)
-#   OPTION ...    of getnet-bids, for all tasks
+#   -n N          subjects per task (default: 25, or more to stay within 1000 tasks, or within the site's limit)
+#   -s "OPTIONS"  options of sbatch for the tasks: "--partition=gpu --gres=gpu:1 --cpus-per-task=4 --time=2:00:00"
+#   -g "OPTIONS"  options of sbatch for the group job
+#   -c "COMMAND"  command that runs getnet-bids: "apptainer run --cleanenv --nv -B /data /images/getnet_bids.sif"
+#   -l FILE       process only the subjects whose labels are in this file
+#   -f            submit even if jobs for OUT are queued or running
+#   -j FOLDER     folder for job scripts and logs, which all nodes must see; each call makes a folder in it
+#                 (default: ./getnet-jobs)
+#   OPTION ...    options of getnet-bids for all tasks
 set -euo pipefail
 
 fail() { echo "getnet-slurm.sh: $*" >&2; exit 64; }
@@ -48,7 +49,7 @@ if [ -z "$force" ] && command -v squeue > /dev/null; then
         sort -un | tr '\n' ' ')
     [ -z "$there" ] || fail "for $out these jobs are queued or running: ${there% }; wait, scancel them, or give -f"
 fi
-# By its whole path, so that the tasks need no environment.
+# The full path, so that the tasks need no environment.
 if [ -z "$command" ]; then
     program=$(command -v getnet-bids) || fail "there is no getnet-bids here; give -c"
     command=$(printf %q "$program")
@@ -65,7 +66,7 @@ awk -F '\t' '
 count=$(wc -l < "$folder/subjects.txt")
 
 quoted() { [ $# -eq 0 ] || printf ' %q' "$@"; }
-job_script() { # job_script LOG ARGUMENTS [BEFORE]: a script that can be given to sbatch again, as it stands
+job_script() { # job_script LOG ARGUMENTS [BEFORE]: print a script that can be given to sbatch again, unchanged
     set -- "$1" "$2" "${3:-}"
     cat << SCRIPT
 #!/bin/bash
@@ -76,7 +77,7 @@ job_script() { # job_script LOG ARGUMENTS [BEFORE]: a script that can be given t
 #SBATCH --open-mode=append
 #SBATCH --comment="$comment"
 #SBATCH --output="$folder/$1"
-# nipype asks for it, and not every job has it; and containers with a clean environment must know which GPU is theirs.
+# nipype needs LOGNAME, which not every job has; containers with a clean environment must be told which GPU to use.
 export LOGNAME="\${LOGNAME:-\$(id -un)}"
 if [ -n "\${CUDA_VISIBLE_DEVICES:-}" ]; then
     export APPTAINERENV_CUDA_VISIBLE_DEVICES="\$CUDA_VISIBLE_DEVICES"
@@ -86,11 +87,11 @@ $3
 exec $command$(quoted "$bids" "$out") $2
 SCRIPT
 }
-# The dollars below are for the task.
+# The dollars below are expanded by the task.
 # shellcheck disable=SC2016
 chunk=$(quoted "$folder/chunk-")'$(printf %04d "$SLURM_ARRAY_TASK_ID")' threads='"${SLURM_CPUS_PER_TASK:-1}"'
 job_script %A_%a.log "participant --participant-label$chunk --nprocs $threads$(quoted "$@")" > "$folder/task.sh"
-# A table of what is there says nothing of what is not.
+# The group level cannot tell that images are missing which no run has planned, so the job counts them first.
 dry=$(quoted "$bids" "$out" participant --dry-run ${list:+--participant-label "$(realpath "$list")"} "$@")
 # shellcheck disable=SC2016
 before='left=$('"$command$dry"' 2> /dev/null | awk -F "\t" '\''NR == 1 { for (i = 1; i <= NF; i++) c[$i] = i; next }
@@ -108,14 +109,14 @@ if [ "$count" -gt 0 ]; then
     tasks=$((most < 1000 ? most : 1000))
     [ -n "$size" ] || size=$((count > 25 * tasks ? (count + tasks - 1) / tasks : 25))
     if [ $(((count + size - 1) / size)) -gt "$most" ] && command -v scontrol > /dev/null; then
-        fail "$count subjects, $size a task, are more than the $most tasks of an array that this SLURM allows" \
+        fail "$count subjects, $size per task, are more than the $most tasks of an array that this SLURM allows" \
             "(MaxArraySize); give -n $(((count + most - 1) / most)) or more"
     fi
     split -l "$size" -d -a 4 "$folder/subjects.txt" "$folder/chunk-"
     last=$(((count + size - 1) / size - 1))
     array=$(sbatch --parsable --array="0-$last" "${task_options[@]}" "$folder/task.sh")
     after=(--dependency="afterany:${array%%;*}")
-    # The group level compares what there is with this, so that it names the images of tasks that never began.
+    # The group level compares the results with this table, so that it also names images of tasks that never began.
     planned="$out/logs/$(basename "$folder")-submitted"
     mkdir -p "$planned"
     cut -f 1 "$folder/jobs.tsv" > "$planned/planned.tsv"

@@ -1,4 +1,4 @@
-"""What to cite, as Markdown, HTML and BibTeX: a dataset's ``logs/CITATION.*``."""
+"""The citations of a dataset as Markdown, HTML and BibTeX: ``logs/CITATION.*``."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PAGE = """\
 
 
 def citations() -> dict[str, str]:
-    """Return the files, by name.
+    """Return the content of the files by their names.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def citations() -> dict[str, str]:
 
 
 def as_html(text: str) -> str:
-    r"""Turn paragraphs into HTML: headings left out, quotations and emphasis kept.
+    r"""Convert paragraphs to HTML, with quotations and emphasis but without headings.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The datasets themselves: is the input one, and the files at the top of the output."""
+"""Check that the input is a BIDS dataset, and write the files at the top of the output."""
 
 from __future__ import annotations
 
@@ -22,89 +22,90 @@ DESCRIPTIONS = (
     "desc_id\tdescription\n"
     "desc-preproc\tCorrected for intensity non-uniformity by GetNet; also the bias field that was divided out.\n"
 )
-ABOUT_DESCRIPTIONS = '{\n  "Description": "What the values of the desc entity stand for."\n}\n'
+ABOUT_DESCRIPTIONS = '{\n  "Description": "Meaning of the values of the desc entity."\n}\n'
 
 README = """\
 # Intensity-corrected MR images
 
 Made by getnet_bids, which estimates the smooth shading (bias field, gain field, intensity non-uniformity) of MR
-images with a network, GetNet, and divides it out.
+images with a network, GetNet, and divides the images by it.
 
 For each image that was corrected, under the same subject, session and name as in the source dataset:
 
-| file | what |
+| file | content |
 |---|---|
 | `*_desc-preproc_<suffix>.nii.gz` | the corrected image, float32, on the grid and with the header of the source |
 | `*_mod-<suffix>_desc-preproc_biasfield.nii.gz` | the bias field that it was divided by, on the same grid |
 
 All volumes of a diffusion, functional or perfusion series share one field, and so do the images of a set that a map is
-computed from (MP2RAGE's inversions, echoes, flip angles), whose field is named after what they share. Gradients and
-volume types are copied beside the series. `Reference` in the sidecar tells what such a field was estimated from, and
-`Volumes` which volumes (`null`: all). `*_boldref`, `*_dwiref` and `*_aslref` are corrected means without the series.
+computed from (MP2RAGE's inversions, echoes, flip angles), whose field is named after the entities that they share.
+Gradient files and volume types are copied beside the series. `Reference` in the sidecar says what such a field was
+estimated from, and `Volumes` from which volumes (`null`: all). `*_boldref`, `*_dwiref` and `*_aslref` are corrected
+means without the series.
 
 The field is positive and has a geometric mean of 1 over the foreground, so that the corrected image keeps the
 source's overall brightness. Corrected image times field is the source image. BIDS has no suffix for such a field
 yet; `biasfield` is listed in `.bidsignore`.
 
-Each image's JSON file names its source and holds, under `GetNet`, the hashes of the source, the weights and the
-options, sizes, software versions, device and seconds. From these a later run tells what it need not do again.
-`Verdict` is what the result is worth: `corrected`, `nothing to correct` (the field varies by less than its uncertainty;
-the image is divided by it nevertheless) or `doubtful`, for `Reasons` that say what to do. `FieldSDMedian` and
-`FieldSDP95` are the standard deviation of the log field as estimated, about the field's relative uncertainty: median
-and 95th percentile over the foreground; with `--uncertainty` there is a map of it, `*_stat-std_biasfield.nii.gz`.
-`Measures` are over the foreground (of a large image, every second, third ... voxel along each axis): the field's
+Each image's JSON file names its source and has, under `GetNet`, the hashes of the source, the weights and the
+options, sizes, software versions, device and seconds. From these a later run knows what is done already.
+`Verdict` is `corrected`, `nothing to correct` (the field varies by less than its uncertainty; the image is still
+divided by it) or `doubtful`; `Reasons` then say why, and what to do. `FieldSDMedian` and `FieldSDP95` are the standard
+deviation of the estimated log field, which is about the field's relative uncertainty: median and 95th percentile over
+the foreground; with `--uncertainty` there is a map of it, `*_stat-std_biasfield.nii.gz`. `Measures` are computed over
+the foreground (in a large image, over every second, third, ... voxel along each axis): the field's
 percentiles and coefficient of variation (`FieldMinimum`, `FieldP1`, `FieldP5`, `FieldMedian`, `FieldP95`, `FieldP99`,
 `FieldMaximum`, `FieldCV`), the image's coefficient of variation and median before and after (`CVBefore`, `CVAfter`,
 `MedianBefore`, `MedianAfter`), the foreground's volume in ml (`ForegroundVolume`), and the counts of the intensities
-before and after in equal bins from `From` to `To` (`Histogram`). `Figures` tells the scales of the pictures:
+before and after in equal bins from `From` to `To` (`Histogram`). `Figures` has the scales of the pictures:
 intensities of black and white (`Window`), fields of the first and last colour (`FieldColours`).
-`SkullStrippedDetermination` says how `SkullStripped` is known: from the source's metadata, or else measured, where
-an image counts as stripped if at most 2 % of its outermost voxels and two thirds of all voxels are not 0.
+`SkullStrippedDetermination` says how `SkullStripped` was determined: from the source's metadata, or by measurement: an
+image counts as stripped if at most 2 % of its outermost voxels and two thirds of all voxels are not background.
 
-`sub-<label>.html` shows each image of a subject before and after, its field, and what went wrong; its pictures are in
-`sub-<label>/figures`. The group level adds `desc-inu_metrics.tsv`, a row for each image, method and tissue, and
-`group_metrics.html`, which shows what stands out.
+`sub-<label>.html` shows each image of a subject before and after, its field, and any failures; its pictures are in
+`sub-<label>/figures`. The group level adds `desc-inu_metrics.tsv`, with a row for each image, method and tissue, and
+`group_metrics.html`, which shows distributions and outliers.
 
-With `--compare n4` there are, of the same images, N4's correction (`desc-N4`) and field, a segmentation (`dseg` with
-the table of its labels, `label-*_probseg`, `desc-brain_mask`; with `desc-<suffix>` where images of one session differ
-in their contrast alone), `mod-<suffix>_desc-inu_metrics.tsv`, which tells how uniform each tissue is before and after
-each correction, and a figure of all in `sub-<label>/figures`. A `Note` in a sidecar tells of a segmentation into
-classes by intensity, where the image is not of a human brain.
+With `--compare n4` there are also N4's correction (`desc-N4`) and field of the same images, a segmentation (`dseg` with
+the table of its labels, `label-*_probseg`, `desc-brain_mask`; with `desc-<suffix>` if images of one session differ
+only in their contrast), `mod-<suffix>_desc-inu_metrics.tsv`, which says how uniform each tissue is before and after
+each correction, and a figure in `sub-<label>/figures`. A `Note` in a sidecar mentions a segmentation into classes by
+intensity, if the image does not show a human brain.
 
-fMRIPrep's `--derivatives` takes a dataset that `--for fmriprep` makes beside this one, never this one: images of
-several contrasts and runs, and segmentations, would be taken for what they are not.
+Do not give this dataset to fMRIPrep with `--derivatives`, but the one that `--for fmriprep` makes beside it: fMRIPrep
+would misinterpret images of several contrasts and runs, and segmentations.
 
-`logs/<run>/status.tsv` has a line for each image of a run, `logs/<run>/getnet_bids.toml` the options that it ran
-with, and `logs/CITATION.md` what to cite.
+`logs/<run>/status.tsv` has a row for each image of a run, `logs/<run>/getnet_bids.toml` the options of the run, and
+`logs/CITATION.md` the citations.
 """
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION = "dataset_description.json"
 HAND_OVER = "HandOver"
-"""Key of the description of a dataset that is made for another program."""
+"""Key in the description of a dataset that is made for another program."""
 REPORTS = ("desc-inu_metrics.tsv", "desc-inu_metrics.json", "group_metrics.html")
 """Files that the group level writes at the top of a derivative dataset."""
 
 
 def check_input(root: Path) -> str | None:
-    """Return what keeps a folder from being a BIDS dataset, or None."""
+    """Return the reason why a folder is not a BIDS dataset, or None."""
     description = root / DESCRIPTION
     if not description.is_file():
-        return f"{root} is not a BIDS dataset: it has no {DESCRIPTION}; --skip-bids-validation goes on without"
+        return f"{root} is not a BIDS dataset: it has no {DESCRIPTION}; use --skip-bids-validation to go on without it"
     content = read_object(description)
     missing = [key for key in ("Name", "BIDSVersion") if not content.get(key)]
     if missing:
-        return f"{description} is not valid: it lacks {' and '.join(missing)}, or is no JSON object"
+        return f"{description} is not valid: it lacks {' and '.join(missing)}, or is not a JSON object"
     return None
 
 
 def check_output(raw: Path, out: Path) -> str | None:
-    """Return what forbids an output folder, or None.
+    """Return the reason why a folder cannot be used for the output, or None.
 
     Parameters
     ----------
     raw, out : Path
-        The datasets. Inside the raw one, only ``derivatives/<name>`` may be written to.
+        The datasets. Within the raw one, only ``derivatives/<name>`` may be written to.
 
     Returns
     -------
@@ -114,12 +115,12 @@ def check_output(raw: Path, out: Path) -> str | None:
     target = out.resolve()
     if target == inside or (target.is_relative_to(inside) and target.parent != allowed):
         return f"{out} is inside the input; choose a folder outside, or {raw / 'derivatives' / '<name>'}"
-    # In this order: another task may write the description between two of these, and it does so before any result.
+    # In this order, since another task may write the description in between, which it does before any result.
     filled = next((entry for entry in entries(target) if entry.startswith("sub-") or entry in REPORTS), None)
     if not (target / DESCRIPTION).exists():
         if filled:
             return (
-                f"{out} holds {filled} and no {DESCRIPTION} of getnet_bids, so that files of yours might be replaced; "
+                f"{out} holds {filled} and no {DESCRIPTION} of getnet_bids, so your own files might be replaced; "
                 "choose another folder"
             )
     elif not is_ours((about := read_object(target / DESCRIPTION)).get("GeneratedBy")):
@@ -130,7 +131,7 @@ def check_output(raw: Path, out: Path) -> str | None:
 
 
 def check_results(out: Path) -> str | None:
-    """Return why a folder holds no results to report on, or None."""
+    """Return the reason why a folder has no results to report on, or None."""
     if is_ours(read_object(out / DESCRIPTION).get("GeneratedBy")):
         return None
     return f"{out} holds no results of getnet_bids; run the participant level first"
@@ -147,17 +148,17 @@ def is_ours(made_by: Any) -> bool:
 
 
 def prepare_output(raw: Path, out: Path) -> None:
-    """Write the files at the top of a derivative dataset; those that a user may have edited are left as they are.
+    """Write the files at the top of a derivative dataset; files that a user may have edited are not changed.
 
     Parameters
     ----------
     raw : Path
-        The dataset that it is made from.
+        The raw dataset.
     out : Path
-        Its folder; made if need be.
+        The folder of the derivative dataset; created if it does not exist.
     """
     out.mkdir(parents=True, exist_ok=True)
-    # A link to the raw data inside the derivative stays one; else both are where they really are.
+    # A link to the raw data inside the derivative dataset is kept; otherwise links are resolved.
     linked = raw.absolute().is_relative_to(out.absolute())
     content = description(*((raw.absolute(), out.absolute()) if linked else (raw.resolve(), out.resolve())))
     add_to_description(out, content)
@@ -175,7 +176,7 @@ def prepare_output(raw: Path, out: Path) -> None:
 
 
 def add_to_description(out: Path, content: dict[str, Any]) -> None:
-    """Put entries into a dataset's description; others stay, and so do links of ``DatasetLinks`` with other names.
+    """Add entries to a dataset's description; other entries are kept, as are ``DatasetLinks`` with other names.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ def add_to_description(out: Path, content: dict[str, Any]) -> None:
     content : dict
         The entries.
     """
-    with locked(out / DESCRIPTION):  # another run may add its own
+    with locked(out / DESCRIPTION):  # another run may add its own entries
         before = read_object(out / DESCRIPTION)
         links = before.get("DatasetLinks")
         merged = {**before, **content}
@@ -194,19 +195,19 @@ def add_to_description(out: Path, content: dict[str, Any]) -> None:
 
 
 def description(raw: Path, out: Path) -> dict[str, Any]:
-    """Describe the derivative dataset.
+    """Return the description of the derivative dataset.
 
     Parameters
     ----------
     raw, out : Path
-        Absolute.
+        Absolute paths of the datasets.
 
     Returns
     -------
     dict
         The content of its ``dataset_description.json``.
     """
-    # With one inside the other, as DataLad's YODA has it, the link still holds after both are moved.
+    # If one is inside the other, as in DataLad's YODA layout, a relative link stays valid when both are moved.
     inside = out.is_relative_to(raw) or raw.is_relative_to(out)
     link = os.path.relpath(raw, out).replace(os.sep, "/") if inside else raw.resolve().as_uri()
     about = read_object(raw / DESCRIPTION)

@@ -1,6 +1,6 @@
 """Find the images of a dataset.
 
-Folders are walked with `os.scandir`; an index of ten thousand subjects takes pybids minutes, this seconds.
+Folders are walked with `os.scandir`, which takes seconds for ten thousand subjects; PyBIDS takes minutes to index them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IGNORE_FILE = ".bidsignore"
 
 
 def read_ignored(root: Path) -> Callable[[str], bool]:
-    """Read a dataset's ``.bidsignore``, which is written like a ``.gitignore``.
+    """Read a dataset's ``.bidsignore``, which has the syntax of a ``.gitignore``.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def read_ignored(root: Path) -> Callable[[str], bool]:
     Returns
     -------
     callable
-        Tells of a path from the root, with forward slashes, whether it is ignored.
+        Returns whether a path, relative to the root and with forward slashes, is ignored.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def read_ignored(root: Path) -> Callable[[str], bool]:
         try:
             GitIgnoreSpec.from_lines([line])
         except ValueError:
-            return False  # such as a lone "!", which means nothing to git either
+            return False  # such as a single "!", which git ignores, too
         return True
 
     spec = GitIgnoreSpec.from_lines(line for line in lines if is_pattern(line))
@@ -58,7 +58,7 @@ def read_ignored(root: Path) -> Callable[[str], bool]:
 
 IMAGES = (".nii.gz", ".nii")
 Folder = tuple[str, dict[str, str], list[str]]
-"""Path from the root, the entities that its files must have, and its files' names in order."""
+"""A folder's path from the root, the entities that its files must have, and the sorted names of its files."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class Source:
     root : Path
         The dataset.
     relative : str
-        The file's path from there, with forward slashes.
+        The file's path from the root, with forward slashes.
     name : Name
-        Its name, taken apart.
+        Its parsed file name.
     """
 
     root: Path
@@ -81,12 +81,12 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """Path of the file."""
+        """The path of the file."""
         return self.root / self.relative
 
     @property
     def uri(self) -> str:
-        """Its BIDS URI in a derivative dataset that calls the raw one ``raw``."""
+        """The BIDS URI in a derivative dataset that calls the raw one ``raw``."""
         return f"bids:raw:{self.relative}"
 
 
@@ -99,11 +99,11 @@ class SearchResult:
     sources : list of Source
         In the order of subject, session, file name.
     skipped : dict of str
-        Files that look like images of the kind asked for but are skipped, and why.
+        Files that look like images of the kind asked for but are left out, and the reasons.
     unrequested : dict of int
-        How many there are of each suffix that is taken only when named and was not.
+        Number of images of each suffix that is corrected only if named, and was not.
     unreadable : dict of str
-        Folders that may hold images but cannot be looked into, and why.
+        Folders that may contain images but cannot be read, and the reasons.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -113,7 +113,7 @@ class SearchResult:
 
     @property
     def asl_without_m0scan(self) -> list[str]:
-        """Names of perfusion series beside which there is an ``m0scan`` that is not taken."""
+        """Names of perfusion series whose folder has an ``m0scan`` that is not selected."""
         taken = {source.path.parent for source in self.sources if source.name.suffix == "m0scan"}
         return [
             source.path.name
@@ -139,13 +139,13 @@ def find_images(
     root : Path
         The dataset.
     participants, sessions : collection of str, optional
-        Labels, without ``sub-`` and ``ses-``; default all. With `sessions`, images outside a session are left out.
+        Labels, without ``sub-`` and ``ses-``; default: all. With `sessions`, images outside a session are left out.
     suffixes : collection of str, optional
-        Default `names.WEIGHTED`.
+        Default: `names.WEIGHTED`.
     listing : iterable of str, optional
-        Paths of the dataset's files from its root, from an index; default is to look into its folders.
+        Paths of the dataset's files from its root, from an index; default: search the folders.
     chosen : collection of str, optional
-        Paths that a query gave: no others are taken, nor spoken of.
+        Paths that a query returned; no others are corrected or mentioned.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def find_images(
 
 
 def validate(file: str, expected: dict[str, str]) -> tuple[Name | None, str]:
-    """Parse a file's name and return why it is no raw magnitude image, or an empty text."""
+    """Parse a file's name, and return the reason why it is not a raw magnitude image, or an empty text."""
     try:
         name = Name.parse(file)
     except ValueError as error:
@@ -201,14 +201,14 @@ def validate(file: str, expected: dict[str, str]) -> tuple[Name | None, str]:
 
 
 def rejection_reason(name: Name, expected: dict[str, str]) -> str:
-    """Return why an image in the folder of some subject and session is not corrected, or an empty text."""
+    """Return the reason why an image in the folder of a subject and session is not corrected, or an empty text."""
     for key in ("sub", "ses"):
         if name.entities.get(key) != expected.get(key):
             return f"its {key}- is not that of its folder"
     if strange := DERIVED_ONLY & name.entities.keys():
         return f"not a raw image: it has {', '.join(sorted(strange))}-"
     part = name.entities.get("part", "mag")
-    return "" if part == "mag" else f"part-{part} is no magnitude image"
+    return "" if part == "mag" else f"part-{part} is not a magnitude image"
 
 
 def walk(
@@ -218,7 +218,7 @@ def walk(
     kinds: Collection[str],
     found: SearchResult,
 ) -> Iterator[Folder]:
-    """Yield each folder of images, such as ``anat``; tell of those that cannot be read, and of images elsewhere."""
+    """Yield each folder of images, such as ``anat``; record folders that cannot be read, and images elsewhere."""
 
     def look(folder: str) -> list[str]:
         try:
@@ -251,7 +251,7 @@ def listed(
     sessions: Collection[str] | None,
     kinds: Collection[str],
 ) -> Iterator[Folder]:
-    """Yield the folders of images of some kinds, such as ``anat``, in a list of files."""
+    """Yield the folders of images of the given types, such as ``anat``, from a list of files."""
     folders: dict[str, list[str]] = {}
     for relative in listing:
         folder, _, file = relative.rpartition("/")
@@ -271,13 +271,13 @@ def listed(
 
 
 def labelled(names: Iterable[str], prefix: str, labels: Collection[str] | None) -> list[str]:
-    """Select the names of subjects' or sessions' folders, all or those of some labels."""
+    """Select the folders of subjects or sessions: all, or those with the given labels."""
     named = [name for name in names if name.startswith(prefix)]
     return [name for name in named if labels is None or name.removeprefix(prefix) in labels]
 
 
 def entries(folder: Path) -> list[str]:
-    """Return a folder's content in order; nothing where there is no such folder."""
+    """Return the sorted content of a folder, or nothing if it does not exist."""
     try:
         with os.scandir(folder) as scan:
             return sorted(entry.name for entry in scan)
@@ -286,7 +286,7 @@ def entries(folder: Path) -> list[str]:
 
 
 def not_fetched(path: Path) -> bool:
-    """Return whether an image is only a link or a pointer to data that are not here, as git-annex and LFS leave it."""
+    """Return whether an image is only a link or pointer to data that were not fetched, as with git-annex and LFS."""
     try:
         if path.stat().st_size > POINTER:
             return False

@@ -1,4 +1,4 @@
-"""Which images share one field, and which of them it is estimated from."""
+"""Group images that share one field, and choose the images from which it is estimated."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from .names import ON_REQUEST, SERIES, Name
 SET_ENTITIES = ("echo", "flip", "inv", "mt", "part")
 """Entities in which the members of a set (from which a map is computed) differ."""
 SET_SUFFIXES = (*(suffix for suffix in ON_REQUEST if suffix != "UNIT1"), "MP2RAGE")
-"""Suffixes of such sets. Images of other suffixes form a set by their ``echo`` alone."""
+"""Suffixes of such sets. Images with other suffixes form a set only if they differ in ``echo``."""
 CONTRAST = re.compile("(?:MTw|PDw|T1w)$")
-"""End of the ``acq`` by which the weightings of one set are often told apart, as in BIDS's example of ``MPM``."""
+"""End of the ``acq`` label that often distinguishes the weightings of one set, as in BIDS's example of ``MPM``."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Images that are divided by one field.
+    """Images that are divided by the same field.
 
     Parameters
     ----------
     members : tuple of Source
         At least one.
     references : tuple of Source
-        The images that the field is estimated from. They need not be members.
+        The images from which the field is estimated. They need not be members.
     joint : bool
-        Whether it is estimated from all of them together, which differ in contrast, and is named after the first.
+        Whether the field is estimated jointly from all references, although they differ in contrast, and is named
+        after the first.
     """
 
     members: tuple[Source, ...]
@@ -42,7 +43,7 @@ class Group:
 
     @property
     def field_name(self) -> Name:
-        """The name of the source that the field's name is made of: with the entities that all members share.
+        """The name from which the field's name is derived, with the entities that all members share.
 
         Examples
         --------
@@ -60,7 +61,7 @@ class Group:
             if all(member.name.entities.get(key) == value for member in self.members)
         }
         if "acq" not in shared and (common := without_contrast(first.entities.get("acq", ""))):
-            shared["acq"] = common  # or it would be the name of another set's
+            shared["acq"] = common  # otherwise another set could have the same name
         return Name(shared, self.references[0].name.suffix, first.extension).derived(extension=first.extension)
 
 
@@ -69,19 +70,19 @@ def group_images(
 ) -> list[Group]:
     """Group images that share one field.
 
-    Sets that a map is computed from are groups: by the entities `SET_ENTITIES`, echoes of one run, and perfusion
-    series with the ``m0scan`` that they are divided by. All others are alone.
+    Groups are sets from which a map is computed, whose members differ in `SET_ENTITIES`; the echoes of one run; and
+    perfusion series with the ``m0scan`` by which they are divided. Each other image is a group by itself.
 
     Parameters
     ----------
     sources : iterable of Source
     sbref : bool
-        Take the single-band reference of the same run, where there is one, for what the field of a ``bold`` or
-        ``dwi`` series is estimated from.
+        Estimate the field of a ``bold`` or ``dwi`` series from the single-band reference of the same run, if there is
+        one.
     metadata : Metadata, optional
-        Tells which series an ``m0scan`` is intended for; by default its name does.
+        Says for which series an ``m0scan`` is intended; by default this is derived from its name.
     measured : bool
-        Whether receive fields are measured: a weighting that has a pair of its own is then a set of its own.
+        Whether receive fields are measured: a weighting that has its own pair is then a set by itself.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def group_images(
 
 
 def group_key(source: Source, sbref: bool, measured: bool = False) -> tuple[object, ...]:
-    """Return what the members of a group have in common."""
+    """Return the key that the members of a group have in common."""
     suffix, entities = source.name.suffix, dict(source.name.entities)
     if suffix in SET_SUFFIXES and not (measured and has_own_pair(source)):
         entities["acq"] = without_contrast(entities.get("acq", ""))
@@ -124,9 +125,9 @@ def has_own_pair(source: Source) -> bool:
 
 
 def join_m0scans(groups: dict[tuple[object, ...], list[Source]], metadata: Metadata | None) -> None:
-    """Move each ``m0scan`` to the perfusion series that are divided by it, and join all of these.
+    """Move each ``m0scan`` to the group of the perfusion series that are divided by it, and combine their groups.
 
-    They are those that its metadata intend it for, or else those with all the entities that it has itself.
+    These are the series for which it is intended by its metadata, otherwise those that have all of its entities.
     """
     for key in [key for key in groups if key[1] == "m0scan"]:
         of = groups[key][0]
@@ -157,10 +158,10 @@ def kind_of(source: Source) -> str:
 
 
 def reference_of(members: list[Source], sbref: bool) -> Source:
-    """Return the image that a group's field is estimated from.
+    """Return the image from which a group's field is estimated.
 
-    The ``m0scan`` of a perfusion series; else, of a set, the image with the most signal: without magnetisation
-    transfer, at the last inversion, with the smallest flip angle, at the first echo.
+    For a perfusion series this is the ``m0scan``; otherwise the image of a set with the most signal: without
+    magnetisation transfer, at the last inversion, with the smallest flip angle, at the first echo.
     """
 
     def order(source: Source) -> tuple[bool, bool, int, int, int]:
@@ -173,7 +174,7 @@ def reference_of(members: list[Source], sbref: bool) -> Source:
 
 
 def sbref_of(source: Source) -> Source | None:
-    """Return the single-band reference of a run, or None where there is none."""
+    """Return the single-band reference of a run, or None if there is none."""
     if source.name.suffix not in ("bold", "dwi"):
         return None
     for extension in IMAGES:
@@ -185,25 +186,25 @@ def sbref_of(source: Source) -> Source | None:
 
 
 AFFINE_DECIMALS = 3
-"""Decimals of an affine's entries (mm) that have to agree."""
+"""Number of decimals to which the entries of two affines (mm) must agree."""
 
 
 def share_fields(groups: Iterable[Group], metadata: Metadata) -> tuple[list[Group], list[str]]:
-    """Join anatomical images of a session that lie on one grid into groups with one joint field.
+    """Combine the anatomical images of a session that are on the same grid into groups with a joint field.
 
     Parameters
     ----------
     groups : iterable of Group
-        Sets and series stay as they are, and ``UNIT1``, which has no receive field.
+        Sets, series, and ``UNIT1``, which has no receive field, are left as they are.
     metadata : Metadata
-        Images whose ``ReceiveCoilName`` differs are not joined.
+        Images that differ in ``ReceiveCoilName`` are not combined.
 
     Returns
     -------
     groups : list of Group
         In the order of their first members.
     apart : list of str
-        Names of images that could have been joined, and were with none, for their grid or coil.
+        Names of images that could have been combined with others, but have another grid or coil.
     """
     joined: dict[object, list[Source]] = {}
     kept: dict[object, Group] = {}
@@ -222,11 +223,11 @@ def share_fields(groups: Iterable[Group], metadata: Metadata) -> tuple[list[Grou
 
 
 def together_key(group: Group, metadata: Metadata) -> tuple[object, ...] | None:
-    """Return what images with a joint field have in common; None for a group that stays as it is."""
+    """Return the key that images with a joint field have in common; None for a group that is left as it is."""
     source = group.members[0]
     if len(group.members) > 1 or source.name.suffix in (*SERIES, "UNIT1"):
         return None
-    import numpy as np  # headers are read for these groups alone
+    import numpy as np  # headers are read only for these groups
 
     from getnet_bids.series import open_series
 
@@ -234,7 +235,7 @@ def together_key(group: Group, metadata: Metadata) -> tuple[object, ...] | None:
         with open_series(source.path, source.relative) as series:
             shape, affine = series.image.shape[:3], np.asarray(series.image.affine)
     except (OSError, GetNetError):
-        return None  # what is wrong with it is told in its turn
+        return None  # its error is reported when it is processed
     grid = tuple((np.round(affine, AFFINE_DECIMALS) + 0.0).ravel())
     coil = str(metadata.of(source).get("ReceiveCoilName", ""))
     return PurePosixPath(source.relative).parent, shape, grid, coil

@@ -1,4 +1,4 @@
-"""Jobs: images that share one field, the files of their results, and the images that the field is estimated from."""
+"""Jobs: images that share one field, their output files, and the images from which the field is estimated."""
 
 from __future__ import annotations
 
@@ -32,24 +32,25 @@ class Target:
 
 @dataclass(frozen=True)
 class Job:
-    """An image, or several with one field.
+    """An image, or several images that share one field.
 
     Parameters
     ----------
     source : Source
-        The first image that is divided; it names the job.
+        The first image to divide, after which the job is named.
     outputs : Outputs
-        Of it, with the field's.
+        Its outputs, including the field.
     others : tuple of Target
-        Further images that are divided by the same field.
+        Further images to divide by the same field.
     references : tuple of Source
-        The images that the field is estimated from; default `source`.
+        The images from which the field is estimated; default: `source`.
     joint : bool
-        Whether it is estimated from all of them together, which differ in contrast.
+        Whether the field is estimated from all of them jointly, although they differ in contrast.
     receive : tuple of Source
-        A pair of images by the head coil and by the body coil, whose ratio is the measured receive field; mostly none.
+        A pair of images from the head coil and from the body coil, whose ratio is the measured receive field; usually
+        empty.
     receive_alone : bool
-        Whether that is all that the images are divided by.
+        Whether the images are divided only by that ratio.
     """
 
     source: Source
@@ -69,7 +70,7 @@ class Job:
         with_uncertainty: bool = False,
         reference_only: bool = False,
     ) -> Job:
-        """Name the outputs of a group of images.
+        """Make the job of a group of images.
 
         Parameters
         ----------
@@ -101,18 +102,18 @@ class Job:
 
     @property
     def targets(self) -> Iterator[Target]:
-        """All images that are divided."""
+        """All images to divide."""
         yield Target(self.source, self.outputs)
         yield from self.others
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is one image by itself and no series, read whole."""
+        """Whether the job is a single image that is not a series and is read as a whole."""
         alone = not self.others and not self.receive and self.references in ((), (self.source,))
         return alone and self.source.name.suffix not in SERIES
 
     def inputs(self, target: Target, metadata: Metadata) -> dict[str, Path]:
-        """Find the files, beside its own, that a target's field and copies come from: by their paths in the dataset."""
+        """Find the further files on which a target's field and copies depend, by their paths in the dataset."""
         found = {one.relative: one.path for one in (*self.references, *self.receive) if one != target.source}
         found |= {
             path.relative_to(metadata.root).as_posix(): path
@@ -122,7 +123,7 @@ class Job:
         return found
 
     def is_done(self, recipe: Recipe, metadata: Metadata) -> bool:
-        """Return whether all results are complete, and of the same inputs and recipe."""
+        """Return whether all results are complete and were made from the same inputs and recipe."""
         return all(
             is_done(target.source.path, target.outputs, recipe, self.inputs(target, metadata))
             for target in self.targets
@@ -135,14 +136,14 @@ def files_of_others(jobs: Iterable[tuple[Job, list[Outputs]]], logs: Path) -> di
     Parameters
     ----------
     jobs : iterable of Job and list of Outputs
-        With what is written besides the job's own outputs.
+        Each job with the outputs that are written in addition to its own.
     logs : Path
-        Of the runs before this.
+        Folder of the logs of earlier runs.
 
     Returns
     -------
     dict of str
-        The reason, by the raw image.
+        The reason for each raw image.
     """
     before = cache(partial(planned_before, logs))
     found: dict[str, str] = {}
@@ -156,5 +157,5 @@ def files_of_others(jobs: Iterable[tuple[Job, list[Outputs]]], logs: Path) -> di
 
 
 def is_in(source: str, images: Callable[[], set[str]]) -> bool:
-    """Return whether an image is among some that are only gathered now."""
+    """Return whether an image is among some images, which are collected only when this is called."""
     return source in images()

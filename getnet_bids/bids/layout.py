@@ -1,4 +1,4 @@
-"""Queries and the database of PyBIDS, over the files of images alone, without metadata."""
+"""PyBIDS queries and databases, limited to image files and without metadata."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 DATABASE = "layout_index.sqlite"
 KNOWN = {suffix.lower(): suffix for suffix in SUFFIXES}
-"""Suffixes by the names of their queries."""
+"""The suffix for each name of a query."""
 
 
 def read_queries(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Read a filter file of fMRIPrep's form.
+    """Read a filter file in fMRIPrep's format.
 
     Parameters
     ----------
     path : Path
-        JSON: an object of named queries, each an object of entities.
+        JSON file: an object of named queries, each an object of entities.
 
     Returns
     -------
     queries : dict of dict
-        By suffix, those that are named after one in lower case.
+        The queries that are named after a suffix in lower case, by suffix.
     others : list of str
-        Names of queries for images of other kinds.
+        Names of the other queries.
 
     Raises
     ------
     ValueError
-        It is not such a file; the message says why.
+        The file is not such a file; the message says why.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -53,7 +53,7 @@ def read_queries(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
 
 
 def suffixes_of(queries: dict[str, dict[str, Any]], suffixes: Collection[str]) -> set[str]:
-    """Return the suffixes that queries may bring: a query can name another than the one it is called after."""
+    """Return the suffixes that queries may return, since a query can name another suffix than its own."""
     wanted: set[str] = set()
     for suffix in suffixes:
         own = queries.get(suffix, {}).get("suffix", suffix)
@@ -62,17 +62,17 @@ def suffixes_of(queries: dict[str, dict[str, Any]], suffixes: Collection[str]) -
 
 
 def open_layout(root: Path, database: Path | None, participants: Collection[str] | None) -> BIDSLayout:
-    """Index a dataset's images, or take an index that is there.
+    """Index a dataset's images, or open an existing index.
 
     Parameters
     ----------
     root : Path
         The dataset.
     database : Path, optional
-        Folder of a PyBIDS database. If there is none yet it is made, of all subjects. One that is there is used as
-        it is.
+        Folder of a PyBIDS database. If there is none yet, it is made for all subjects. An existing one is used without
+        an update.
     participants : collection of str, optional
-        Without `database`, no other subjects are indexed.
+        Without `database`, only these subjects are indexed.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def open_layout(root: Path, database: Path | None, participants: Collection[str]
     ValueError
         The database cannot be used; the message says why.
     OSError
-        It cannot be made.
+        The database cannot be made.
     """
     from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
@@ -95,7 +95,7 @@ def open_layout(root: Path, database: Path | None, participants: Collection[str]
         return index(None, participants)
     if not (database / DATABASE).exists():
         database.mkdir(parents=True, exist_ok=True)
-        # A run that is killed must not leave half an index, which would look like a smaller dataset.
+        # A killed run must not leave an incomplete index, which would look like a smaller dataset.
         with tempfile.TemporaryDirectory(prefix=".getnet-", dir=database) as folder:
             index(Path(folder), None).connection_manager.session.close()
             (Path(folder) / DATABASE).replace(database / DATABASE)
@@ -103,7 +103,7 @@ def open_layout(root: Path, database: Path | None, participants: Collection[str]
         layout = BIDSLayout(database_path=database, validate=False)
         found = Path(layout.root)
     except Exception as error:
-        # PyBIDS and its database library raise errors of a dozen unrelated types for a file that is no database.
+        # PyBIDS and its database library raise errors of many unrelated types for a file that is not a database.
         raise GetNetError(f"not a PyBIDS database ({type(error).__name__}); name another folder", database) from error
     if found != root.resolve():
         raise GetNetError(f"is the database of {found}; name another folder for {root}", database)
@@ -111,7 +111,7 @@ def open_layout(root: Path, database: Path | None, participants: Collection[str]
 
 
 def outside(participants: Collection[str] | None) -> re.Pattern[str]:
-    """Return the pattern of paths, from the dataset's root, that need not be indexed.
+    """Return a pattern of the paths, from the dataset's root, that need not be indexed.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def outside(participants: Collection[str] | None) -> re.Pattern[str]:
 
 
 def image_files(layout: BIDSLayout) -> list[str]:
-    """List a layout's images: paths from its root."""
+    """List the paths of a layout's images from its root."""
     found = layout.get(datatype=list(DATATYPES), extension=list(IMAGES), return_type="filename")
     return relative_paths(layout, found)
 
@@ -137,9 +137,9 @@ def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Col
     ----------
     layout : BIDSLayout
     queries : dict of dict
-        By suffix; a suffix without one brings all its images.
+        Queries by suffix; for a suffix without a query all images are selected.
     suffixes : collection of str
-        Those that are wanted.
+        The suffixes to select.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Col
     Raises
     ------
     ValueError
-        A query asks for what PyBIDS does not know.
+        A query uses an entity or value that PyBIDS does not know.
     """
     chosen: set[str] = set()
     for suffix in suffixes:
@@ -158,7 +158,7 @@ def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Col
             query = {key: value_of(value) for key, value in queries.get(suffix, {}).items()}
             found = layout.get(**{**asked, **query, "return_type": "filename"})
         except Exception as error:
-            # PyBIDS says at length that an entity is not known; its database library speaks in whole statements.
+            # PyBIDS has a long message for an unknown entity, and its database library prints whole SQL statements.
             reason = str(error).splitlines()[0].partition(" If you're sure")[0]
             raise GetNetError(f"query {suffix.lower()!r}: {reason}", "--bids-filter-file") from None
         chosen.update(relative_paths(layout, found))
@@ -171,7 +171,7 @@ def relative_paths(layout: BIDSLayout, paths: list[str]) -> list[str]:
 
 
 def value_of(value: Any) -> Any:
-    """Read a value of a query as fMRIPrep does: null is absent, "*" present, and PyBIDS's own words stand.
+    """Convert a value of a query as fMRIPrep does: null means absent, "*" present, and PyBIDS's own words are kept.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def value_of(value: Any) -> Any:
 
 
 def word(name: str) -> Any:
-    """Return PyBIDS's value of that name."""
+    """Return PyBIDS's value of a name."""
     from bids.layout import Query
 
     if name not in Query.__members__:

@@ -1,4 +1,4 @@
-"""Metadata of raw images by the inheritance principle, and the other files and images that belong to them."""
+"""Metadata of raw images according to the inheritance principle, and other files and images that belong to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .names import Name
 
 
 class Metadata:
-    """Looks up what the JSON files of one dataset say of its images, and which others belong to them.
+    """Finds the metadata of a dataset's images in its JSON files, and other files that belong to an image.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ class Metadata:
     def of(self, source: Source) -> dict[str, Any]:
         """Collect an image's metadata.
 
-        Of the JSON files with its suffix and no entity that it lacks, from the dataset's root down to its folder,
-        those further down and with more entities have the last word. What is not valid JSON counts as empty.
+        A JSON file applies if it has the image's suffix and only entities of the image. Files that are closer to the
+        image's folder and have more entities take precedence. Invalid JSON counts as empty.
 
         Parameters
         ----------
@@ -45,7 +45,7 @@ class Metadata:
         return merged
 
     def beside(self, source: Source) -> dict[str, Path]:
-        """Find what belongs to a series besides its JSON files: gradients and volume types.
+        """Find the files that belong to a series in addition to its JSON files: gradients and volume types.
 
         Parameters
         ----------
@@ -54,8 +54,7 @@ class Metadata:
         Returns
         -------
         dict of Path
-            The files by what comes in the place of the suffix and extension: ``dwi.bval``, ``dwi.bvec``,
-            ``aslcontext.tsv``.
+            The files by their suffix and extension: ``dwi.bval``, ``dwi.bvec``, ``aslcontext.tsv``.
         """
         wanted = {"dwi": (("dwi", ".bval"), ("dwi", ".bvec")), "asl": (("aslcontext", ".tsv"),)}
         found = {}
@@ -65,11 +64,11 @@ class Metadata:
         return found
 
     def bvals(self, source: Source) -> Path | None:
-        """Find the file of a diffusion series' b-values."""
+        """Find the file with a diffusion series' b-values."""
         return self.beside(source).get("dwi.bval")
 
     def _applicable(self, source: Source, suffix: str, extension: str) -> list[Path]:
-        """List the files that apply to an image, those of the last word last."""
+        """List the files that apply to an image, those that take precedence last."""
         paths, folder = [], self.root
         for step in ("", *Path(source.relative).parent.parts):
             folder = folder / step
@@ -80,7 +79,7 @@ class Metadata:
         return paths
 
     def _sidecars(self, folder: Path) -> list[tuple[Name, Path]]:
-        """List a folder's files of metadata that have a BIDS name, those with fewer entities first."""
+        """List a folder's metadata files that have a BIDS name, those with fewer entities first."""
         if folder not in self._files:
             sidecars = []
             for entry in entries(folder):
@@ -104,7 +103,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 RECEIVE_SUFFIX = "RB1COR"
 HEAD_COIL, BODY_COIL = "head", "body"
-"""How the ``acq`` of either begins; what follows is the same in both, such as ``MTw``."""
+"""The beginning of the ``acq`` label of each image; the rest, such as ``MTw``, is the same in both."""
 
 
 def receive_pairs(source: Source) -> dict[tuple[str, str], tuple[Source, Source]]:
@@ -123,8 +122,9 @@ def receive_pair(source: Source, metadata: Metadata) -> tuple[Source, Source] | 
     Returns
     -------
     tuple of Source or None
-        By the head coil, and by the body coil. Of several pairs it is the one that is intended for the image by its
-        metadata, else the one named after the image's ``acq`` or suffix; of these, of the same run; else the first.
+        The images from the head coil and from the body coil. If there are several pairs, the one that is intended for
+        the image according to its metadata, otherwise the one named after the image's ``acq`` or suffix; of these, the
+        one of the same run; otherwise the first.
     """
     wanted = [called for called in (source.name.entities.get("acq"), source.name.suffix, "") if called is not None]
 
@@ -139,13 +139,14 @@ def receive_pair(source: Source, metadata: Metadata) -> tuple[Source, Source] | 
 
 
 def intended_for(source: Source, metadata: dict[str, Any]) -> set[str]:
-    """Return the images that an image is intended for, paths from the dataset's root.
+    """Return the images for which an image is intended, as paths relative to the dataset.
 
     Parameters
     ----------
     source : Source
     metadata : dict
-        Its own: ``IntendedFor`` is a BIDS URI, a path from the subject's folder, as was usual before, or several.
+        Metadata of the image. ``IntendedFor`` is a BIDS URI, or a path relative to the subject's folder, as in earlier
+        versions of BIDS, or a list of these.
     """
     given = metadata.get("IntendedFor", [])
     texts = [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, str)]
@@ -154,7 +155,7 @@ def intended_for(source: Source, metadata: dict[str, Any]) -> set[str]:
 
 
 def pairs_in(root: Path, folder: PurePosixPath) -> dict[tuple[str, str], tuple[Source, Source]]:
-    """List a folder's pairs by what follows ``head`` and ``body``, and by their other entities."""
+    """List a folder's pairs by the text after ``head`` and ``body``, and by their other entities."""
     found: dict[tuple[str, str], dict[str, Source]] = {}
     for file in entries(root / folder):
         if not file.partition(".")[0].endswith(f"_{RECEIVE_SUFFIX}") or not file.endswith(IMAGES):

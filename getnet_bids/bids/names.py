@@ -1,4 +1,4 @@
-"""File names of raw anatomical images and of what is derived from them; why other images are not taken."""
+"""File names of raw images and their derivatives, and the reasons why other images are left out."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ ORDER = (
     "desc",
     "stat",
 )
-"""Entities in the order that the BIDS schema gives them; ``stat`` is not in it yet."""
+"""Entities in the order of the BIDS schema, which does not have ``stat`` yet."""
 DERIVED_ONLY = {"mod", "label", "desc", "stat"}
-"""Entities of derived images; a raw image has none of them."""
+"""Entities of derived images, which a raw image cannot have."""
 INDEXED = {"run", "echo", "flip", "inv", "chunk"}
 """Entities whose value is a number."""
 
@@ -45,30 +45,30 @@ WEIGHTED = (
     "FLASH",
     "MP2RAGE",
 )
-"""Suffixes that are corrected unless others are asked for: images that are looked at and segmented as they are."""
+"""Suffixes that are corrected by default: images that are viewed and segmented directly."""
 ON_REQUEST = ("UNIT1", "MEGRE", "MESE", "VFA", "IRT1", "MPM", "MTS", "MTR")
-"""Suffixes that are corrected when named: members of a series that a quantitative map is computed from, whose
-common gain cancels in it, as a field of its own for each would not; and UNIT1, the ratio of MP2RAGE's inversions, in
-which the receive field has cancelled (Marques et al., NeuroImage 2010)."""
+"""Suffixes that are corrected only if named: members of a set from which a quantitative map is computed, in which a
+common field cancels but separate fields would not; and UNIT1, the ratio of MP2RAGE's two inversion images, in which
+the receive field has already cancelled (Marques et al., NeuroImage 2010)."""
 SERIES = ("dwi", "bold", "sbref", "asl", "m0scan", "epi")
-"""Suffixes of diffusion, functional, perfusion and field-map images, corrected when named. All volumes of a file have
-one field."""
+"""Suffixes of diffusion, functional, perfusion and field-map images, corrected only if named. All volumes of a file
+share one field."""
 SUFFIXES = (*WEIGHTED, *ON_REQUEST, *SERIES)
 """All suffixes that can be corrected."""
 ALL = "all"
-"""Word for all of these but UNIT1, in which there is no field to correct."""
+"""Word for all of these except UNIT1, in which there is no field to correct."""
 PLACES = {
     **dict.fromkeys((*WEIGHTED, *ON_REQUEST), ("anat",)),
     **{"dwi": ("dwi",), "bold": ("func",), "sbref": ("func", "dwi"), "asl": ("perf",)},
     **{"m0scan": ("perf", "fmap"), "epi": ("fmap",)},
 }
-"""The folders, in BIDS data types, that hold images of each suffix."""
+"""The folders (BIDS data types) for images of each suffix."""
 DATATYPES = ("anat", "dwi", "fmap", "func", "perf")
-"""The folders that may hold any of them."""
+"""All folders for images."""
 
 
 def expand(suffixes: Iterable[str]) -> tuple[str, ...]:
-    """Replace ``all`` by what it stands for.
+    """Replace ``all`` by the suffixes that it stands for.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def expand(suffixes: Iterable[str]) -> tuple[str, ...]:
 
 
 def datatypes_of(suffixes: Iterable[str]) -> tuple[str, ...]:
-    """Return the folders that may hold images of some suffixes.
+    """Return the folders for images of the given suffixes.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class Name:
         Parameters
         ----------
         text : str
-            Without folder.
+            File name without folder.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class Name:
         Raises
         ------
         ValueError
-            It is not a BIDS name; the message says why.
+            The text is not a BIDS name; the message says why.
         """
         stem, dot, rest = text.partition(".")
         *pairs, suffix = stem.split("_")
@@ -141,22 +141,22 @@ class Name:
         for pair in pairs:
             key, dash, value = pair.partition("-")
             if not dash or key not in ORDER:
-                raise ValueError(f"{pair!r} is no entity of an MR image")
+                raise ValueError(f"{pair!r} is not an entity of an MR image")
             pattern = "[0-9]+" if key in INDEXED else "[0-9a-zA-Z+]+"
             if not re.fullmatch(pattern, value):
                 raise ValueError(f"{pair!r}: the value must match {pattern}")
             if key in entities:
-                raise ValueError(f"{key!r} stands twice")
+                raise ValueError(f"{key!r} occurs twice")
             entities[key] = value
         if list(entities) != sorted(entities, key=ORDER.index):
             right = "_".join(f"{k}-{entities[k]}" for k in sorted(entities, key=ORDER.index))
-            raise ValueError(f"entities must stand in the order {right}")
+            raise ValueError(f"entities must be in the order {right}")
         if not re.fullmatch("[0-9a-zA-Z]+", suffix):
-            raise ValueError(f"{suffix!r} is no suffix")
+            raise ValueError(f"{suffix!r} is not a suffix")
         return cls(entities, suffix, dot + rest)
 
     def derived(self, suffix: str | None = None, extension: str = ".nii.gz", **entities: str) -> Name:
-        """Return the name of something made from this, with entities added or replaced."""
+        """Return the name of a derived file, with entities added or replaced."""
         merged = {**self.entities, **entities}
         ordered = {key: merged[key] for key in sorted(merged, key=ORDER.index)}
         return Name(ordered, suffix or self.suffix, extension)
@@ -171,7 +171,7 @@ FOREIGN = (
     *(".img", ".hdr", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc", ".dcm", ".ima", ".head"),
     *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".nii.gz.zip"),
 )
-"""Extensions of images that BIDS does not know."""
+"""Extensions of images that BIDS does not have."""
 INTENDED_SUFFIX = {
     "t1": "T1w",
     "t1weighted": "T1w",
@@ -183,26 +183,26 @@ INTENDED_SUFFIX = {
     "t2flair": "FLAIR",
     **{suffix.lower(): suffix for suffix in (*WEIGHTED, *ON_REQUEST, *SERIES)},
 }
-"""The suffix that is meant by common wrong ones, which are in lower case."""
+"""The intended suffix for common wrong ones, in lower case."""
 VALID = {
     *("T1map", "T2map", "T2starmap", "R1map", "R2map", "R2starmap", "PDmap", "MTRmap", "MTsat", "MTVmap", "MWFmap"),
     *("Chimap", "S0map", "M0map", "T1rho", "R1rho", "PDT2map", "TB1map", "RB1map", "defacemask"),
     *("dseg", "probseg", "mask", "photo"),
 }
-"""Other suffixes of BIDS that an ``anat`` folder holds: maps and masks, which are not corrected."""
+"""Other BIDS suffixes in an ``anat`` folder: maps and masks, which are not corrected."""
 
 
 def odd_extension(file: str, files: Collection[str], suffixes: Collection[str]) -> str:
-    """Return why a file's extension keeps an image of the kind asked for from being taken, or an empty text.
+    """Return the reason why an image is left out because of its extension, or an empty text.
 
     Parameters
     ----------
     file : str
-        Its name.
+        The file's name.
     files : collection of str
-        All of its folder.
+        All files of its folder.
     suffixes : collection of str
-        Those asked for.
+        The suffixes asked for.
 
     Returns
     -------
@@ -228,14 +228,14 @@ def odd_extension(file: str, files: Collection[str], suffixes: Collection[str]) 
 
 
 def odd_suffix(file: str, suffixes: Collection[str]) -> str:
-    """Return why an image's suffix keeps it from being taken where another was meant, or an empty text.
+    """Return the reason why an image is left out because of a wrong suffix, or an empty text.
 
     Parameters
     ----------
     file : str
-        Its name.
+        The file's name.
     suffixes : collection of str
-        Those asked for.
+        The suffixes asked for.
 
     Returns
     -------
@@ -261,14 +261,14 @@ def odd_suffix(file: str, suffixes: Collection[str]) -> str:
 
 
 def misplaced(folder: str, files: Collection[str]) -> dict[str, str]:
-    """Find images that lie beside the folder in which they belong, and folders that are named as BIDS does not.
+    """Find images that lie outside the folder to which they belong, and folders with wrong names.
 
     Parameters
     ----------
     folder : str
-        Of the dataset, a subject or a session: its path from the root.
+        Folder of the dataset, a subject or a session, as a path from the root.
     files : collection of str
-        Its content.
+        Content of the folder.
 
     Returns
     -------
@@ -296,12 +296,12 @@ def misplaced(folder: str, files: Collection[str]) -> dict[str, str]:
 
 
 def is_misnamed(folder: str, key: str) -> bool:
-    """Return whether a name looks like that of a subject's or session's folder and does not begin as one.
+    """Return whether a name looks like that of a subject's or session's folder but does not begin correctly.
 
     Examples
     --------
     >>> is_misnamed("sub_01", "sub"), is_misnamed("sub-01", "sub"), is_misnamed("sub-01.html", "sub")
     (True, False, False)
     """
-    # Of folders that begin as they should, each file within is named.
+    # In folders whose name begins correctly, each file is named separately.
     return not folder.startswith(f"{key}-") and bool(re.fullmatch(f"{key}[-_][^.]+", folder, re.IGNORECASE))

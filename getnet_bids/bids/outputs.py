@@ -9,21 +9,21 @@ from .discovery import Source
 from .names import Name
 
 REFERENCES = {"bold": "boldref", "dwi": "dwiref", "asl": "aslref"}
-"""Suffixes of a series' mean, as fMRIPrep, QSIPrep and ASLPrep call it; BIDS has none yet."""
+"""Suffixes for the mean of a series, as in fMRIPrep, QSIPrep and ASLPrep; BIDS has none yet."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files made from one image.
+    """The output files of one image.
 
     Parameters
     ----------
     corrected, field : Path
         The images.
     with_field : bool
-        Whether the field is wanted.
+        Whether to write the field.
     with_uncertainty : bool
-        Whether the map of its standard deviation is wanted.
+        Whether to write the map of its standard deviation.
     reference_only : bool
         Whether the corrected image is the mean of a series instead of the series.
     """
@@ -45,7 +45,7 @@ class Outputs:
         field_name: Name | None = None,
         reference_only: bool = False,
     ) -> Outputs:
-        """Name the outputs of an image in a derivative dataset.
+        """Determine the outputs of an image in a derivative dataset.
 
         Parameters
         ----------
@@ -53,11 +53,11 @@ class Outputs:
         root : Path
             The derivative dataset.
         with_field, with_uncertainty : bool
-            What is wanted.
+            Which of the two to write.
         field_name : Name, optional
-            Of what the field belongs to, if that is not the image alone.
+            Name from which the field's name is derived, if not that of the image.
         reference_only : bool
-            Whether a series' mean is wanted in its place; nothing to other images.
+            Whether to write the mean of a series in its place; has no effect on other images.
 
         Returns
         -------
@@ -72,23 +72,23 @@ class Outputs:
 
     @property
     def uncertainty(self) -> Path:
-        """The map of the field's standard deviation."""
+        """Path of the map of the field's standard deviation."""
         return self.field.with_name(self.field.name.replace("_biasfield.", "_stat-std_biasfield."))
 
     @property
     def images(self) -> list[Path]:
-        """The images that are wanted."""
+        """The images to write."""
         field = [self.field] if self.with_field else []
         return [self.corrected, *field, *([self.uncertainty] if self.with_uncertainty else [])]
 
     @property
     def sidecars(self) -> list[Path]:
-        """Their sidecars, in the order in which they are written: that of the corrected image is the last."""
+        """Their sidecars in the order of writing; that of the corrected image is the last."""
         return [sidecar(image) for image in reversed(self.images)]
 
 
 def place_beside(corrected: Path, ending: str) -> Path:
-    """Return where a file that belongs to a series goes.
+    """Return the path of a file that belongs to a series.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Provenance of a result: written into its sidecar, and compared there before an image is corrected again."""
+"""Provenance of results: written into sidecars, and compared to decide whether an image is already done."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from .names import SERIES
 from .outputs import Outputs, sidecar
 
 KEY = "GetNet"
-"""The sidecar's entry that holds all of this."""
+"""Key of the sidecar for all provenance."""
 REFERENCE = "Reference"
-"""The entry within that tells what a field was estimated from, where that is not simply the image."""
+"""Key within it for what a field was estimated from, if that is not just the image."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What determines a result, apart from the image.
+    """All that determines a result apart from the image.
 
     Parameters
     ----------
     weights : Path
-        The network's weights.
+        File of the network's weights.
     weights_hash : str
-        Of that file.
+        Hash of that file.
     options : dict
-        All that changes a result; device, threads and batch size do so by rounding alone and are no part of it.
+        All options that change a result; not device, threads and batch size, which change it by rounding only.
     algorithm : int
-        Number of the algorithm.
+        The algorithm number.
 
     Examples
     --------
@@ -55,13 +55,13 @@ class Recipe:
 
     @cached_property
     def options_hash(self) -> str:
-        """Hash of the options, whatever their order."""
+        """Hash of the options, independent of their order."""
         return hash_bytes(json.dumps(self.options, sort_keys=True).encode())
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file as it was when it was read.
+    """The state of a file when it was read.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class InputFile:
     modified : int
         Microseconds since 1970: nanoseconds would not survive a JSON reader that knows only doubles.
     hash : str
-        Of its bytes.
+        Hash of its content.
     """
 
     size: int
@@ -86,23 +86,23 @@ class InputFile:
 
     @classmethod
     def of(cls, path: Path) -> InputFile:
-        """Look at a file without keeping its bytes."""
+        """Determine the state of a file without keeping its bytes."""
         found = path.stat()
         return cls(found.st_size, found.st_mtime_ns // 1000, hash_file(path))
 
     @property
     def as_json(self) -> dict[str, Any]:
-        """What a sidecar holds of it."""
+        """The state as stored in a sidecar."""
         return {"Size": self.size, "Modified": self.modified, "Hash": self.hash}
 
     @classmethod
     def from_json(cls, content: Any) -> InputFile:
-        """Read what a sidecar holds; what is missing fits no file."""
+        """Read the state from a sidecar; missing values match no file."""
         found = content if isinstance(content, dict) else {}
         return cls(found.get("Size", -1), found.get("Modified", -1), str(found.get("Hash")))
 
     def is_still(self, path: Path) -> bool:
-        """Return whether a file is as it was. If the time alone differs, as after a copy, the content is hashed."""
+        """Return whether a file is unchanged. If only the time differs, as after a copy, the content is hashed."""
         now = path.stat()
         if now.st_size != self.size:
             return False
@@ -112,7 +112,7 @@ class InputFile:
 def provenance(
     recipe: Recipe, source: InputFile, images: list[Path], run: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return a sidecar's entry.
+    """Return a sidecar's entry about provenance.
 
     Parameters
     ----------
@@ -120,9 +120,9 @@ def provenance(
     source : InputFile
         The raw image.
     images : list of Path
-        The images made, complete.
+        The complete output images.
     run : dict, optional
-        Version, device, seconds and what else is worth telling.
+        Version, device, seconds and other facts about the run.
 
     Returns
     -------
@@ -145,13 +145,14 @@ def provenance(
 def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | None:
     """Find a file that has the name of a result and was not made by this program.
 
-    A result has a sidecar of ours. Without one it may be left of a run that was killed: then that run had planned it.
+    A result has a sidecar of this program. A file without one may have been left by a run that was killed; that run had
+    then planned the image.
 
     Parameters
     ----------
     outputs : Outputs
     was_planned : callable
-        Tells whether an earlier run was to do the image; asked only where it matters.
+        Returns whether an earlier run had planned the image; called only if needed.
 
     Returns
     -------
@@ -167,10 +168,10 @@ def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | 
 
 
 def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Path] | None = None) -> bool:
-    """Return whether an image's results are complete, and of the same input and recipe.
+    """Return whether an image's results are complete and were made from the same input and recipe.
 
-    The raw image's size and time of change stand for its content. If the time alone differs, as after a copy, the
-    content is hashed.
+    If the raw image's size and modification time are the same, its content counts as the same. If only the time
+    differs, as after a copy, the content is hashed.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Pa
     outputs : Outputs
     recipe : Recipe
     others : dict of Path, optional
-        Further files that the field is estimated from, by their paths in the raw dataset.
+        Further files from which the field is estimated, by their paths in the raw dataset.
 
     Returns
     -------
@@ -213,7 +214,7 @@ def was_input(made: dict[str, Any]) -> InputFile:
 
 
 def size_of(path: Path) -> int | None:
-    """Return a file's size, or None where there is no file."""
+    """Return a file's size, or None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -244,7 +245,7 @@ UNCERTAINTY = (
 )
 
 NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\":]*\]")
-"""A list of numbers as the json module indents it; inside a string there are no line breaks."""
+"""A list of numbers as the json module indents it; strings in JSON have no line breaks."""
 
 
 def write_sidecars(
@@ -257,24 +258,24 @@ def write_sidecars(
     metadata: dict[str, Any] | None = None,
     with_field: bool = True,
 ) -> None:
-    """Write the sidecars of an image's results, that of the corrected image last: it says that all is complete.
+    """Write the sidecars of an image's results; that of the corrected image comes last and marks the image as done.
 
     Parameters
     ----------
     source : Source
         The raw image.
     outputs : Outputs
-        Its results, complete.
+        Its complete results.
     skull_stripped : tuple of bool and str
-        Whether it is, and how that is known.
+        Whether the image is skull-stripped, and how that was determined.
     made : dict
-        Provenance of both.
+        Provenance of the results.
     references : sequence of Source
-        The images that the field was estimated from; default `source` alone.
+        The images from which the field was estimated; default: only `source`.
     metadata : dict, optional
-        Of the raw image, to be kept with the corrected one.
+        Metadata of the raw image to keep with the corrected one.
     with_field : bool
-        Whether the field's sidecars are to be written, too: those of a shared field are written once.
+        Whether to write the field's sidecars as well; those of a shared field are written once.
     """
     stripped, how = skull_stripped
     corrected = AVERAGED if outputs.reference_only else SERIES_OF if source.name.suffix in SERIES else CORRECTED
@@ -296,12 +297,12 @@ def write_sidecars(
 
 
 def without_links(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Drop metadata that name other files of the raw dataset, which the derivative one does not have."""
+    """Remove metadata that refer to other files of the raw dataset, which the derivative one does not have."""
     return {key: value for key, value in metadata.items() if key not in ("IntendedFor", "AssociatedEmptyRoom")}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file as people like to read it: indented, but lists of numbers on one line."""
+    """Write a readable JSON file: indented, but with lists of numbers on one line."""
 
     def on_one_line(found: re.Match[str]) -> str:
         return f"[{' '.join(found[0][1:-1].split())}]"

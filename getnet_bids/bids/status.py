@@ -1,4 +1,4 @@
-"""The outcome of each image of a run."""
+"""Log the outcome of each image of a run."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from getnet_bids.files import write_text
 
 PLANNED = "planned.tsv"
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
-"""Name of a run's folder: time of its start, and a random number."""
+"""Format of the start time, and pattern of the name of a run's folder: this time and a random number."""
 
 
 def planned_before(logs: Path) -> set[str]:
-    """Return the images that runs were to do, by their paths in the raw dataset."""
+    """Return the images that earlier runs had planned, as paths relative to the raw dataset."""
     found: set[str] = set()
     for file in logs.glob(f"*/{PLANNED}"):
-        with contextlib.suppress(OSError):  # of an earlier version, or no file
+        with contextlib.suppress(OSError):  # a run of an earlier version, or not a file
             found.update(file.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
     return found
 
 
 class RunLog:
-    """A run's folder of logs: one line an image in ``status.tsv``, at once; the options; tracebacks.
+    """A run's folder of logs: ``status.tsv`` with a row per image, written at once; the options; tracebacks.
 
     Parameters
     ----------
     logs : Path
-        The dataset's ``logs``; the run's own folder is made there.
+        The dataset's ``logs`` folder, in which the run's own folder is made.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class RunLog:
         self._line(*(column.name for column in STATUS))
 
     def add_done(self, source: str, seconds: float, verdict: str, reasons: Sequence[str]) -> None:
-        """Add an image that is done, with the verdict on it and why it is doubtful."""
+        """Add an image that is done, with its verdict and the reasons if it is doubtful."""
         self.verdicts.setdefault(verdict, []).append(source)
         self.add(source, "done", seconds, "; ".join(reasons) or None, verdict)
 
@@ -76,23 +76,23 @@ class RunLog:
             Its path in the raw dataset.
         status : {"done", "skipped", "failed"}
         seconds : float, optional
-            What it took.
+            Time that it took.
         reason : str, optional
             Why it was skipped, failed, or is doubtful.
         verdict : str, optional
-            On an image that is done.
+            The verdict, if the image is done.
         """
         self.counts[status] += 1
         self._line(source, status, "n/a" if seconds is None else f"{seconds:.2f}", reason or "n/a", verdict or "n/a")
 
     def crash(self, stem: str, error: BaseException) -> Path:
-        """Write the traceback of an unexpected error to a file and return that."""
+        """Write the traceback of an unexpected error to a file, and return its path."""
         path = self.folder / f"crash-{stem}.txt"
         self._write(path.name, "".join(traceback.format_exception(error)))
         return path
 
     def plan(self, sources: Iterable[str]) -> None:
-        """Write the list of images that the run is to correct, so that the group level sees if it was cut short."""
+        """Write the list of planned images, so that the group level can tell whether the run was cut short."""
         self._write(PLANNED, "".join(f"{source}\n" for source in ("source", *sources)))
 
     def write_options(self, text: str) -> None:
@@ -101,28 +101,28 @@ class RunLog:
 
     @property
     def exit_code(self) -> int:
-        """0 if no image failed, else 1."""
+        """0 if no image failed, otherwise 1."""
         return 1 if self.counts["failed"] else 0
 
     def _write(self, name: str, text: str) -> None:
-        """Write a file, whole or not at all; what a killed run leaves of it lies where the next run sweeps."""
+        """Write a file atomically. If the run is killed, the next run removes the incomplete file."""
         write_text(self.folder / name, text, self.folder.parent)
 
     def _line(self, *cells: str) -> None:
         line = "\t".join(" ".join(cell.split()) for cell in cells) + "\n"
         try:
-            # Names may hold bytes that are no text.
+            # Names may contain bytes that are not valid text.
             with open(self.status, "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line)
         except OSError as error:
-            error.filename = str(self.status)  # a full disk does not tell which file it is about
+            error.filename = str(self.status)  # the error of a full disk does not name the file
             raise
 
 
 def new_folder(logs: Path) -> Path:
-    """Make the folder of a run; of hundreds of tasks that start in the same second, each gets its own.
+    """Make the folder of a run; if hundreds of tasks start in the same second, each gets its own.
 
-    Names tell the order of runs: should the clock have gone back, the last one's time is gone on from.
+    The names sort in the order of the runs: if the clock was set back, the new name continues from the last one.
     """
     logs.mkdir(parents=True, exist_ok=True)
     last = max((name[:15] for name in os.listdir(logs) if FOLDER.fullmatch(name)), default="")

@@ -1,4 +1,4 @@
-"""getnet-bids: the command line of the BIDS App; refuses what cannot work before it searches for images."""
+"""getnet-bids: the command line of the BIDS App, which refuses invalid options before it searches for images."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         console.say(f"{interrupted}: stopped; run the same command again to go on")
         return interrupted.code
     except BrokenPipeError:
-        # Whoever read our table has had enough of it, as `head` does; nothing is to be flushed to it any more.
+        # The reader of our table has closed the pipe, as `head` does, so nothing must be flushed to it any more.
         sys.stdout = None
         return console.IO_ERROR
     except OSError as error:
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str]) -> Settings:
     """Read the command line, and the configuration file that it may name.
 
-    What the command line says wins over the file; what neither says has its default.
+    The command line takes precedence over the file; options that are in neither have their defaults.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def parse(argv: list[str]) -> Settings:
     Raises
     ------
     CommandError
-        The file is not there, a value is not allowed, or two options do not go together.
+        The file does not exist, a value is not allowed, or two options cannot be combined.
     """
     given = vars(app_parser().parse_args(argv))
     file = given.pop("config_file", None)
@@ -100,7 +100,7 @@ def parse(argv: list[str]) -> Settings:
 
 
 def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
-    """Remove the prefix of labels, and doubles; a text file, or a table, stands for the labels in it.
+    """Remove prefixes and duplicates from labels; the name of a text file or table stands for the labels in it.
 
     Examples
     --------
@@ -109,29 +109,29 @@ def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
     """
     listed: list[str] = []
     for one in given:
-        # A single label may also be the name of a file; of several, those are files that can be no labels.
+        # A single label may also be the name of a file; among several, only names that are not valid labels are files.
         is_file = (len(given) == 1 or not re.fullmatch(LABEL, one.removeprefix(prefix))) and Path(one).is_file()
         listed += read_labels(Path(one), prefix) if is_file else [one]
     clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in listed))
     for label in clean:
         if not re.fullmatch(LABEL, label):
             raise console.CommandError(
-                console.USAGE, f"{label!r} is no label ({prefix}<letters and digits>), nor a file of them"
+                console.USAGE, f"{label!r} is not a label ({prefix}<letters and digits>), nor a file of labels"
             )
     if not clean:
-        raise console.CommandError(console.USAGE, f"{', '.join(given)}: holds no label; write one a line")
+        raise console.CommandError(console.USAGE, f"{', '.join(given)}: holds no label; write one per line")
     return clean
 
 
 def read_labels(path: Path, prefix: str) -> list[str]:
-    """Read a file of labels: words apart by blanks, commas or lines, or a table such as ``participants.tsv``.
+    """Read a file of labels: words separated by blanks, commas or lines, or a table such as ``participants.tsv``.
 
-    Of a table the column counts that is called ``participant_id`` or ``session_id``, ``sub`` or ``ses`` and the like.
+    In a table, the labels are in the column ``participant_id`` or ``session_id`` (or ``sub``, ``ses`` and the like).
 
     Raises
     ------
     CommandError
-        It is no text.
+        The file is not a text file.
     """
     try:
         data = path.read_bytes()
@@ -139,7 +139,7 @@ def read_labels(path: Path, prefix: str) -> list[str]:
         lines = data.decode(encoding).splitlines()
     except UnicodeDecodeError:
         raise console.CommandError(
-            console.USAGE, f"{path}: not a text file of labels; write one label a line"
+            console.USAGE, f"{path}: not a text file of labels; write one label per line"
         ) from None
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     head = [cell.strip(' "').lower() for cell in re.split("[\t,;]", lines[0])] if lines else []
@@ -163,7 +163,7 @@ def group(settings: Settings) -> int:
     from getnet_bids.reports.group import write_group_report
     from getnet_bids.run.participant import search
 
-    # Of whatever suffix: those that no run was asked for are left out by what there are results of.
+    # Images of all suffixes; `completeness` leaves out those that no run was given, since they have no results.
     every = settings if settings.modalities != WEIGHTED else replace(settings, modalities=SUFFIXES)
     found = [source.relative for source in search(every).sources]
     state = completeness(settings.output_dir, settings.bids_dir, found)
@@ -178,7 +178,7 @@ def group(settings: Settings) -> int:
 
 
 def check(settings: Settings) -> None:
-    """Refuse files and folders that settings name and that cannot be used.
+    """Raise an error for files and folders in the settings that cannot be used.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def check(settings: Settings) -> None:
 
 
 def check_system() -> None:
-    """Refuse a comparison where nipype cannot run one."""
+    """Raise an error if a comparison is asked for on a system on which nipype cannot run one."""
     try:
         import pwd  # noqa: F401 - nipype's plugins import it
     except ImportError:
@@ -230,7 +230,7 @@ def check_packages(method: str) -> None:
 
 
 def check_files(settings: Settings) -> None:
-    """Refuse files and folders that are not there."""
+    """Raise an error for files and folders that do not exist."""
     for path in (settings.weights, settings.bids_filter_file, settings.use_plugin):
         if path is not None and not path.is_file():
             raise console.CommandError(console.NO_INPUT, f"{path}: no such file")
@@ -242,7 +242,7 @@ def check_files(settings: Settings) -> None:
         if name == "raw":
             raise console.CommandError(console.USAGE, "--derivatives: raw stands for the input; give another name")
         if paths.setdefault(name, folder) != folder:
-            raise console.CommandError(console.USAGE, f"--derivatives: {name} stands for two folders; name them apart")
+            raise console.CommandError(console.USAGE, f"--derivatives: {name} stands for two folders; use two names")
 
 
 def is_doctor(argv: list[str]) -> bool:

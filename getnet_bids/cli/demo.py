@@ -1,4 +1,4 @@
-"""getnet-demo: a small BIDS dataset with a known bias field, corrected, and how much nearer it came to the truth."""
+"""getnet-demo: make a small BIDS dataset with a known bias field, correct it, and compare the result with the truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FIELDS = {"sub-smooth": "a random field", "sub-coil": "receive loops"}
 MARK = ".getnet-demo"
-"""File that tells a folder made by this command from one of the user's."""
+"""File that marks a folder as made by this command, so that the user's own folders are left alone."""
 
 
 def brain() -> tuple[nib.Nifti1Image, dict[str, NDArray[np.bool_]]]:
@@ -39,7 +39,7 @@ def brain() -> tuple[nib.Nifti1Image, dict[str, NDArray[np.bool_]]]:
 
 
 def known_gain(subject: str, shape: tuple[int, ...], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Draw the field of a subject: 0.2 standard deviation of its logarithm over the brain."""
+    """Draw the random field of a subject; its logarithm has a standard deviation of 0.2 over the brain."""
     import torch
 
     from getnet_bids.core.gain import coil_log_gain, smooth_log_gain, with_spread
@@ -53,7 +53,7 @@ def known_gain(subject: str, shape: tuple[int, ...], where: NDArray[np.bool_]) -
 
 
 def make_dataset(bids: Path) -> dict[str, NDArray[np.bool_]]:
-    """Write the dataset and return the tissues; files that have other names than the demo's are left alone."""
+    """Write the dataset and return the tissues; files that are not part of the demo are left alone."""
     import nibabel as nib
     import numpy as np
 
@@ -80,11 +80,15 @@ def demo_parser() -> argparse.ArgumentParser:
     """Build the parser of getnet-demo."""
     parser = Parser(
         prog="getnet-demo",
-        description="Make a small BIDS dataset with a known bias field, correct it, and tell how much nearer it came "
+        description="Make a small BIDS dataset with a known bias field, correct it, and report how close the result is "
         "to the truth.",
     )
     parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path("demo-output"), help="new, or of an earlier demo (%(default)s)"
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("demo-output"),
+        help="a new folder, or that of an earlier demo (%(default)s)",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
@@ -95,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = demo_parser().parse_args(argv).folder
     try:
         if folder.exists() and not (folder.is_dir() and ((folder / MARK).is_file() or not any(folder.iterdir()))):
-            text = f"{folder} was not made by getnet-demo, and nothing in it is touched; name another folder"
+            text = f"{folder} was not made by getnet-demo and is left alone; name another folder"
             console.say(text, "getnet-demo")
             return console.CANNOT_CREATE
         folder.mkdir(parents=True, exist_ok=True)

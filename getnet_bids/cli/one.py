@@ -28,7 +28,7 @@ CANNOT_CREATE_ERRORS = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
-"""Errors of the system when a file cannot be created under a name."""
+"""System errors that mean that a file cannot be created under a name."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def correct_file(args: Namespace) -> None:
-    """Read, correct and write; raises `console.CommandError` for whatever goes wrong."""
+    """Read, correct and write the image; raises `console.CommandError` for any failure."""
     given = {field.name: getattr(args, field.name) for field in fields(ModelSettings) if field.name in args}
     model = ModelSettings(**given)
     check_paths(args, model)
@@ -55,7 +55,7 @@ def correct_file(args: Namespace) -> None:
         apply_field(args, given, model)
         return
     use_huge_pages()
-    # Only now: these take seconds to import, and a wrong path should be told at once.
+    # Imported here because they take seconds to load, and a wrong path should be reported at once.
     from getnet_bids import correct, images, series
     from getnet_bids.core.correction import Options
     from getnet_bids.core.device import resolve_device
@@ -127,7 +127,7 @@ def correct_file(args: Namespace) -> None:
 
 
 def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) -> None:
-    """Divide by a field that is given; raises `console.CommandError` for whatever goes wrong."""
+    """Divide the image by an existing field; raises `console.CommandError` for any failure."""
     others = [*(name for name in ("mask", "bvals", "uncertainty") if getattr(args, name) is not None), *given]
     if useless := [name for name in others if name not in ("output_dtype", "compress")]:
         raise console.CommandError(console.USAGE, f"{option(useless[0])} does nothing with --apply; leave it out")
@@ -166,7 +166,7 @@ def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) ->
 
 
 def check_paths(args: Namespace, model: ModelSettings) -> None:
-    """Refuse what cannot work before anything is read."""
+    """Raise an error for unusable paths before anything is read."""
     from getnet_bids.images import extension
 
     for given in (args.image, args.mask, args.bvals, args.apply, model.weights):
@@ -196,16 +196,16 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
 
 
 def why_missing(path: Path) -> str:
-    """Return why there is no file at a path, and what to do."""
+    """Return the reason why there is no image file at a path, and what to do."""
     if path.is_symlink() and not path.exists():
-        return "not fetched, or a link that leads nowhere; run `datalad get` on it, or look where it leads"
+        return "not fetched, or a broken link; run `datalad get` on it, or check where it leads"
     if path.is_dir():
         return "is a folder; give a file's name"
     return "not a regular file; give an image" if path.exists() else "no such file"
 
 
 def is_same_file(path: Path, other: Path) -> bool:
-    """Return whether two paths are one file, links followed."""
+    """Return whether two paths lead to the same file, following links."""
     return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 

@@ -1,4 +1,4 @@
-"""The options of getnet-bids, getnet and getnet-bids doctor; imports nothing heavy, so that --help is quick."""
+"""The options of getnet-bids, getnet and getnet-bids doctor; imports nothing heavy, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Turn a reader of values into one for argparse, which shows the text of one kind of error only."""
+    """Turn a function that reads a value into one for argparse, which shows the message of one error type only."""
 
     def convert(text: str) -> Any:
         try:
@@ -55,15 +55,15 @@ def app_parser() -> Parser:
         description="Correct the intensity (bias field) of the MR images of a BIDS dataset with GetNet.",
         epilog="Exit codes: 0 all done, 1 some image failed, 16 not a BIDS dataset, 17 unknown analysis level, "
         "18 nothing matched, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 I/O error. "
-        "`getnet-bids doctor` tells what is wrong with an installation.",
+        "`getnet-bids doctor` checks an installation.",
         allow_abbrev=False,
     )
     parser.add_argument("bids_dir", type=Path, help="the dataset")
-    parser.add_argument("output_dir", type=Path, help="where the derivatives go; made if need be")
+    parser.add_argument("output_dir", type=Path, help="folder for the derivatives; created if it does not exist")
     parser.add_argument(
         "analysis_level",
         metavar="{participant,group}",
-        help="participant: correct the images; group: gather the measures of all that is in output_dir",
+        help="participant: correct the images; group: collect the measures of all results in output_dir",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     add_selection(parser.add_argument_group("selection"))
@@ -84,11 +84,13 @@ def image_parser() -> Parser:
     )
     parser.add_argument("image", type=Path, metavar="IN", help="the image: .nii, .nii.gz, .mgh or .mgz; 2-D to 4-D")
     parser.add_argument("corrected", type=Path, metavar="OUT", help="the corrected image to write")
-    parser.add_argument("--field", type=Path, metavar="FILE", help="write the bias field too")
+    parser.add_argument("--field", type=Path, metavar="FILE", help="also write the bias field")
     parser.add_argument(
-        "--uncertainty", type=Path, metavar="FILE", help="write a map of the standard deviation of the log field too"
+        "--uncertainty", type=Path, metavar="FILE", help="also write a map of the standard deviation of the log field"
     )
-    parser.add_argument("--mask", type=Path, metavar="FILE", help="fit the field where this is above 0; not needed")
+    parser.add_argument(
+        "--mask", type=Path, metavar="FILE", help="fit the field only where this image is above 0; usually not needed"
+    )
     parser.add_argument(
         "--bvals",
         type=Path,
@@ -99,7 +101,7 @@ def image_parser() -> Parser:
         "--apply",
         type=Path,
         metavar="FIELD",
-        help="estimate nothing: divide by this bias field, resampled to the image through the affines",
+        help="do not estimate a field: divide by this one, resampled to the image by means of the affines",
     )
     add_model_options(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
@@ -111,20 +113,23 @@ def doctor_parser() -> Parser:
     """Build the parser of getnet-bids doctor."""
     parser = Parser(
         prog="getnet-bids doctor",
-        description="Print what a report of a bug needs to know (versions, weights, processors, memory, device, "
-        "precision), correct a tiny head whose field is known, and tell what is wrong.",
+        description="Print what a bug report should contain (versions, weights, processors, memory, device, "
+        "precision), correct a tiny head whose field is known, and say what is wrong.",
         epilog="Exit codes: 0 nothing is wrong, 1 something is, 64 usage.",
         allow_abbrev=False,
     )
     parser.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
     parser.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="look whether derivatives can be written there, and for locks"
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="check that derivatives can be written to this folder, and that it supports locks",
     )
     return parser
 
 
 def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:
-    """Let options that are not given have no value, since settings have the defaults; but for some."""
+    """Give options no default value, since the settings have the defaults; except for some."""
     for action in parser._actions:
         if action.dest not in keep:
             action.default = argparse.SUPPRESS
@@ -133,52 +138,64 @@ def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:
 
 def add_model_options(parser: argparse._ActionsContainer) -> None:
     """Add the options that both commands have."""
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="safetensors (default: the package's own)")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="weights of the network, a .safetensors file (default: the package's own)",
+    )
     parser.add_argument(
         "--device",
         type=device,
-        help="auto (CUDA if there is one, else the CPU), cpu, cuda, cuda:N or mps",
+        help="auto (CUDA if available, otherwise the CPU; default), cpu, cuda, cuda:N or mps",
     )
-    parser.add_argument("--batch-size", type=positive_int, metavar="N", help="slices at a time (default: 32)")
+    parser.add_argument(
+        "--batch-size",
+        type=positive_int,
+        metavar="N",
+        help="number of slices that the network processes at a time (default: 32)",
+    )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="floating-point precision of the network (default: auto, bfloat16 where the processor has it)",
+        help="floating-point precision of the network (default: auto, that is bfloat16 if the device supports it)",
     )
     parser.add_argument(
         "--refine",
         action=argparse.BooleanOptionalAction,
-        help="weigh the network's field against the image's own tissues (default: yes); --no-refine takes it as it is",
+        help="refine the network's field with the image's own tissues (default: yes); --no-refine uses it as it is",
     )
     parser.add_argument(
         "--smoothness",
         type=positive_float,
         metavar="MM",
-        help="suppress details of the field finer than this (default: 100 for a head, in proportion for other objects)",
+        help="suppress detail of the field finer than this, in mm (default: 100 for a head, scaled to the size of "
+        "other objects)",
     )
     parser.add_argument(
         "--output-dtype",
         choices=settings.OUTPUT_DTYPES,
-        help="numbers that the corrected image is stored in: float32 (default), or those of its source (same type, "
-        "scale and intercept), rounded; refused where they do not reach as far",
+        help="data type of the corrected image: float32 (default), or same as its source, with the same scale and "
+        "intercept, rounded; refused if values exceed the range of that type",
     )
     parser.add_argument(
         "--compress",
         type=gzip_level,
         metavar="LEVEL",
-        help="level of gzip, 1 (default) to 9: files get at most 6 %% smaller, and packing takes ten times as long",
+        help="gzip level, 1 (default) to 9, which makes files at most 6 %% smaller and takes ten times as long to "
+        "compress",
     )
 
 
 def add_selection(group: argparse._ActionsContainer) -> None:
-    """Add the options that choose images."""
+    """Add the options that select images."""
     group.add_argument(
         "--participant-label",
         "--participant_label",
         nargs="+",
         action="extend",
         metavar="LABEL",
-        help="these subjects alone, with or without sub-; or a text file of labels",
+        help="only these subjects, with or without sub-; or a text file of labels",
     )
     group.add_argument(
         "--session-label",
@@ -186,7 +203,7 @@ def add_selection(group: argparse._ActionsContainer) -> None:
         nargs="+",
         action="extend",
         metavar="LABEL",
-        help="these sessions alone, with or without ses-; or a text file of labels",
+        help="only these sessions, with or without ses-; or a text file of labels",
     )
     group.add_argument(
         "-m",
@@ -201,14 +218,14 @@ def add_selection(group: argparse._ActionsContainer) -> None:
         "--bids-filter-file",
         type=Path,
         metavar="FILE",
-        help="JSON of named queries in PyBIDS's language, as for fMRIPrep: those named after a modality in lower case "
-        "(t1w, t2w, flair, ...) are applied to images of that suffix",
+        help="JSON file of named PyBIDS queries, as for fMRIPrep: a query named after a suffix in lower case (t1w, "
+        "t2w, flair, ...) applies to images of that suffix",
     )
     group.add_argument(
         "--bids-database-dir",
         type=Path,
         metavar="DIR",
-        help="PyBIDS database to take the files from; made there if there is none. It is not brought up to date",
+        help="PyBIDS database that lists the files; made if there is none, and never updated",
     )
     group.add_argument(
         "-d",
@@ -222,37 +239,38 @@ def add_selection(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--skip-bids-validation",
         action="store_true",
-        help="do not look whether the input has a valid dataset_description.json",
+        help="do not check that the input has a valid dataset_description.json",
     )
 
 
 def add_comparison(group: argparse._ActionsContainer) -> None:
     """Add the options of the comparison with another method."""
     group.add_argument(
-        "--compare", choices=tuple(METHODS), help="run another method on each image too, and measure both corrections"
+        "--compare", choices=tuple(METHODS), help="also run another method on each image, and measure both corrections"
     )
     group.add_argument(
         "--segmentation",
         choices=SEGMENTATIONS,
-        help="where the tissues come from that are measured: --derivatives, ANTs Atropos (brains), none; "
-        "auto takes the first of these that can be had (default)",
+        help="source of the tissues in which the corrections are measured: --derivatives, ANTs Atropos (brains) or "
+        "none; auto uses the first of these that is available (default)",
     )
     group.add_argument(
         "--template",
         metavar="NAME",
-        help="template with tissue priors for atropos: bundled (default; MNI152), or a name that TemplateFlow knows",
+        help="template with tissue priors for atropos: bundled (default; MNI152), or the name of a TemplateFlow "
+        "template",
     )
     group.add_argument(
         "--simulate-gain",
         type=percent,
         metavar="PERCENT",
-        help="first multiply each image by a known, random field of 1 - P/100 to 1 + P/100, and measure what is left",
+        help="first multiply each image by a known random field from 1 - P/100 to 1 + P/100, and measure the error",
     )
     group.add_argument("--random-seed", type=seed, metavar="N", help="seed of the simulated fields (default: 0)")
 
 
 def add_performance(group: argparse._ActionsContainer) -> None:
-    """Add the options of speed and size."""
+    """Add the options of speed and memory."""
     group.add_argument(
         "--nprocs",
         "--nthreads",
@@ -261,13 +279,13 @@ def add_performance(group: argparse._ActionsContainer) -> None:
         dest="nprocs",
         type=positive_int,
         metavar="N",
-        help="threads that compute, of all images or steps at a time (default: as many as there are processors)",
+        help="number of computing threads, over all images or steps (default: the number of processors)",
     )
     group.add_argument(
         "--omp-nthreads",
         type=positive_int,
         metavar="N",
-        help="threads of one image, or with --compare of one step (default: 1, or more if there are fewer images than "
+        help="threads per image, or with --compare per step (default: 1, or more if there are fewer images than "
         "--nprocs)",
     )
     group.add_argument(
@@ -275,87 +293,88 @@ def add_performance(group: argparse._ActionsContainer) -> None:
         "--mem_mb",
         type=positive_int,
         metavar="MB",
-        help="memory for images: another is not read before it fits beside those in work (default: 1500)",
+        help="memory for images, in MB: an image is read only when it fits beside those in progress (default: 1500)",
     )
     group.add_argument(
-        "--use-plugin", type=Path, metavar="FILE", help="YAML with nipype's plugin and plugin_args, for --compare"
+        "--use-plugin", type=Path, metavar="FILE", help="YAML file with nipype's plugin and plugin_args, for --compare"
     )
 
 
 def add_output(group: argparse._ActionsContainer) -> None:
-    """Add the options of what is written."""
+    """Add the options for the outputs."""
     group.add_argument(
         "--series-reference",
         choices=SERIES_REFERENCES,
-        help="what the field of a bold or dwi series is estimated from: mean (default), its mean or that of its b = 0 "
-        "volumes; sbref, the single-band reference of the same run where there is one",
+        help="image from which the field of a bold or dwi series is estimated: mean (default), its mean or that of its "
+        "b = 0 volumes; sbref, the single-band reference of the same run if there is one",
     )
     group.add_argument(
         "--receive-field",
         choices=RECEIVE_FIELDS,
-        help="use of pairs of images by head coil and body coil (acq-head*, acq-body* RB1COR) of a session: none "
-        "(default); auto, where there is a pair divide by its ratio first and estimate the rest; measured, divide by "
-        "the ratio alone",
+        help="how to use a session's pair of images from head coil and body coil (acq-head*, acq-body* RB1COR): none "
+        "(default); auto, if there is a pair divide by its ratio first and estimate the rest; measured, divide only by "
+        "the ratio",
     )
     group.add_argument(
         "--reference-only",
         action="store_true",
-        help="of bold, dwi and asl series write the corrected mean alone (boldref, dwiref, aslref), not the series",
+        help="for bold, dwi and asl series write only the corrected mean (boldref, dwiref, aslref), not the series",
     )
     group.add_argument(
         "--shared-field",
         choices=SHARED_FIELDS,
-        help="session: estimate one field for the anatomical images of a session that lie on one grid, from all of "
-        "them (say, before and after a contrast agent); by default each has its own",
+        help="session: estimate one common field for all anatomical images of a session on the same grid (for example "
+        "before and after a contrast agent); by default each image has its own field",
     )
     group.add_argument("--no-field", action="store_true", help="do not write the bias fields")
     group.add_argument(
         "--uncertainty",
         action="store_true",
-        help="write maps of the standard deviation of the log field too, ..._stat-std_biasfield.nii.gz",
+        help="also write maps of the standard deviation of the log field, ..._stat-std_biasfield.nii.gz",
     )
     group.add_argument(
         "--output-layout",
         choices=LAYOUTS,
-        help="as fMRIPrep has it; bids: output_dir is the derivative dataset (default), legacy: output_dir/getnet_bids",
+        help="as in fMRIPrep; bids: output_dir is the derivative dataset (default), legacy: output_dir/getnet_bids is",
     )
     group.add_argument(
         "--for",
         "--hand-over",
         dest="hand_over",
         choices=HAND_OVERS,
-        help="make a dataset to be given to fMRIPrep by --derivatives, too: one corrected T1w image for each subject "
+        help="also make a dataset for fMRIPrep's --derivatives: one corrected T1w image for each subject "
         "(fmriprep-sessionwise: session), and nothing else",
     )
     group.add_argument(
         "--hand-over-dir",
         type=Path,
         metavar="DIR",
-        help="where that dataset goes (default: output_dir with -fmriprep behind its name)",
+        help="folder for that dataset (default: output_dir with -fmriprep appended to its name)",
     )
     group.add_argument(
         "--reports-only",
         action="store_true",
-        help="write the reports anew of what is there already",
+        help="write the reports again, from existing results",
     )
-    group.add_argument("--dry-run", action="store_true", help="print the jobs as a TSV table and do none")
-    group.add_argument("--force", action="store_true", help="do again what is done")
+    group.add_argument("--dry-run", action="store_true", help="print the jobs as a TSV table and run none of them")
+    group.add_argument("--force", action="store_true", help="correct images again that are already done")
 
 
 def add_run(group: argparse._ActionsContainer) -> None:
-    """Add the options of the run itself."""
+    """Add the options for the run itself."""
     group.add_argument(
         "-w",
         "--work-dir",
         type=Path,
         metavar="DIR",
-        help="for the intermediate files of --compare (default: a temporary folder, removed on success)",
+        help="folder for the intermediate files of --compare (default: a temporary folder, removed on success)",
     )
     group.add_argument(
         "--config-file",
         type=Path,
         metavar="FILE",
-        help="TOML of options by their long names, such as participant-label = ['01']; the command line wins",
+        help="TOML file of options by their long names, such as participant-label = ['01']; the command line takes "
+        "precedence",
     )
     group.add_argument(
         "--stop-on-first-crash",
@@ -371,7 +390,7 @@ def add_run(group: argparse._ActionsContainer) -> None:
         "-v",
         "--verbose",
         action="store_true",
-        help="name each file that is passed over, and why",
+        help="name each file that is left out, and why",
     )
     group.add_argument(
         "--notrack",

@@ -1,1 +1,1 @@
-"""Everything about methods other than GetNet: their table, their run, the files of their results."""
+"""Everything about methods other than GetNet: the table of methods, their run, and the files of their results."""

@@ -1,4 +1,4 @@
-"""Text files of a comparison: sidecars, and additions to the files at the top of a derivative dataset."""
+"""Text files of a comparison: sidecars, and entries for the files at the top of a derivative dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .methods import GETNET, Method
 from .outputs import Comparison
 
 GAIN_KEY = "SimulatedGain"
-"""Key in ``dataset_description.json`` of a dataset whose images were all shaded first."""
+"""Key in the ``dataset_description.json`` of a dataset whose images were all shaded first."""
 TABLE = "descriptions.tsv"
 DESCS = {
     "{name}": "Corrected for intensity non-uniformity by {long_name}, to compare with; also the field that was divided "
@@ -32,25 +32,25 @@ SIMULATED_DESCS = {
     "inu": "How non-uniform each tissue is, and how far from the image before it was shaded, by correction.",
     "table1": "The distance from the image before it was shaded, in the form of Table 1 of Simko et al. 2019.",
 }
-SEGMENTATION = "Segmentation of the {}image that the name tells of, beside another image of the same entities."
+SEGMENTATION = "Segmentation of the {}image that `desc` names, since another image has the same entities."
 README = "README.md"
 WARNING = """\
 **Simulated shading.** Each image in this folder was first multiplied by a simulated gain field of {low:g} to {high:g}
-(`--simulate-gain {percent:g} --random-seed {seed}`), and both corrections were then measured by how near they come
-back. Nothing here is the correction of an image as it was scanned.
+(`--simulate-gain {percent:g} --random-seed {seed}`), and both corrections were then measured by how well they restore
+the image. Nothing here is the correction of an image as it was scanned.
 
 """
 
 
 def check_kind(out: Path, gain: dict[str, Any] | None) -> str | None:
-    """Return why results of real and of simulated shading, or of two simulations, would be mixed in a folder, or None.
+    """Return the reason why a folder would get results of different kinds (real, or several simulations), or None.
 
     Parameters
     ----------
     out : Path
-        The derivative dataset; need not be there.
+        The derivative dataset; it need not exist.
     gain : dict or None
-        As `Settings.simulated` gives it.
+        As returned by `Settings.simulated`.
 
     Returns
     -------
@@ -78,20 +78,20 @@ def prepare_comparison(
     links: Mapping[str, Path],
     gain: dict[str, Any] | None,
 ) -> None:
-    """Complete the files at the top of a dataset that has been prepared for corrections.
+    """Add entries for a comparison to the files at the top of a dataset.
 
     Parameters
     ----------
     out : Path
-        The derivative dataset.
+        The derivative dataset, already prepared for corrections.
     method : Method
-        What GetNet is compared with.
+        The method that GetNet is compared with.
     comparisons : iterable of Comparison
-        That are to come.
+        The comparisons that will be made.
     links : mapping of str to Path
         Datasets that results may name as their sources.
     gain : dict or None
-        As `Settings.simulated` gives it.
+        As returned by `Settings.simulated`.
     """
     add_to_description(out, {"DatasetLinks": uris(links)} | ({} if gain is None else {GAIN_KEY: gain}))
     describe(out / TABLE, descs_of(method, comparisons, gain is not None))
@@ -104,7 +104,7 @@ def prepare_comparison(
 
 
 def uris(links: Mapping[str, Path]) -> dict[str, str]:
-    """Return the links as dataset_description.json has them."""
+    """Return the links in the form of dataset_description.json."""
     return {name: path.resolve().as_uri() for name, path in links.items()}
 
 
@@ -122,7 +122,7 @@ def descs_of(method: Method, comparisons: Iterable[Comparison], simulated: bool)
 
 def describe(table: Path, descs: Mapping[str, str]) -> None:
     """Add missing descriptions to a table."""
-    with locked(table):  # another run may add its own
+    with locked(table):  # another run may add its own entries
         text = table.read_text(encoding="utf-8")
         there = {line.partition("\t")[0] for line in text.splitlines()}
         lines = [f"desc-{desc}\t{what}\n" for desc, what in descs.items() if f"desc-{desc}" not in there]
@@ -130,7 +130,9 @@ def describe(table: Path, descs: Mapping[str, str]) -> None:
             write_text(table, text.removesuffix("\n") + "\n" + "".join(lines))
 
 
-NOT_AS_SCANNED = " It was shaded by a simulated gain field first: this is no correction of the image that was scanned."
+NOT_AS_SCANNED = (
+    " It was shaded by a simulated gain field first, so this is not a correction of the image as it was scanned."
+)
 CORRECTED = "{image} divided by its bias field, estimated by {method}. Corrected image times field is the {what} image."
 FIELD = "Bias field of the {image}, estimated by {method}: dimensionless, positive.{scale}"
 SCALE = "It is 1 in geometric mean over the foreground."
@@ -153,22 +155,22 @@ SEGMENTED = {
 def correction_sidecars(
     comparison: Comparison, own: bool, skull: dict[str, Any], made: dict[str, Any]
 ) -> dict[Path, dict[str, Any]]:
-    """Describe a method's corrected image and field.
+    """Return the sidecars of a method's corrected image and field.
 
     Parameters
     ----------
     comparison : Comparison
     own : bool
-        Whether the correction is GetNet's, not the other method's.
+        Whether the correction is that of GetNet rather than the other method.
     skull : dict
-        Whether the image is skull-stripped, as the sidecar has it.
+        The sidecar's entries on skull-stripping.
     made : dict
         Provenance.
 
     Returns
     -------
     dict of dict
-        Content by file; the corrected image's is the last.
+        Content by file; that of the corrected image is the last.
     """
     image = f"{comparison.source.name.suffix} image"
     outputs = comparison.getnet if own else comparison.other
@@ -188,7 +190,7 @@ def correction_sidecars(
 def shaded_sidecars(
     comparison: Comparison, percent: float, seed: int, skull: dict[str, Any]
 ) -> dict[Path, dict[str, Any]]:
-    """Describe the shaded image and the simulated field; arguments and result as for `correction_sidecars`."""
+    """Return the sidecars of the shaded image and the simulated field, as `correction_sidecars` does."""
     span = {"low": 1 - percent / 100, "high": 1 + percent / 100, "suffix": comparison.source.name.suffix}
     about = {"Sources": [comparison.source.uri], **skull, "SimulatedGain": {"Percent": percent, "Seed": seed}}
     shaded = comparison.shaded
@@ -206,7 +208,7 @@ def segmentation_sidecars(
     note: str | None,
     skull: dict[str, Any],
 ) -> dict[Path, dict[str, Any]]:
-    """Describe labels, probabilities and the brain mask.
+    """Return the sidecars of labels, probabilities and the brain mask.
 
     Parameters
     ----------
@@ -214,9 +216,9 @@ def segmentation_sidecars(
     method : {"derivatives", "atropos", "classes"}
     tissues : list of str
     given : list of str
-        URIs of what the user had and was used.
+        URIs of the user's files that were used.
     note : str or None
-        What a reader should know.
+        A remark for the reader.
     skull : dict
         As for `correction_sidecars`.
 
@@ -246,6 +248,6 @@ def segmentation_sidecars(
 
 
 def write_all(described: dict[Path, dict[str, Any]]) -> None:
-    """Write sidecars in their order."""
+    """Write sidecars in the order of the dict."""
     for path, content in described.items():
         write_json(path, content)

@@ -1,4 +1,4 @@
-"""The comparison of GetNet with another method over a dataset, by nipype."""
+"""Compare GetNet with another method over a dataset, by nipype workflows."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 
 LAST_NODE = "sink"
-"""Name of the node after which an image is done."""
+"""Name of the last node of an image."""
 INSTANT_NODES = ("inputnode", "outputnode", LAST_NODE)
-"""Nodes that take no time."""
+"""Nodes that take no time, and are not reported."""
 STAGES = {
     "getnet": "GetNet",
     "n4": "N4",
@@ -52,14 +52,14 @@ STAGES = {
     "metrics": "measures",
     "simulate": "simulated field",
 }
-"""Words for the stage that a node begins; other nodes are called by their names."""
+"""Descriptions of the stages that nodes begin; other nodes are reported by their names."""
 
 
 class Watch:
-    """Log each image as soon as its outcome is known; nipype calls this with each node.
+    """Logs each image as soon as its outcome is known; nipype calls it for each node.
 
-    An image is done when its last node has ended and its results lie on disk; nothing else counts. It failed when
-    any node did.
+    An image is done only when its last node has ended and its results are on disk. It has failed when any of its nodes
+    has.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Watch:
     log : RunLog
     progress : Progress
     scrap : Path or None
-        Folder of the images' intermediate files, if those of an image are to go once it is done.
+        Folder of intermediate files, if those of an image are to be removed when it is done.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Watch:
         self.crashes = False
 
     def begin(self, jobs: Mapping[str, CompareJob]) -> None:
-        """Start to follow some images, by the names of their workflows."""
+        """Start to watch images, given by the names of their workflows."""
         self.jobs = dict(jobs)
         self.started, self.crashes = {}, False
 
     def __call__(self, node: Any, status: str) -> None:
-        """Log an image whose last node has ended; nipype calls this as nodes start, end or fail."""
+        """Log an image whose last node has ended; nipype calls this when a node starts, ends or fails."""
         image = node.fullname.split(".")[1]
         self.started.setdefault(image, time.monotonic())
         if (
@@ -112,38 +112,38 @@ class Watch:
                     rmtree(self.scrap / image, ignore_errors=True)
 
     def crashed(self, node: Any, reason: str, file: Path) -> None:
-        """Log the image of a node that failed, and give the crash file a name that tells of both."""
+        """Log the image of a node that failed, and name the crash file after the image and the node."""
         image, name = node.fullname.split(".")[1], node.name
         kept = file.rename(file.with_name(f"crash-{image}_{name}.txt"))
-        if image in self.jobs:  # the first failure of an image is its reason
+        if image in self.jobs:  # the first failure of an image counts as its reason
             job = self.jobs.pop(image)
             self.crashes = True
             reason = reason.removeprefix(f"{job.source.path}: ").removeprefix(f"{job.source.relative}: ")
             self.failed(job.source, self.seconds(image), f"{name}: {reason}; see {kept.name}")
 
     def end(self, error: Exception | None, stopped: bool) -> None:
-        """Log what is left when nipype has ended.
+        """Log the remaining images when nipype has ended.
 
         Parameters
         ----------
         error : Exception or None
-            Of nipype.
+            Error raised by nipype.
         stopped : bool
-            Whether it was to stop at the first image that fails: then the others were not begun, or not ended.
+            Whether the run was to stop at the first failure; the other images then were not begun or not finished.
         """
         if stopped and self.crashes:
             return
         for image, job in self.jobs.items():
-            reason = "nipype ended without a result of it" if error is None else reason_of(error)
+            reason = "nipype ended without a result for it" if error is None else reason_of(error)
             self.failed(job.source, self.seconds(image), reason)
         self.jobs = {}
 
     def seconds(self, image: str) -> float:
-        """Return the time since an image's first node began."""
+        """Return the time since an image's first node started."""
         return time.monotonic() - self.started.get(image, time.monotonic())
 
     def done(self, job: CompareJob, seconds: float) -> None:
-        """Log an image that is done, and what a reader should know of it."""
+        """Log an image that is done, with the note on its segmentation."""
         source = job.source
         note = read_object(sidecar(job.comparison.other.corrected)).get(KEY, {}).get("Note")
         verdict, reasons = verdict_of(job.comparison.getnet)
@@ -161,16 +161,16 @@ class Watch:
 
 
 MIN_GRAPHS = 16
-"""Least number of images whose graphs are handed to nipype at a time."""
+"""Smallest number of images whose workflows are passed to nipype at a time."""
 GRAPHS_PER_PROCESS = 4
-"""The same for each process: enough to keep all busy, and far fewer than a dataset has."""
+"""The same per process: enough to keep all processes busy, but far fewer than a dataset has."""
 LOCAL_PLUGINS = ("MultiProc", "LegacyMultiProc", "Linear")
 """Plugins whose nodes run on this machine."""
 ROOT = "getnet_bids_" + re.sub(r"\W", "_", __version__)
-"""Folder of the intermediate files; another version starts afresh in another one."""
+"""Folder of the intermediate files; a new version starts again in a new folder."""
 GRAPH = "comparison.dot"
 MARK_FILE = ".getnet-work"
-"""File that tells an image's folder of intermediate files from a folder of the user's."""
+"""File that marks a folder of intermediate files as ours, so that the user's own folders are left alone."""
 
 
 def compare_images(
@@ -181,18 +181,18 @@ def compare_images(
     Parameters
     ----------
     todo : list of tuple of Source and CompareJob
-        At least one; what is None is made here, and its error logged.
+        At least one; a job that is None is made here, and its error is logged.
     recipe : Recipe
-        Of the correction.
+        Recipe of the correction.
     settings : Settings
     log : RunLog
 
     Raises
     ------
     CommandError
-        An option that cannot work.
+        An option cannot be used.
     """
-    # Idle threads are to sleep.
+    # Idle threads should sleep rather than spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from .plugins import plugin_of
 
@@ -222,7 +222,7 @@ def compare_images(
 
 
 def prepare(jobs: Sequence[CompareJob], settings: Settings) -> None:
-    """Complete the files at the top of the output."""
+    """Add the comparison's entries to the files at the top of the output."""
     from .dataset import prepare_comparison
 
     used = {uri.split(":")[1] for job in jobs for uri in job.uris.values()}
@@ -257,10 +257,10 @@ def run_some(
         for job in jobs:
             name = workflow_name(job.source)
             if not take_folder(work / ROOT / name, held):
-                watch.failed(job.source, 0.0, f"another run is at work on it in {work}; name another --work-dir")
+                watch.failed(job.source, 0.0, f"another run is at work on it in {work}; use another --work-dir")
                 continue
             if not mark_folder(work / ROOT / name, settings.force):
-                reason = f"{work / ROOT / name} was not made by getnet_bids; name another --work-dir"
+                reason = f"{work / ROOT / name} was not made by getnet_bids; use another --work-dir"
                 watch.failed(job.source, 0.0, reason)
                 continue
             workflow.add_nodes([image_workflow(name, job, settings)])
@@ -277,7 +277,7 @@ def run_some(
 
 
 def take_folder(folder: Path, held: ExitStack) -> bool:
-    """Lock an image's folder of intermediate files; return whether no other run has it."""
+    """Lock an image's folder of intermediate files; return whether no other run uses it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f"{HIDDEN}{folder.name}{LOCK}")
     file = held.enter_context(open(lock, "ab"))  # noqa: SIM115
@@ -288,7 +288,7 @@ def take_folder(folder: Path, held: ExitStack) -> bool:
 
 
 def mark_folder(folder: Path, anew: bool) -> bool:
-    """Make an image's folder of intermediate files, empty if asked; false if it holds files but not our mark."""
+    """Make (and empty, if asked) an image's folder of intermediate files; return false if it is not one of ours."""
     if folder.exists() and not (folder / MARK_FILE).is_file() and any(folder.iterdir()):
         return False
     if anew:
@@ -299,7 +299,7 @@ def mark_folder(folder: Path, anew: bool) -> bool:
 
 
 def check_model(recipe: Recipe, settings: Settings, plugin: Plugin) -> str:
-    """Refuse weights and devices that cannot be used and return the device."""
+    """Return the device; raise an error if it or the weights cannot be used."""
     from getnet_bids.core.device import resolve_device
     from getnet_bids.weights import load_network
 
@@ -315,7 +315,7 @@ def check_model(recipe: Recipe, settings: Settings, plugin: Plugin) -> str:
 
 
 def check_template(settings: Settings) -> None:
-    """Refuse a template that does not exist."""
+    """Raise an error if the template does not exist."""
     from getnet_bids.interfaces.templates import BUNDLED, load_template
 
     if settings.template == BUNDLED or settings.segmentation not in ("auto", "atropos"):
@@ -329,7 +329,7 @@ def check_template(settings: Settings) -> None:
 
 @contextmanager
 def work_folder(settings: Settings, log: RunLog) -> Iterator[Path]:
-    """Return a folder for intermediate files: the user's; or one of our own, which stays only if an image failed."""
+    """Yield the folder for intermediate files: the user's, or a temporary one that is kept only if an image failed."""
     if settings.work_dir is not None:
         try:
             settings.work_dir.mkdir(parents=True, exist_ok=True)
@@ -346,12 +346,12 @@ def work_folder(settings: Settings, log: RunLog) -> Iterator[Path]:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     if keep:
-        console.say(f"intermediate files of what failed are kept in {folder}; -w {folder} goes on from them")
+        console.say(f"intermediate files of failed images are kept in {folder}; -w {folder} resumes from them")
 
 
 @contextmanager
 def nipype_logging(verbose: bool) -> Iterator[None]:
-    """Set nipype's loggers to all or nothing: failures are reported by the engine itself."""
+    """Switch nipype's loggers on or off, since the engine itself reports failures."""
     from nipype import logging
 
     loggers = [logging.getLogger(name) for name in logging.loggers]

@@ -1,4 +1,4 @@
-"""An image to compare corrections of, with its brain mask and segmentation by other pipelines."""
+"""Jobs of a comparison: an image with its brain mask and segmentation from other pipelines."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from .outputs import Comparison, is_compared
 
 @dataclass(frozen=True)
 class Derivatives:
-    """What one derivative dataset has for an image.
+    """The segmentation of an image in one derivative dataset.
 
     Parameters
     ----------
     dataset : str
-        The name that it was given.
+        Name of the dataset.
     mask : Path or None
-        Of the brain.
+        Brain mask.
     dseg : Path or None
         Tissue labels.
     probsegs : dict of Path
-        Probabilities by tissue, of all of `TISSUES` or of none.
+        Probabilities by tissue, for all of `TISSUES` or none.
     """
 
     dataset: str
@@ -43,16 +43,16 @@ class Derivatives:
 
     @property
     def has_tissues(self) -> bool:
-        """Whether it has labels or probabilities of tissues."""
+        """Whether there are labels or probabilities of tissues."""
         return self.dseg is not None or bool(self.probsegs)
 
 
 def find_derivatives(source: Source, roots: Mapping[str, Path]) -> Derivatives | None:
-    """Look up what derivative datasets have for an image.
+    """Find the segmentation of an image in derivative datasets.
 
-    A file is of the image if none of its entities contradicts the image's; one that shares more of them goes first,
-    and the image's own session goes before its subject. Files in a standard space are passed over. Names do not tell
-    which of a session's images a segmentation was made from: whoever uses it has to see that the grids agree.
+    A file belongs to the image if none of its entities contradicts the image's. Files that share more entities are
+    preferred, and the image's session is preferred to its subject. Files in a standard space are ignored. Names do not
+    say from which image of a session a segmentation was made, so the caller has to check that the grids agree.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def find_derivatives(source: Source, roots: Mapping[str, Path]) -> Derivatives |
     Returns
     -------
     Derivatives or None
-        Of the first dataset that tells tissues apart, else the first that has a mask; None if there is none.
+        From the first dataset with tissues, otherwise from the first with a mask; None if there is none.
     """
     found = [found for name, root in roots.items() if (found := of_dataset(source, name, root))]
     return next((one for one in found if one.has_tissues), found[0] if found else None)
 
 
 def of_dataset(source: Source, dataset: str, root: Path) -> Derivatives | None:
-    """Look up what one dataset has for an image, or None."""
+    """Find the segmentation of an image in one dataset, or return None."""
     subject, session = (source.name.entities.get(key) for key in ("sub", "ses"))
     folders = [root / f"sub-{subject}" / "anat"]
     if session:
@@ -89,19 +89,19 @@ def of_dataset(source: Source, dataset: str, root: Path) -> Derivatives | None:
 
 
 def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], int] | None:
-    """Return what a file is to an image (mask, labels, probabilities), and how well it fits.
+    """Return the kind of a file (mask, labels, probabilities) for an image, and how well its name matches.
 
     Parameters
     ----------
     file : str
-        Its name.
+        Name of the file.
     source : Source
         The image.
 
     Returns
     -------
     tuple of (suffix, tissue) and int, or None
-        What it is, and how many entities it shares with the image; None if it is nothing of use.
+        The kind, and the number of entities that it shares with the image; None if the file is of no use.
     """
     parts = re.fullmatch(r"((?:[a-zA-Z]+-[0-9a-zA-Z+]+_)+)(mask|dseg|probseg)\.nii(?:\.gz)?", file)
     if parts is None:
@@ -119,25 +119,25 @@ def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], int] | N
 
 @dataclass(frozen=True)
 class CompareJob:
-    """An image to compare the corrections of.
+    """An image whose corrections are compared.
 
     Parameters
     ----------
     source : Source
     outputs : Outputs
-        Of the correction by GetNet, as without a comparison.
+        Outputs of the correction by GetNet, as without a comparison.
     comparison : Comparison
-        What is added to it.
+        The files that the comparison adds.
     correction, recipe : Recipe
-        What fixes the correction, and the comparison.
+        Recipes of the correction and of the comparison.
     device : str
-        Of the network.
+        Device of the network.
     threads : int
-        Of each node.
+        Threads of each node.
     existing : dict of Path
-        A segmentation that exists already, by name: dseg, brain_mask, and tissues.
+        Files of an existing segmentation, by name: dseg, brain_mask, and tissues.
     uris : dict of str
-        BIDS URIs of these, by the same names.
+        BIDS URIs of these files, by the same names.
     """
 
     source: Source
@@ -157,19 +157,19 @@ class CompareJob:
 
 
 def make_job(source: Source, recipe: Recipe, settings: Settings) -> CompareJob:
-    """Collect what there is to know of an image, but for device and threads.
+    """Make the job of an image, except for its device and threads.
 
     Parameters
     ----------
     source : Source
     recipe : Recipe
-        Of the correction.
+        Recipe of the correction.
     settings : Settings
 
     Returns
     -------
     CompareJob
-        Paths absolute, since nodes run in folders of their own.
+        With absolute paths, since nodes run in their own folders.
 
     Raises
     ------
@@ -205,17 +205,17 @@ def make_job(source: Source, recipe: Recipe, settings: Settings) -> CompareJob:
 
 
 def recipe_of(recipe: Recipe, source: Source, options: dict[str, Any], existing: Derivatives | None) -> Recipe:
-    """Add to a recipe what determines a comparison.
+    """Return the recipe of a comparison, made from that of the correction.
 
     Parameters
     ----------
     recipe : Recipe
-        Of the correction.
+        Recipe of the correction.
     source : Source
     options : dict
-        Of the comparison. With ``simulate_gain``, its seed is made the image's own.
+        Options of the comparison. With ``simulate_gain``, the image gets its own seed.
     existing : Derivatives or None
-        A segmentation that is to be used: its files count as they are now.
+        An existing segmentation to use, whose files become part of the recipe in their present state.
 
     Returns
     -------
@@ -236,13 +236,13 @@ def files_of(existing: Derivatives) -> list[Path]:
 
 
 def state(path: Path) -> list[int]:
-    """Return a file's size and time of change, microseconds."""
+    """Return a file's size in bytes and modification time in microseconds."""
     now = path.stat()
     return [now.st_size, now.st_mtime_ns // 1000]
 
 
 def existing_segmentation(source: Source, settings: Settings) -> Derivatives | None:
-    """Look up a segmentation of an image that exists already and is to be used."""
+    """Find the existing segmentation of an image, if it is to be used."""
     if not settings.derivatives or settings.segmentation == "none":
         return None
     found = find_derivatives(source, settings.derivative_roots)
@@ -252,7 +252,7 @@ def existing_segmentation(source: Source, settings: Settings) -> Derivatives | N
 
 
 def is_finished(job: CompareJob) -> bool:
-    """Return whether an image's correction and comparison are complete, and of the same input and recipe."""
+    """Return whether an image's correction and comparison are complete and were made from the same input and recipe."""
     if not job.comparison.simulated and not is_done(job.source.path, job.outputs, job.correction):
         return False
     return is_compared(job.comparison, job.recipe)

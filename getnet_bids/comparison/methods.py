@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 GETNET = "GetNet"
-"""Name of our own method."""
+"""Name of this package's method."""
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,16 @@ class Method:
     Parameters
     ----------
     name : str
-        Letters and digits; stands in tables and figures, and in file names as ``desc-<name>``.
+        Letters and digits, used in tables and figures, and in file names as ``desc-<name>``.
     long_name : str
-        For descriptions.
+        Name for descriptions.
     workflow : str
-        ``module:function`` of a builder with the arguments, inputs and outputs of
+        ``module:function`` of a function that builds a workflow with the arguments, inputs and outputs of
         `getnet_bids.workflows.init_n4_wf`; imported when a comparison runs.
     scale : str
         A sentence on the scale of its field, for the field's sidecar.
     packages : tuple of str
-        Distributions whose versions its results depend on.
+        Distributions whose versions affect its results.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Method:
 
     @property
     def key(self) -> str:
-        """The name in lower case, for the ports of nipype nodes."""
+        """The name in lower case, for the names of nipype inputs and outputs."""
         return self.name.lower()
 
     @property
@@ -57,7 +57,7 @@ METHODS: dict[str, Method] = {
         packages=("antspyx",),
     ),  # Tustison et al., IEEE TMI 2010
 }
-"""By the word that ``--compare`` takes."""
+"""The methods by their names for ``--compare``."""
 
 
 def names() -> list[str]:

@@ -1,4 +1,4 @@
-"""Where the results of a comparison lie, and whether they are there."""
+"""Paths of the results of a comparison, and whether they are complete."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from getnet_bids.bids.provenance import KEY, Recipe, is_done
 from .methods import GETNET, Method
 
 FILES = "Files"
-"""The entry of the other method's sidecar that lists all files of the comparison, and their sizes."""
+"""Key of the other method's sidecar for all files of the comparison and their sizes."""
 RAW_ONLY = ("flip", "inv", "mt")
-"""Entities of raw images that BIDS does not let masks and segmentations have; they go into desc-."""
+"""Entities of raw images that BIDS does not allow for masks and segmentations; they become part of desc-."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Comparison:
     root : Path
         The derivative dataset.
     method : Method
-        What GetNet is compared with.
+        The method that GetNet is compared with.
     with_field : bool
-        Whether fields are wanted.
+        Whether to write fields.
     contrast : str or None
-        The ``desc`` of the segmentation, where another image's would have the same name without.
+        The ``desc`` of the segmentation, if another image's segmentation would otherwise have the same name.
     simulated : bool
-        Whether the image is shaded first: then nothing is the correction of a real image, and nothing is named so.
+        Whether the image is shaded first; the names then say that no file is the correction of a real image.
 
     Examples
     --------
@@ -63,12 +63,12 @@ class Comparison:
     def of(
         cls, source: Source, root: Path, method: Method, with_field: bool = True, simulated: bool = False
     ) -> Comparison:
-        """Name the files of an image's comparison, after a look into its folder for others like it."""
+        """Determine the files of an image's comparison, considering other images in its folder."""
         return cls(source, root, method, with_field, contrast_of(source), simulated)
 
     @property
     def other(self) -> Outputs:
-        """Results of the other method; the sidecar of the corrected image says that the comparison is complete."""
+        """Results of the other method; the sidecar of its corrected image marks the comparison as complete."""
         return self._pair(f"simulated{self.method.name}" if self.simulated else self.method.name)
 
     @property
@@ -78,7 +78,7 @@ class Comparison:
 
     @property
     def shaded(self) -> Outputs:
-        """The image times the simulated field, and that field, which is kept always."""
+        """The image times the simulated field, and that field, which is always kept."""
         return replace(self._pair("simulated"), with_field=True)
 
     @property
@@ -88,7 +88,7 @@ class Comparison:
 
     @property
     def dseg_table(self) -> Path:
-        """What the labels are."""
+        """The table with the names of the labels."""
         return self._segmentation("dseg", ".tsv")
 
     @property
@@ -97,28 +97,28 @@ class Comparison:
         return self._segmentation("mask", desc=self.segmentation_desc or "brain")
 
     def probseg(self, tissue: str) -> Path:
-        """Return the probabilities of a tissue or class."""
+        """Return the path of the probabilities of a tissue or class."""
         return self._segmentation("probseg", label=tissue.replace(" ", ""))
 
     @property
     def metrics(self) -> Path:
-        """The figures by method and tissue."""
+        """The measures by method and tissue."""
         return self.folder / str(self._derived("metrics", ".tsv", desc="inu"))
 
     @property
     def table1(self) -> Path:
-        """The errors, where the truth is known, in the form of the paper's Table 1."""
+        """The errors in the form of the paper's Table 1, if the truth is known."""
         return self.folder / str(self._derived("metrics", ".tsv", desc="table1"))
 
     @property
     def figure(self) -> Path:
-        """The picture of all."""
+        """The comparison in one figure."""
         name = self._derived("comparison", ".png", desc="inu")
         return self.root / f"sub-{self.source.name.entities['sub']}" / "figures" / str(name)
 
     @property
     def folder(self) -> Path:
-        """Where the images go."""
+        """The folder of the images."""
         return self.root / Path(self.source.relative).parent
 
     @property
@@ -141,14 +141,14 @@ class Comparison:
 
 
 def segmentation_name(name: Name) -> Name:
-    """Return a name without the entities that segmentations cannot have."""
+    """Remove the entities that segmentations cannot have from a name."""
     return replace(name, entities={key: value for key, value in name.entities.items() if key not in RAW_ONLY})
 
 
 def contrast_of(source: Source) -> str | None:
-    """Return the ``desc`` that the segmentation of an image needs, since another in its folder has the same name.
+    """Return the ``desc`` that the segmentation of an image needs if another one in its folder has the same name.
 
-    It depends on the dataset alone, not on which images are chosen, so that a run with other choices adds to the
+    It depends only on the dataset, not on which images are selected, so that a run with another selection adds to the
     results and does not replace them.
 
     Parameters
@@ -158,7 +158,7 @@ def contrast_of(source: Source) -> str | None:
     Returns
     -------
     str or None
-        The suffix and what segmentations cannot have in their names; None if nothing else has the same name.
+        The suffix and the entities that segmentations cannot have; None if no other segmentation has the same name.
     """
     own = source.name
     further = "".join(f"{key}{own.entities[key]}" for key in RAW_ONLY if key in own.entities)
@@ -182,7 +182,7 @@ def name_collides(own: Name, file: str) -> bool:
 
 
 def files_before(comparison: Comparison) -> dict[str, int]:
-    """List the files that an earlier comparison of the image left, as the other method's sidecar names them.
+    """List the files of an earlier comparison of the image, according to the other method's sidecar.
 
     Parameters
     ----------
@@ -191,8 +191,8 @@ def files_before(comparison: Comparison) -> dict[str, int]:
     Returns
     -------
     dict of int
-        Bytes by path from the dataset's root, of this subject alone and with the names of results: a sidecar may say
-        anything, and these will be removed.
+        Sizes in bytes by path from the dataset's root. These files will be removed, and a sidecar may contain anything,
+        so only this subject's files with names of results are listed.
     """
     made = read_object(sidecar(comparison.other.corrected)).get(KEY)
     files = made.get(FILES) if isinstance(made, dict) else None
@@ -208,7 +208,7 @@ def is_compared(comparison: Comparison, recipe: Recipe) -> bool:
     ----------
     comparison : Comparison
     recipe : Recipe
-        The comparison's.
+        Recipe of the comparison.
 
     Returns
     -------

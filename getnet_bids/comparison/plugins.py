@@ -15,19 +15,19 @@ from getnet_bids.run import console
 from getnet_bids.settings import Settings
 
 MAX_REASON_LENGTH = 400
-"""Longest reason, characters."""
+"""Largest length of a reason, in characters."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin of nipype and its arguments.
+    """A nipype plugin and its arguments.
 
     Parameters
     ----------
     name : str
         Such as ``MultiProc`` or ``SLURM``.
     args : dict
-        For MultiProc, ``n_procs`` is among them.
+        For MultiProc they include ``n_procs``.
     """
 
     name: str
@@ -35,28 +35,28 @@ class Plugin:
 
     @property
     def processes(self) -> int:
-        """How many nodes run at a time, as far as that can be known; 1 or more."""
+        """Number of nodes that run at a time, as far as it is known; at least 1."""
         return max(1, int(self.args.get("n_procs") or self.args.get("max_jobs") or 1))
 
     def runner(self, on_status: Callable[[Any, str], None], on_crash: Callable[[Any, str, Path], None]) -> Any:
-        """Make the plugin anew.
+        """Make a new instance of the plugin.
 
         Parameters
         ----------
         on_status : callable
             Called with a node and ``start``, ``end`` or ``exception``.
         on_crash : callable
-            Called with a node that failed, the reason on one line, and the crash file.
+            Called with a node that failed, the reason in one line, and the crash file.
         """
         kind = reporting(self.name)
-        # Those for clusters name their jobs after it.
+        # Plugins for clusters use it in the names of jobs.
         if not os.environ.get("LOGNAME"):
             os.environ["LOGNAME"] = user_name()
         return kind(plugin_args={**self.args, "status_callback": on_status, "crash_callback": on_crash})
 
 
 def user_name() -> str:
-    """Return the user's name, or the program's where the system knows none, as in containers."""
+    """Return the user's name, or that of the program if the system has none, as in containers."""
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):
@@ -65,7 +65,7 @@ def user_name() -> str:
 
 @cache
 def reporting(name: str) -> Any:
-    """Return nipype's plugin of a name as a class that calls back when a node has failed."""
+    """Return the class of a nipype plugin, extended by a callback for nodes that have failed."""
     from nipype.pipeline import plugins
 
     from getnet_bids.workflows import LinearPlugin, WatchedMultiProcPlugin
@@ -82,17 +82,17 @@ def reporting(name: str) -> Any:
 
 
 def reason_in(result: dict[str, Any]) -> str:
-    r"""Return why a node failed, on one line.
+    r"""Return the reason why a node failed, in one line.
 
     Parameters
     ----------
     result : dict
-        Of nipype: the traceback's lines, and the interface's result, if it came to run, with a traceback of its own.
+        From nipype: the lines of the traceback and, if the interface was run, its result with its own traceback.
 
     Returns
     -------
     str
-        The error's text, after its type unless that is `GetNetError`.
+        The error's text, preceded by its type unless that is `GetNetError`.
 
     Examples
     --------
@@ -111,12 +111,12 @@ def reason_in(result: dict[str, Any]) -> str:
 
 
 def plugin_of(settings: Settings) -> Plugin:
-    """Return which plugin to run under.
+    """Return the plugin for a run.
 
     Parameters
     ----------
     settings : Settings
-        Of these ``use_plugin``, ``nprocs`` and ``mem_mb``; what the file says goes before the latter two.
+        With ``use_plugin``, ``nprocs`` and ``mem_mb``; the plugin's file takes precedence over the latter two.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def plugin_of(settings: Settings) -> Plugin:
     Raises
     ------
     CommandError
-        The file is not what it should be.
+        The file is not a valid plugin file.
     """
     name, given = ("MultiProc", {}) if settings.use_plugin is None else read_plugin(settings.use_plugin)
     if name != "MultiProc":
@@ -137,7 +137,7 @@ def plugin_of(settings: Settings) -> Plugin:
 
 
 def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
-    """Read a plugin's name and arguments from a file of fMRIPrep's form."""
+    """Read a plugin's name and arguments from a file in fMRIPrep's format."""
     import yaml
 
     def refuse(why: str) -> console.CommandError:
@@ -151,13 +151,13 @@ def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
         raise refuse("names no plugin")
     name, args = content["plugin"].removesuffix("Plugin"), content.get("plugin_args") or {}
     if not isinstance(args, dict):
-        raise refuse("its plugin_args are no table")
+        raise refuse("its plugin_args are not a table")
     check_name(name, refuse)
     return name, args
 
 
 def check_name(name: str, refuse: Callable[[str], console.CommandError]) -> None:
-    """Refuse unknown plugins, and those that submit the nodes without waiting for them."""
+    """Raise an error for unknown plugins, and for those that submit nodes without waiting for them."""
     from nipype.pipeline import plugins
     from nipype.pipeline.plugins.base import DistributedPluginBase
 
@@ -166,4 +166,4 @@ def check_name(name: str, refuse: Callable[[str], console.CommandError]) -> None
     if kind is None:
         raise refuse(f"nipype has no plugin {name!r}; it has {', '.join(k.removesuffix('Plugin') for k in known)}")
     if not issubclass(kind, DistributedPluginBase) and name != "Linear":
-        raise refuse(f"{name} does not wait for what it runs, so that nothing could be said of the end; take another")
+        raise refuse(f"{name} does not wait for what it runs, so the outcome would be unknown; use another plugin")

@@ -1,4 +1,4 @@
-"""The nipype workflow of one image: the comparison, and a last node that writes its results into the dataset."""
+"""The nipype workflow of one image: the comparison, and a last node that writes the results into the dataset."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from getnet_bids.run.pipeline import voxels_of
 from getnet_bids.run.results import Computed, Loaded, device_text, draw, judged, make_folder, save, software
 from getnet_bids.settings import Settings
 from getnet_bids.workflows import comparison, init_getnet_wf
-from getnet_bids.workflows.corrections import JUDGED
+from getnet_bids.workflows.corrections import VERDICT_OUTPUTS
 
 from . import dataset as texts
 from .jobs import CompareJob
@@ -77,11 +77,11 @@ class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
 class ComparisonSinkOutputSpec(TraitedSpec):
     """Output of `ComparisonSink`."""
 
-    out_files = traits.List(Str, desc="what was written, apart from sidecars")
+    out_files = traits.List(Str, desc="the files written, except sidecars")
 
 
 class ComparisonSink(SimpleInterface):
-    """Write the results of a comparison where they belong, each file whole, the sidecar that says so last."""
+    """Write the results of a comparison into the dataset; the sidecar that marks them as complete comes last."""
 
     input_spec = ComparisonSinkInputSpec
     output_spec = ComparisonSinkOutputSpec
@@ -94,18 +94,18 @@ class ComparisonSink(SimpleInterface):
 
 
 def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
-    """Write the results of a comparison, while no other run writes them.
+    """Write the results of a comparison while no other run does.
 
     Parameters
     ----------
     job : CompareJob
     made : dict
-        The inputs of `ComparisonSink` that there are.
+        The inputs of `ComparisonSink` that are set.
 
     Returns
     -------
     list of Path
-        The files, apart from sidecars and pictures for the pages.
+        The files, except sidecars and pictures for the pages.
     """
     comparison = job.comparison
     loaded = read_raw(job)
@@ -134,7 +134,7 @@ def read_raw(job: CompareJob) -> Loaded:
 
 
 def getnet_results(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:
-    """Assemble GetNet's results as a run without comparison has them."""
+    """Assemble GetNet's results in the form of a run without comparison."""
     corrected, bias = (magnitudes(read(made[name])) for name in ("getnet_file", "getnet_bias"))
     foreground = foreground_of(loaded.image, loaded.job.source.relative)
     volume = CorrectedVolume(
@@ -151,7 +151,7 @@ def getnet_results(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Com
 
 
 def result_paths(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
-    """Return where the workflow's files belong, but for GetNet's of a real image, which `save` writes.
+    """Return the paths for the workflow's files, except GetNet's for a real image, which `save` writes.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def result_paths(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Pat
     Returns
     -------
     dict of Path
-        The file of the workflow, by its place.
+        The workflow's file for each path.
     """
     pairs = [(comparison.other, "other_file", "other_bias")]
     if comparison.simulated:
@@ -183,7 +183,7 @@ def result_paths(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Pat
 def describe(
     job: CompareJob, made: dict[str, Any], loaded: Loaded, metadata: dict[str, Any], files: dict[str, int]
 ) -> dict[Path, dict[str, Any]]:
-    """Return the sidecars, by path; the last says that all is complete.
+    """Return the sidecars by path; the last one marks the comparison as complete.
 
     Parameters
     ----------
@@ -193,9 +193,9 @@ def describe(
     loaded : Loaded
         The raw image.
     metadata : dict
-        The raw image's.
+        Metadata of the raw image.
     files : dict of int
-        All files of the comparison, and their bytes.
+        All files of the comparison, and their sizes in bytes.
 
     Returns
     -------
@@ -231,13 +231,13 @@ def describe(
 
 
 def device_of(job: CompareJob) -> str:
-    """Name the device that GetNet ran on."""
+    """Return the name of the device that GetNet ran on."""
     with torch_threads(job.threads):
         return device_text(resolve_device(job.device))
 
 
 def files_used(job: CompareJob, method: str) -> list[str]:
-    """Name the files of an existing segmentation that were used."""
+    """List the files of an existing segmentation that were used."""
     if method == "atropos":
         return [name for name in job.existing if name == "brain_mask"]
     if method == "classes":
@@ -247,12 +247,12 @@ def files_used(job: CompareJob, method: str) -> list[str]:
 
 
 def versions(job: CompareJob) -> dict[str, str]:
-    """Return the versions that results depend on."""
+    """Return the versions that affect the results."""
     return {**software(), **{name: version(name) for name in (*job.method.packages, "nipype", "nilearn")}}
 
 
 def place(origin: Path, path: Path) -> None:
-    """Copy a file, whole or not at all; compress an image that is not compressed."""
+    """Copy a file atomically, compressing an image that is not compressed."""
     if path.name.endswith(".nii.gz") and origin.suffix != ".gz":
         write(read(origin), path)
         return
@@ -262,7 +262,7 @@ def place(origin: Path, path: Path) -> None:
 
 
 def discard(path: Path, size: int) -> None:
-    """Remove a file of an earlier comparison, and its sidecar, unless it was edited or replaced since."""
+    """Remove a file of an earlier comparison and its sidecar, unless it has been edited or replaced since."""
     if size_of(path) != size:
         return
     path.unlink()
@@ -271,16 +271,16 @@ def discard(path: Path, size: int) -> None:
 
 
 HEAD_VOXELS = 256 * 256 * 192
-"""Number of voxels that the nodes' estimates of memory are for."""
+"""Number of voxels for which the memory estimates of the nodes hold."""
 
 
 def workflow_name(source: Source) -> str:
-    """Name an image's workflow, which takes no plus sign; the same in every run, so that a kept folder is of use."""
+    """Name an image's workflow, without plus signs; the same in every run, so that a kept work folder can be reused."""
     return str(source.name).removesuffix(source.name.extension).replace("+", "--")
 
 
 def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
-    """Build the workflow of an image, its results written at the end."""
+    """Build the workflow of an image, which ends with writing the results."""
     options = job.recipe.options
     scale = memory_scale(job.source.path)
     tissues = [name for name in job.existing if name not in ("dseg", "brain_mask")]
@@ -320,17 +320,17 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
     pairs += [(port, port) for port in ports]
     workflow.connect([(workflow.get_node("outputnode"), sink, pairs)])
     getnet = workflow.get_node("getnet_wf")
-    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in JUDGED])])
+    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in VERDICT_OUTPUTS])])
     return workflow
 
 
 def memory_scale(path: Path) -> float:
-    """Return an image's size relative to a head's, with a share that does not depend on it; 1 if it cannot be read."""
+    """Return a factor for memory estimates from an image's size relative to a head; 1 if it cannot be read."""
     return 0.25 + 0.75 * voxels / HEAD_VOXELS if (voxels := voxels_of(path)) else 1.0
 
 
 def draw_graph(workflow: Workflow, path: Path) -> None:
-    """Draw a workflow's graph; without Graphviz there is its description alone."""
+    """Draw a workflow's graph; without Graphviz write only its description."""
     try:
         workflow.write_graph(str(path), graph2use="colored", format="svg", simple_form=True)
     except OSError:

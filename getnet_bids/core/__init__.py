@@ -1,7 +1,7 @@
 """The numerical core: arrays in, arrays out; torch, numpy and scipy only."""
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-"""Of the network; ``auto`` takes bfloat16 where the processor has it."""
+"""Precisions of the network; ``auto`` means bfloat16 if the device supports it."""
 ALGORITHM = 6
-"""The number of the algorithm, by which a result of another one is told apart: raised with every change of the numbers
-that a correction gives, rounding apart."""
+"""The algorithm number, which is raised with every change of the numbers that a correction gives, except by rounding.
+Results of another number are made again."""

@@ -1,4 +1,4 @@
-"""Smooth functions as products of cosines, one set along each axis."""
+"""Cosines along one axis, from whose products smooth functions are made."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Vector = NDArray[np.float64]
-"""Numbers along one axis, shape (n,)."""
+"""Array of shape (n,)."""
 
 
 def cosines(position: ArrayLike, low: float, high: float, count: int) -> NDArray[np.float64]:
     """Evaluate cosines of 0, 1, 2 ... half periods between two ends.
 
-    Beyond the ends each keeps the value that it has there, with slope 0, so that a sum of them is bounded and
-    has no kink on the whole line.
+    Beyond the ends each cosine is constant. Its slope at the ends is 0, so that a sum of cosines is bounded and smooth
+    everywhere.
 
     Parameters
     ----------
     position : array_like, shape (n,)
-        Where, mm.
+        Positions, mm.
     low, high : float
         The ends, mm.
     count : int
-        How many, the constant included.
+        Number of cosines, including the constant.
 
     Returns
     -------

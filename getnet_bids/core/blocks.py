@@ -1,4 +1,4 @@
-"""Blocks of points: the cosines at them, and the correlation between them of what varies within tissues."""
+"""Blocks of points: the cosines at their centres, and the correlation of the tissues' variation between them."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ from .geometry import HEAD_EXTENT, Box
 from .sampling import SampledLogImage
 
 BLOCK = 5
-"""Points of a block along each axis: 20 mm in a head."""
+"""Number of points of a block along each axis: 20 mm in a head."""
 MIN_WEIGHT = 0.5
-"""A block counts from this sum of its points' weights on."""
+"""Smallest sum of the weights of a block's points; other blocks are left out."""
 MIN_BLOCKS = 12
-"""Fewer blocks tell nothing, and the network's field is kept."""
+"""Smallest number of blocks for a refinement; with fewer the network's field is kept."""
 TISSUE_LENGTHS = (16.0, 0.6), (45.0, 0.4)
-"""Correlation lengths of the variation within tissues, in 220ths of the object's extent (mm in a head), and the share
-of the variance of each: that of a tissue's texture, and that between structures which count as one tissue."""
+"""Correlation lengths of the variation within tissues, in 220ths of the object's extent (mm in a head), each with its
+fraction of the variance: the texture of a tissue, and differences between structures that count as one tissue."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of points, the cosines at them, and the correlation of the tissues' variation between them.
+    """Blocks of points, the cosines at their centres, and the correlation of the tissues' variation between them.
 
     Parameters
     ----------
     chosen : ndarray of bool, shape of the grid
-        Points with a weight.
+        The points that belong to blocks.
     block : ndarray of int, shape (points,)
-        The block of each of them.
+        The block of each of these points.
     basis : Basis
     along : list of three Tensors
-        The cosines along the grid's axes.
+        The cosines along the axes of the grid.
     cosines : Tensor, shape (blocks, coefficients), float64
-        Of all coefficients but the constant, times the root of their spectrum S.
+        The basis functions except the constant, times the root of their spectrum S.
     root_spectrum : Tensor, shape (coefficients,), float64
+        The root of S; 0 for coefficients that are not used.
     correlation : Tensor, shape (blocks, blocks), float64
         0 between blocks of different images.
     same_image : Tensor, shape (blocks, blocks), float64
-        1 for blocks of one image, which have one constant, 0 for others.
+        1 for two blocks of the same image, which share one constant, otherwise 0.
     """
 
     chosen: NDArray[np.bool_]
@@ -59,7 +60,7 @@ class Blocks:
 
     @classmethod
     def together(cls, images: Sequence[Blocks]) -> Blocks:
-        """Stack the blocks of several images for `most_probable`; points are those of the first."""
+        """Stack the blocks of several images for `most_probable`; the points are those of the first image."""
         if len(images) == 1:
             return images[0]
         return replace(
@@ -71,7 +72,7 @@ class Blocks:
 
     @classmethod
     def of(cls, points: SampledLogImage, box: Box, basis: Basis) -> Blocks | None:
-        """Divide points into blocks; None if there are too few."""
+        """Divide points into blocks; return None if there are too few."""
         weight = points.weight.cpu().numpy()
         chosen = weight > 0
         index = [np.arange(len(p)) // BLOCK for p in points.position]

@@ -1,4 +1,4 @@
-"""The way of one volume: foreground, slices, network, fusion, refinement, field, corrected volume."""
+"""Correct a volume: foreground, slices, network, fusion, refinement, field, corrected volume."""
 
 from __future__ import annotations
 
@@ -32,35 +32,37 @@ LOG = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 
 SMOOTHNESS = 100.0
-"""Details of a head's field finer than half waves of this length are suppressed, mm."""
+"""Default smoothness for a head, mm: half waves of the field shorter than this are suppressed."""
 MIN_SMOOTHNESS, MAX_SMOOTHNESS = 1 / 20, 4.0
-"""Shares of the object's extent that a smoothness is kept between: a basis cannot resolve less, and of more it has
-nothing but the constant."""
+"""Limits of the smoothness, as fractions of the object's extent: the basis cannot resolve less, and with more only the
+constant is left."""
 STIFFNESS = 1e-3
 """Weight of the roughness penalty in the fusion."""
 SLICES = 15
-"""Slices along the object's longest extent, and in proportion along the others."""
+"""Number of slices along the object's longest extent; along the others in proportion."""
 SD_OF_ABSOLUTE = 1.25
-"""Standard deviation over mean absolute value, of a normal distribution."""
+"""Ratio of the standard deviation to the mean absolute value of a normal distribution."""
 FUSED_ERROR = 0.6
-"""Error of the fused field over what the network expects of a cell: slices and known fields average out."""
+"""Error of the fused field relative to the network's expected error of a cell; it is smaller since slices and known
+fields average out."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """All that changes a result.
+    """The options that change a result.
 
     Parameters
     ----------
     smoothness : float, optional
-        Details of the field finer than this are suppressed, mm; default 100 mm for a head, and for other objects in
-        proportion to their extent.
+        Detail of the field finer than this is suppressed, mm; default: 100 mm for a head, scaled to the size of other
+        objects.
     refine : bool
-        Weigh the network's field against the image's own tissues; otherwise it is taken as it is.
+        Refine the network's field with the image's own tissues; otherwise use it as it is.
     precision : {"auto", "float32", "bfloat16"}
-        Of the network; ``auto`` takes bfloat16 where the processor has it.
+        Precision of the network; ``auto`` means bfloat16 if the device supports it.
     batch_size : int
-        Slices at a time, fewer where the device has no memory for them; changes results by rounding alone.
+        Number of slices that the network processes at a time, or fewer if the device has not enough memory; changes
+        results by rounding only.
     uncertainty : bool
         Also return the map of the field's standard deviation.
     """
@@ -87,19 +89,19 @@ class CorrectedVolume:
     Parameters
     ----------
     corrected : ndarray, float32
-        Image over field, shape of the image.
+        Image divided by field, with the shape of the image.
     field : ndarray, float32
-        Gain field, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
+        Bias field, positive, on the image's spatial grid; its geometric mean over the foreground is 1.
     foreground : ndarray of bool
-        The voxels with signal that the field was estimated from, on the same grid.
+        The voxels with signal from which the field was estimated, on the same grid.
     device : torch.device
-        Where the field was estimated.
+        Device on which the field was estimated.
     verdict : str
         ``corrected``, ``nothing to correct`` or ``doubtful``.
     reasons : tuple of str
-        Why it is doubtful, each with what to do.
+        Why the result is doubtful, each with what to do.
     field_sd_median, field_sd_p95 : float
-        Standard deviation of the log field as estimated, median and 95th percentile over the foreground.
+        Standard deviation of the estimated log field: median and 95th percentile over the foreground.
     uncertainty : ndarray, float32, optional
         Map of that standard deviation, if asked for.
     """
@@ -122,19 +124,19 @@ def correct_volume(
     mask: ArrayLike | None = None,
     options: Options | None = None,
 ) -> CorrectedVolume:
-    """Estimate the gain field of an image and divide it out.
+    """Estimate the bias field of an image, and divide the image by it.
 
     Parameters
     ----------
     image : array_like, shape (X, Y), (X, Y, Z) or (X, Y, Z, T)
-        Magnitudes of any scale. Volumes of a series share one field, estimated from their mean.
+        Magnitudes of any scale. The volumes of a series share one field, estimated from their mean.
     voxel_size : tuple of float
-        Size along the two or three spatial axes, mm.
+        Voxel size along the two or three spatial axes, mm.
     network : GetNet
-        Trained, on the device that is to be used. Where that has no memory for the volume, the CPU is taken, and a
-        warning is logged.
+        Trained network, on the device to use. If that device has not enough memory for the volume, the CPU is used, and
+        a warning is logged.
     mask : array_like, optional, spatial shape
-        Where above 0 the field is fitted; needed by nothing. The network sees the whole image all the same.
+        The field is fitted where the mask is above 0. A mask is not needed; the network always sees the whole image.
     options : Options, optional
 
     Returns
@@ -157,21 +159,21 @@ def correct_together(
     mask: ArrayLike | None = None,
     options: Options | None = None,
 ) -> list[CorrectedVolume]:
-    """Estimate one gain field for images of one object on one grid, from all of them, and divide it out.
+    """Estimate one common bias field for images of the same object on the same grid, and divide them by it.
 
-    The network's fields are averaged, and the tissues of each image are evidence for the one field.
+    The network's fields are averaged, and the tissues of each image are evidence for the common field.
 
     Parameters
     ----------
     images : sequence of array_like
-        As for `correct_volume`, of one spatial shape: acquired with one coil, the object at one place.
+        As for `correct_volume`, all with the same spatial shape, acquired with the same coil in the same position.
     voxel_size, network, mask, options
         As for `correct_volume`.
 
     Returns
     -------
     list of CorrectedVolume
-        One for each image, all with the same field. Its geometric mean is 1 over the foreground of all together.
+        One for each image, all with the same field, whose geometric mean over the joint foreground is 1.
 
     Raises
     ------
@@ -200,7 +202,7 @@ def correct_together(
 
 
 def corrected(image: NDArray[np.float32], estimated: Estimation, device: torch.device) -> CorrectedVolume:
-    """Divide an image by its field, and judge the result."""
+    """Divide an image by its field, and determine the verdict."""
     field, evidence = estimated.field, estimated.evidence
     verdict, reasons = judge(evidence)
     return CorrectedVolume(
@@ -224,7 +226,7 @@ def divide_by_measured(image: ArrayLike, voxel_size: tuple[float, ...], field: N
     image, voxel_size
         As for `correct_volume`.
     field : ndarray, float32, spatial shape
-        Positive. Its uncertainty is not known.
+        The measured field, above 0. Its uncertainty is unknown.
 
     Returns
     -------
@@ -241,15 +243,15 @@ def divide_by_measured(image: ArrayLike, voxel_size: tuple[float, ...], field: N
 
 @dataclass(frozen=True)
 class Estimation:
-    """A field on an image's grid, and what speaks for it.
+    """A field on an image's grid, and the measurements for its verdict.
 
     Parameters
     ----------
     field : ndarray, float32, spatial shape
     chosen : ndarray of bool, spatial shape
-        The voxels that it was estimated from.
+        The voxels from which the field was estimated.
     evidence : Evidence
-        What the verdict is made of.
+        Measurements for the verdict.
     uncertainty : ndarray, float32, spatial shape, optional
     """
 
@@ -266,13 +268,13 @@ class Stages:
     Parameters
     ----------
     box : Box
-        Where the object is, in the part of the volume that was looked at.
+        Box around the object, in the part of the volume that was used.
     planes : list of Plane
-        Where the slices that the network saw lie, for one volume after the other.
+        Positions of the slices that the network saw, for one volume after the other.
     log_gain, weights : list of Tensor, each shape (S, 16, 16)
-        The network's answer for each plane's slices, and what each cell counts.
+        The network's log gains for the slices of each plane, and the weights of the cells.
     network, refined : Posterior
-        The log field from the network alone, and refined (the same where no refinement was asked for).
+        The log field of the network alone, and the refined one (the same without a refinement).
     """
 
     box: Box
@@ -283,7 +285,7 @@ class Stages:
     refined: Posterior
 
     def disagreement(self, inside: Sequence[Tensor], voxel: tuple[float, float, float]) -> float:
-        """Compare the volumes' fields, as `agreement.disagreement` does; 0 for one volume."""
+        """Compare the volumes' fields as `field.disagreement` does; 0 for one volume."""
         count = len(self.planes) // len(inside)
         parts = [slice(i, i + count) for i in range(0, len(self.planes), count)] if len(inside) > 1 else []
         cells = [(self.log_gain[part], self.weights[part]) for part in parts]
@@ -298,7 +300,7 @@ def estimate(
     mask: NDArray[np.bool_] | None,
     options: Options,
 ) -> list[Estimation]:
-    """Estimate the one bias field of some images.
+    """Estimate the common bias field of one or several images.
 
     Parameters
     ----------
@@ -316,7 +318,7 @@ def estimate(
     """
     spatial = images[0].shape[:3]
     device = next(network.parameters()).device
-    device = device if has_float64(device) else CPU  # all but the network needs it
+    device = device if has_float64(device) else CPU  # everything but the network needs float64
     inside = None if mask is None else torch.from_numpy(mask).to(device).reshape((*spatial, 1)[:3])
     prepared = [Prepared.of(image, voxel, inside, device) for image in images]
     part = joint_part([one.part for one in prepared])
@@ -360,10 +362,10 @@ def estimate_log_field(
         mm.
     network : GetNet
     mask : Tensor of bool, optional, shape (X, Y, Z)
-        The voxels that the field is fitted to.
+        The voxels to which the field is fitted.
     options : Options
     others : sequence of Tensor, shape (X, Y, Z)
-        Further volumes with the same field.
+        Further volumes that share the field.
 
     Returns
     -------

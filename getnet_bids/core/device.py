@@ -1,4 +1,4 @@
-"""Where the network runs."""
+"""Devices, their memory, and torch's threads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from getnet_bids.errors import GetNetError
 
 Result = TypeVar("Result")
 CPU_FULL, GPU_FULL = "DefaultCPUAllocator", ("out of memory", "ALLOC_FAILED")
-"""What torch's errors say where a device has no memory left, apart from the type that CUDA has for it."""
+"""Texts in torch's errors if a device has no memory left, in addition to CUDA's own error type."""
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """Turn a device's name into a device that is there.
+    """Return the available device with a given name.
 
     Parameters
     ----------
     name : str or torch.device
-        ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` takes the first CUDA device if there is one, else the CPU.
-        Apple's ``mps`` is used only when named, since its results have not been compared with a CPU's.
+        ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; ``auto`` means the first CUDA device if there is one, otherwise the
+        CPU. Apple's ``mps`` is used only if named, since its results have not been compared with a CPU's.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     ValueError
-        The device is not there, or there is no such name.
+        The device is not available, or the name is unknown.
 
     Examples
     --------
@@ -58,14 +58,14 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def has_float64(device: torch.device) -> bool:
-    """Return whether a device computes in float64: Apple's GPUs do not."""
+    """Return whether a device supports float64, which Apple's GPUs do not."""
     return device.type != "mps"
 
 
 def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
-    """Do some work, or give None if the GPU has no memory left for it.
+    """Call a function, and return None if the GPU has no memory left for it.
 
-    When this returns, what the work had taken there is free again, which it is not while an error is at hand.
+    The memory that the function had allocated is free when this returns; it would not be while an error is handled.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
 
     Returns
     -------
-    What `work` returns, or None
+    The result of `work`, or None
 
     Raises
     ------
     MemoryError
-        It is the CPU that has no memory left.
+        The CPU has no memory left.
 
     Examples
     --------
@@ -98,23 +98,24 @@ def unless_out_of_memory(work: Callable[[], Result]) -> Result | None:
 
 
 def at_once(slabs: Tensor, count: int) -> int:
-    """Return how many slabs of a volume to do at a time.
+    """Return how many slabs of a volume to process at a time.
 
     Parameters
     ----------
     slabs : Tensor
-        The first axis is that of the slabs.
+        Slabs along the first axis.
     count : int
-        So many stay in a processor's cache. A GPU does all at once: to launch an operation takes longer than to do it.
+        Number of slabs that fit into a processor's cache. A GPU processes all at once, since launching an operation
+        takes longer than running it.
     """
     return max(1, count if slabs.device.type == "cpu" else len(slabs))
 
 
 @contextmanager
 def default_arithmetic() -> Iterator[None]:
-    """Compute as numpy and torch do unless told otherwise, whatever the program around has told them.
+    """Compute with numpy's and torch's default settings, whatever the calling program has set.
 
-    A training loop may run under ``torch.autocast`` or with a default device, and TorchIO lets numpy raise on every
+    A training loop may use ``torch.autocast`` or a default device, and TorchIO makes numpy raise an error on every
     underflow.
 
     Examples
@@ -128,19 +129,19 @@ def default_arithmetic() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if torch.empty(0).device.type != "cpu":  # torch 2.4 has no default to tell after it was reset
+        if torch.empty(0).device.type != "cpu":  # torch 2.4 cannot return the default after a reset
             stack.enter_context(torch.device("cpu"))
         yield
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch take so many threads on the CPU, and afterwards as many as before.
+    """Set torch's number of CPU threads for a block, and restore it afterwards.
 
     Parameters
     ----------
     count : int
-        -1 leaves it as it is.
+        Number of threads; -1 changes nothing.
     """
     before = torch.get_num_threads()
     if count > 0:

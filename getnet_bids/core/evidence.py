@@ -1,6 +1,6 @@
-"""The Gaussian estimate of the error of the network's field, with the most probable standard deviations.
+"""The Gaussian estimate of the error of the network's field, and the choice of its standard deviations by the evidence.
 
-In the terms of `refinement`: theta given the blocks' means, and the choice of s_t and s_e by the evidence.
+In the notation of `refinement`: theta given the block means, and the most probable s_t and s_e.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from torch import Tensor
 from .blocks import Blocks
 
 TISSUE_SD = (0.002, 0.004, 0.008, 0.014, 0.022, 0.035, 0.055, 0.085)
-"""Standard deviations of the variation within tissues (log) among which the evidence chooses."""
+"""Candidates for s_t, the standard deviation of the variation within tissues (log)."""
 ERROR_FACTORS = (0.35, 0.5, 0.71, 1.0, 1.41)
-"""The same for the error of the network's field, times what the network expects."""
+"""Candidates for s_e, the standard deviation of the network's error, as multiples of what the network expects."""
 FACTOR_SD = 0.35
-"""Standard deviation of the logarithm of that factor, before the image is seen."""
+"""Standard deviation of the prior for the logarithm of that factor."""
 LEVEL_SD = 2.0
-"""Standard deviation of the constant that is common to all blocks (log): any."""
+"""Standard deviation of the prior for the constant that all blocks of an image share (log): nearly uniform."""
 SD_INFLATION = 1.25
-"""Standard deviations of tissues and noise are taken for so many times what the evidence says. It takes the tissues'
-levels for known, which come from the same image, and so finds what is left beside them too small."""
+"""Factor for the standard deviations of tissues and noise that the evidence gives. They are too small, since the levels
+of the tissues are estimated from the same image but treated as known."""
 EVIDENCE_POWER = 1 / 9
-"""The evidence is raised to this power: predicted errors were a third of the actual ones, as if there were nine times
-as many blocks as are independent."""
+"""Power to which the evidence is raised. With the full evidence, predicted errors were a third of the actual ones, as
+if only one block in nine were independent."""
 MODEL_ERROR = 2.4
-"""Actual errors over those of the equations with `SD_INFLATION`, so much on heads with flat tissues as on heads with
-varying ones (`benchmarks`)."""
+"""Ratio of actual errors to those predicted by the equations with `SD_INFLATION`; it is the same on heads with uniform
+tissues and on heads whose tissues vary (`benchmarks`)."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The linear map from blocks' means to coefficients, for one choice of standard deviations.
+    """The linear map from block means to coefficients, for one choice of standard deviations.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Estimate:
     factor : Tensor, shape (blocks, blocks)
         Cholesky factor of V.
     whitened : Tensor, shape (blocks, n)
-        Its inverse times C.
+        Inverse of `factor` times C.
     precision : Tensor, shape (n, n)
         Cholesky factor of C' V^-1 C + 1.
     """
@@ -62,12 +62,12 @@ class Estimate:
         return self._spread(scaled[:, None], blocks)[:, 0].reshape(blocks.basis.count)
 
     def root(self, blocks: Blocks) -> Tensor:
-        """Compute a root of the coefficients' covariance, model error included; shape (coefficients, n)."""
+        """Compute a root of the coefficients' covariance, including the model error; shape (coefficients, n)."""
         unit = torch.eye(len(self.precision), dtype=self.precision.dtype)
         return MODEL_ERROR * self._spread(torch.linalg.solve_triangular(self.precision.T, unit, upper=True), blocks)
 
     def _spread(self, scaled: Tensor, blocks: Blocks) -> Tensor:
-        """Undo the scaling by the spectrum, and put zeros where a coefficient is not used."""
+        """Undo the scaling by the spectrum, and set unused coefficients to 0."""
         root = blocks.root_spectrum
         out = torch.zeros(len(root) + 1, scaled.shape[1], dtype=scaled.dtype)
         used = torch.nonzero(root)[:, 0]
@@ -84,20 +84,20 @@ def most_probable(
     near: float = TISSUE_SD[2],
     error_limit: float = math.inf,
 ) -> Estimate:
-    """Choose the most probable standard deviations, and make the estimate with them.
+    """Choose the most probable standard deviations, and return the estimate with them.
 
     Parameters
     ----------
     blocks : Blocks
     mean, total : Tensor, shape (blocks,)
     noise : float or Tensor, shape (blocks,)
-        Standard deviation of a point.
+        Standard deviation of the noise of a point.
     network_sd : float
         Expected error of the network (log).
     near : float
-        The one of `TISSUE_SD` at which the search begins: the probability has one maximum, which is climbed to.
+        The value of `TISSUE_SD` from which the search climbs to the maximum of the probability, of which there is one.
     error_limit : float
-        Largest standard deviation of the network's error to choose (log).
+        Upper limit for the standard deviation of the network's error (log).
     """
     white_noise = torch.diag(noise**2 / total + 1e-8)
     constant = LEVEL_SD**2 * blocks.same_image
@@ -105,7 +105,7 @@ def most_probable(
 
     @cache
     def probability(index: int) -> tuple[float, float]:
-        """Return the log probability of one of `TISSUE_SD`, and the error of the network that it is largest with."""
+        """Return the largest log probability for one of `TISSUE_SD`, and the network's error that gives it."""
         factor = torch.linalg.cholesky(torch.add(fixed, blocks.correlation, alpha=TISSUE_SD[index] ** 2))
         both = torch.linalg.solve_triangular(factor, columns, upper=False)
         plain, white = both[:, :-1], both[:, -1]

@@ -1,4 +1,4 @@
-"""The bias field on an image's grid, its standard deviation, and how far the fields of several images agree."""
+"""The bias field on an image's grid, its standard deviation, and the agreement of the fields of several images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .fusion import Basis, evaluate, fuse
 from .geometry import Plane
 
 SLAB = 2**18
-"""Voxels of the field that are computed at a time, so that they stay in the processor's cache."""
+"""Number of voxels of the field that are computed at a time, so that they fit into the processor's cache."""
 SD_GRID = 24
-"""Points along the object's longest extent that the standard deviation is computed at."""
+"""Number of points along the object's longest extent at which the standard deviation is computed."""
 
 
 def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], chosen: Tensor) -> Tensor:
-    """Evaluate the bias field on the whole grid, a slab of some slices at a time.
+    """Evaluate the bias field on the whole grid, a slab of several slices at a time.
 
     Parameters
     ----------
@@ -32,34 +32,34 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
     voxel : tuple of float
         mm.
     chosen : Tensor of bool, shape (X, Y, Z)
-        Over these its geometric mean is 1, and it goes nowhere beyond the values that it has there.
+        Voxels over which the geometric mean is 1, and to whose range of values the field is limited elsewhere.
 
     Returns
     -------
     Tensor, shape (X, Y, Z), float32
         The first axis is the fastest in memory.
     """
-    slabs = chosen.permute(2, 1, 0).view(torch.uint8)  # with which everything is many times faster
+    slabs = chosen.permute(2, 1, 0).view(torch.uint8)  # many operations are faster than with bool
     position = [(np.arange(n, dtype=np.float64) + 0.5) * v for n, v in zip(chosen.shape, voxel, strict=True)]
     x, y, z = (basis.along(axis, p, theta.device) for axis, p in enumerate(position))
     lines = (z @ torch.einsum("yj,ijk->kyi", y, theta).flatten(1)).float().unflatten(1, (len(y), -1))
     x = x.T.float()
     field = torch.empty(slabs.shape, dtype=torch.float32, device=chosen.device)
     some = at_once(slabs, SLAB // slabs[0].numel())
-    # Differences from the field in one of the chosen voxels: what is not chosen counts 0 in sums and at both ends.
+    # Differences from the field in one of the chosen voxels, so that other voxels count as 0 in sums and in the range.
     slab = int(slabs.flatten(1).amax(1).argmax())
     row, column = divmod(int(slabs[slab].flatten().argmax()), slabs.shape[2])
     lines[..., 0] -= lines[slab, row] @ x[:, column]
     ends: list[Tensor] = []
     total = theta.new_zeros(())
-    with torch_threads(1):  # on several the last bits depend on how many
+    with torch_threads(1):  # with several threads the last bits depend on their number
         for inside, part in zip(slabs.split(some), lines.split(some), strict=True):
             counted = torch.mm(part.flatten(0, 1), x, out=field[: len(part)].flatten(0, 1)).mul_(inside.flatten(0, 1))
             total += counted.sum(1).double().sum()
             ends.append(torch.stack(counted.aminmax()))
         mean = (total / torch.count_nonzero(chosen)).float()
         lines[..., 0] -= mean
-        # Where there is no signal the field is extrapolated: not beyond what it reaches where there is.
+        # Where there is no signal the field is extrapolated, but not beyond the range where there is signal.
         low, high = (torch.stack(ends).T - mean).tolist()
         low, high = min(low), max(high)
         for part, gain in zip(lines.split(some), field.split(some), strict=True):
@@ -70,7 +70,7 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
 def field_sd(
     basis: Basis, root: Tensor, voxel: tuple[float, float, float], chosen: Tensor
 ) -> tuple[float, float, NDArray[np.float32]]:
-    """Compute the standard deviation of the log field, whose mean over the chosen voxels is known to be 0.
+    """Compute the standard deviation of the log field, whose mean over the chosen voxels is 0 by definition.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def field_sd(
     median, p95 : float
         Median and 95th percentile over the chosen voxels (natural logarithm).
     coarse : ndarray, float32
-        On a coarse grid over the whole volume, of points at the middle of equal parts.
+        On a coarse grid over the whole volume, with points at the centres of equal parts.
     """
     mask = chosen.cpu()
     extent = [n * v for n, v in zip(mask.shape, voxel, strict=True)]
@@ -117,7 +117,7 @@ def resize(coarse: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.fl
 
 
 MEDIAN_SIZE = 0.6745
-"""Median of the absolute value of a normal variable over its standard deviation."""
+"""Ratio of the median absolute value of a normal variable to its standard deviation."""
 
 
 def disagreement(
@@ -129,13 +129,13 @@ def disagreement(
     stiffness: float,
     expected: float,
 ) -> float:
-    """Compare the network's fields of images, each by itself.
+    """Compare the network's separate fields of several images.
 
     Parameters
     ----------
     basis : Basis
     planes : list of Plane
-        Of one image; all have the same.
+        Planes of one image; they are the same for all.
     cells : sequence of tuple
         Log gains and weights of each image's slices, as for `fuse`.
     inside : sequence of Tensor of bool, shape (X, Y, Z)
@@ -145,13 +145,13 @@ def disagreement(
     stiffness : float
         As for `fuse`.
     expected : float
-        Standard deviation of the network's error (log), as it expects it.
+        Standard deviation of its error (log) that the network expects.
 
     Returns
     -------
     float
-        Largest difference of two images' fields, over what two such errors come to: 1 is as expected, less is usual,
-        since images of one object err alike. 0 for one image.
+        Largest difference between the fields of two images, relative to that expected from two independent errors.
+        Usually less than 1, since the errors for images of one object are similar. 0 for one image.
     """
     fields = [fuse(basis, planes, gains, weights, stiffness).cpu() for gains, weights in cells]
     largest = 0.0

@@ -1,4 +1,4 @@
-"""What counts as signal."""
+"""Find the foreground: the voxels with signal."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from torch import Tensor
 from .device import at_once
 
 BLOCKS_PER_AXIS = 64
-"""Blocks along the volume's longest side on the coarse grid."""
+"""Number of blocks along the volume's longest side."""
 OTSU = 128
-"""Bins of the histogram that is split."""
+"""Number of bins of the histogram for Otsu's threshold."""
 NOISE_DEVIATION, NOISE_BLOCK_DEVIATION = 0.4, 1.5
-"""A volume may be noise if its voxels deviate by more than this share of their mean, and is if the means of blocks vary
-less than so many times as much as those of independent voxels. Magnitudes of noise have 0.52, and 1."""
+"""A volume is noise if the standard deviation of its voxels is above the first value, relative to their mean, and block
+means vary less than the second value times as much as those of independent voxels. Magnitudes of noise have 0.52 and
+1."""
 
 
 def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> Tensor:
-    """Find the voxels with signal in the body that is imaged.
+    """Find the voxels with signal in the imaged body.
 
-    Noise is told from signal on block means, where it is averaged out. Blocks above it form the body: its holes are
-    filled, and pieces much smaller than the largest are dropped. Voxels of the body above the noise are the
-    foreground. An image without any background, or with one that is exactly 0, is no special case.
+    Noise and signal are separated on block means, in which noise is averaged out. Blocks above the noise form the body:
+    its holes are filled, and pieces much smaller than the largest are removed. The voxels of the body above the noise
+    are the foreground. Images without any background, or with a background of exactly 0, need no special treatment.
 
     Parameters
     ----------
     volume : Tensor, shape (X, Y, Z), float32
-        Finite magnitudes; what is below 0 is no signal.
+        Finite magnitudes; values below 0 are not signal.
     voxel_size : tuple of float
         mm.
 
     Returns
     -------
     Tensor of bool, shape (X, Y, Z)
-        Nothing is set if no voxel is above 0, or if the volume is noise alone.
+        Nothing is set if no voxel is above 0, or if the volume is only noise.
     """
     longest = max(s * v for s, v in zip(volume.shape, voxel_size, strict=True))
     block = [
         min(s, max(2, round(longest / BLOCKS_PER_AXIS / v))) for s, v in zip(volume.shape, voxel_size, strict=True)
     ]
-    # Volumes lie in memory with the first axis fastest: the last is taken as the first.
+    # Volumes are stored with the first axis fastest, so the axes are reversed.
     slabs, block = volume.permute(2, 1, 0), block[::-1]
     means, deviations = block_moments(slabs, block)
     found = torch.zeros_like(slabs, dtype=torch.bool)
@@ -61,13 +62,13 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
 
 
 def block_moments(slabs: Tensor, block: list[int]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the standard deviation of each block's voxels; what is below 0 counts as 0.
+    """Compute the mean and the standard deviation of each block's voxels; values below 0 count as 0.
 
     Parameters
     ----------
     slabs : Tensor, shape (Z, Y, X), float32
     block : list of three int
-        Voxels of a block along each axis; the last block along an axis may have fewer.
+        Number of voxels of a block along each axis; the last block may have fewer.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def block_moments(slabs: Tensor, block: list[int]) -> tuple[Tensor, Tensor]:
 
 
 def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
-    """Return the means of neighbours along an axis, so many at a time; the last may be of fewer.
+    """Compute the means of groups of neighbours along an axis; the last group may be smaller.
 
     Examples
     --------
@@ -109,17 +110,17 @@ def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
 
 
 def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
-    """Find the levels above which block means, and voxels, are signal.
+    """Compute the thresholds above which block means, and voxels, are signal.
 
-    Both lie at a tenth of the bright (what is above Otsu's threshold of the square roots, 1979), low enough for
-    tissue in a field's darkest corner. Where there is more noise than that they lie higher: blocks are signal from
-    five standard deviations above the noise, voxels from twice its mean, which one in twenty of them reaches by
-    Rayleigh's distribution.
+    Both are a tenth of the median of bright blocks (those above Otsu's threshold of the square roots, 1979), which is
+    low enough for tissue in the darkest part of a field. With more noise they are higher: blocks are signal from five
+    standard deviations above the noise, and voxels from twice its mean, which one in twenty noise voxels exceeds
+    according to Rayleigh's distribution.
 
     Parameters
     ----------
     means, deviations : Tensor, same shape
-        Mean and standard deviation of each block's voxels, none negative.
+        Mean and standard deviation of each block's voxels, not negative.
 
     Returns
     -------
@@ -140,7 +141,8 @@ def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
     split = otsu(means.clamp_max(ranked(positive, 0.99)).sqrt()) ** 2
     bright = ranked(means.masked_select(means > split), 0.5)
     block = voxel = 0.1 * bright
-    # Noise alone has a deviation of 0.52 means, and all its blocks have about one mean; borders of tissue have not.
+    # In pure noise the deviation is 0.52 times the mean, and all blocks have about the same mean, unlike borders of
+    # tissue.
     noisy = (means < 0.25 * bright) & (deviations > 0.35 * means) & (deviations < 0.7 * means)
     noisy = means.masked_select(noisy)
     if noisy.numel() > 0.02 * means.numel():
@@ -152,7 +154,7 @@ def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
 
 
 def ranked(values: Tensor, share: float) -> float:
-    """Return the value that a share of the values do not exceed.
+    """Return a quantile: the value that a fraction of the values do not exceed.
 
     Examples
     --------
@@ -163,16 +165,16 @@ def ranked(values: Tensor, share: float) -> float:
 
 
 def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
-    """Return whether a volume is noise alone: voxels that vary strongly and know nothing of their neighbours.
+    """Return whether a volume is only noise: voxels that vary strongly and are independent of their neighbours.
 
-    The means of blocks of such voxels vary as those of independent numbers do; of any object they vary far more.
+    Block means of such voxels vary like those of independent numbers; those of any object vary far more.
 
     Parameters
     ----------
     means, deviations : Tensor, same shape
-        Of each block's voxels.
+        Mean and standard deviation of each block's voxels.
     share : float
-        Variance of a block's mean in that of an independent voxel.
+        Variance of the mean of a block of independent voxels, relative to that of a voxel.
 
     Examples
     --------
@@ -183,7 +185,7 @@ def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
     """
     if share >= 1:
         return False
-    # A few voxels that are far too bright are to make no difference.
+    # A few voxels that are far too bright should make no difference.
     means, deviations = (x.clamp_max(ranked(x, 0.99)).double() for x in (means, deviations))
     within = deviations.square_().mean() / (1 - share)
     return bool(
@@ -193,7 +195,7 @@ def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
 
 
 def block_share(shape: tuple[int, ...], block: list[int]) -> float:
-    """Return one over the voxels of a block, on average: those at the border may have fewer.
+    """Return the mean of one over the number of voxels of a block; blocks at the border may have fewer.
 
     Examples
     --------
@@ -206,12 +208,12 @@ def block_share(shape: tuple[int, ...], block: list[int]) -> float:
 
 
 def otsu(values: Tensor) -> float:
-    """Find the threshold that splits values in two so that the variance between the parts is greatest (Otsu 1979).
+    """Compute Otsu's threshold, which splits values so that the variance between the two parts is greatest (1979).
 
     Parameters
     ----------
     values : Tensor
-        None negative.
+        Not negative.
 
     Returns
     -------
@@ -236,12 +238,12 @@ def otsu(values: Tensor) -> float:
 
 
 def whole(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the large pieces of a mask, close and fill them, and grow them by one block.
+    """Keep the large pieces of a mask, dilate them by one block, and fill their holes.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (I, J, K)
-        Blocks.
+        Mask of blocks.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From slices' fields, each of a scale of its own, to one smooth field of the volume.
+"""Fuse the fields of slices, each with an unknown scale, into one smooth field of the volume.
 
 The logarithm of the field is a sum of products of cosines along the three axes, with coefficients theta that
 minimise
@@ -24,7 +24,7 @@ from .device import torch_threads
 from .geometry import Box, Plane
 
 DOMAIN_MARGIN = 0.12
-"""The cosines' domain reaches this share of the object's longest extent beyond the object."""
+"""Margin of the cosines' domain around the object, as a fraction of the object's longest extent."""
 MAX_COSINES = 10
 """Largest number of cosines along an axis."""
 
@@ -36,11 +36,11 @@ class Basis:
     Parameters
     ----------
     low, high : tuple of float
-        The domain, mm; beyond it fields stay as they are at its border.
+        The domain, mm; beyond it a field keeps its value at the border.
     count : tuple of int
-        Cosines along each axis.
+        Number of cosines along each axis.
     length : float
-        Details finer than about this are suppressed, mm.
+        Detail finer than about this is suppressed, mm.
     """
 
     low: tuple[float, ...]
@@ -50,7 +50,7 @@ class Basis:
 
     @classmethod
     def over(cls, box: Box, length: float) -> Basis:
-        """Choose a basis that resolves half waves of a given length, mm, over an object."""
+        """Make a basis that resolves half waves of a given length, mm, over an object."""
         margin = DOMAIN_MARGIN * box.extent
         low = tuple(x - margin for x in box.low)
         high = tuple(x + margin for x in box.high)
@@ -58,19 +58,22 @@ class Basis:
         return cls(low, high, count, length)
 
     def moved(self, by: Sequence[float]) -> Basis:
-        """Return the same basis at a place that is so many mm further along each axis."""
+        """Return the same basis, shifted by a number of mm along each axis."""
         low, high = (tuple(x + d for x, d in zip(ends, by, strict=True)) for ends in (self.low, self.high))
         return replace(self, low=low, high=high)
 
     def along(self, axis: int, position: Vector, device: torch.device) -> Tensor:
         """Evaluate the cosines of one axis at positions in mm; shape (n, count[axis]), float64."""
         values = cosines(position, self.low[axis], self.high[axis], self.count[axis])
-        return torch.from_numpy(values).to(device, copy=True)  # as torch lays it out: products have the same bits then
+        return torch.from_numpy(values).to(
+            device, copy=True
+        )  # in torch's own layout, so that products have the same bits
 
     def spectrum(self) -> NDArray[np.float64]:
-        """Variance of each coefficient of a Gaussian random field of variance 1; shape `count`.
+        """Compute the variance of each coefficient of a Gaussian random field of variance 1; shape `count`.
 
-        Its correlation length is half of `length`: half waves of `length` have a seventh of the constant's amplitude.
+        The correlation length of the field is half of `length`; half waves of `length` have a seventh of the amplitude
+        of the constant.
         """
         omega = [np.pi * np.arange(n) / (h - w) for n, w, h in zip(self.count, self.low, self.high, strict=True)]
         square = omega[0][:, None, None] ** 2 + omega[1][:, None] ** 2 + omega[2] ** 2
@@ -81,7 +84,7 @@ class Basis:
         return variance / mean_square / variance.sum()
 
     def penalty(self) -> NDArray[np.float64]:
-        """Penalty of each coefficient, (omega length / pi)^4, 1 for half waves of `length`; shape `count`."""
+        """Compute the penalty of each coefficient, (omega length / pi)^4; 1 for half waves of `length`."""
         square = [
             (np.arange(n) * self.length / (h - w)) ** 2 for n, w, h in zip(self.count, self.low, self.high, strict=True)
         ]
@@ -89,7 +92,7 @@ class Basis:
 
 
 def normal_matrix(weight: Tensor, b: list[Tensor]) -> Tensor:
-    """Sum w B'B over a grid without ever forming B; float64.
+    """Compute the sum of w B'B over a grid without forming B; float64.
 
     Parameters
     ----------
@@ -109,13 +112,13 @@ def normal_matrix(weight: Tensor, b: list[Tensor]) -> Tensor:
 
 
 def project(values: Tensor, b: list[Tensor]) -> Tensor:
-    """Sum B' values over a grid without ever forming B.
+    """Compute the sum of B' values over a grid without forming B.
 
     Parameters
     ----------
     values : Tensor, shape (X, Y, Z)
     b : list of three Tensors, shapes (X, I), (Y, J), (Z, K)
-        Of the type of the values.
+        With the data type of the values.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def project(values: Tensor, b: list[Tensor]) -> Tensor:
 
 
 def evaluate(theta: Tensor, b: list[Tensor]) -> Tensor:
-    """Evaluate a log field on a grid: coefficients (A, B, C) and cosines along the axes, to (I, J, K)."""
+    """Evaluate a log field on a grid (I, J, K), from coefficients (A, B, C) and the cosines along the axes."""
     lines = b[1] @ (theta @ b[2].T)
     return (b[0] @ lines.flatten(1)).unflatten(1, lines.shape[1:])
 
@@ -139,7 +142,7 @@ def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[
     basis : Basis
     planes : list of Plane
     values, weights : list of Tensor, each shape (S, 16, 16)
-        Log gains of each plane's cells and their weights, 0 where a cell has no signal.
+        Log gains of each plane's cells and their weights; the weight of a cell without signal is 0.
     stiffness : float
         Weight of the penalty.
 
@@ -150,7 +153,7 @@ def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[
 
     Examples
     --------
-    See ``tests/core/test_fusion.py``: a field of the basis is found again from slices with random offsets.
+    See ``tests/core/test_fusion.py``: a field of the basis is recovered from slices with random offsets.
     """
     device = values[0].device
     size = int(np.prod(basis.count))
@@ -163,7 +166,7 @@ def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[
         mean = (w * y).sum((1, 2)) / per_slice.clamp_min(1e-12)
         y = y - mean[:, None, None]
         b = [basis.along(a, plane.position[a], device) for a in range(3)]
-        # Along the slices' axis the grid's first, as in the cells' arrays.
+        # The axis across the slices comes first, as in the arrays of cells.
         order = [plane.axis, *(a for a in range(3) if a != plane.axis)]
         c = [b[a] for a in order]
         back = [order.index(a) for a in range(3)]
@@ -181,14 +184,14 @@ def fuse(basis: Basis, planes: list[Plane], values: list[Tensor], weights: list[
 
 
 def solve(matrix: Tensor, right: Tensor, basis: Basis, stiffness: float) -> Tensor:
-    """Solve the penalised normal equations with the constant fixed at 0.
+    """Solve the penalised normal equations with the constant fixed to 0.
 
     Parameters
     ----------
     matrix : Tensor, shape (I J K, I J K), float64
     right : Tensor, shape (I J K,), float64
     basis : Basis
-        Of I, J and K cosines.
+        With I, J and K cosines.
     stiffness : float
         Weight of the penalty.
 
@@ -199,7 +202,7 @@ def solve(matrix: Tensor, right: Tensor, basis: Basis, stiffness: float) -> Tens
     penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * stiffness
     penalised = matrix + torch.diag(penalty + 1e-9)
     theta = torch.zeros_like(right)
-    with torch_threads(1):  # on several it depends on how many
+    with torch_threads(1):  # with several threads the result depends on their number
         factor = torch.linalg.cholesky(penalised[1:, 1:])
         theta[1:] = torch.cholesky_solve(right[1:, None], factor)[:, 0]
     return theta.reshape(basis.count)

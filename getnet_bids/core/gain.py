@@ -1,6 +1,6 @@
-"""Random gain fields, for training and for simulation.
+"""Random gain fields for training and simulation.
 
-A field is given by its logarithm, on a grid of any number of dimensions whose longest side is 1 long.
+A field is represented by its logarithm, on a grid of any number of dimensions whose longest side has length 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from .basis import cosines
 
 PERIOD_MARGIN = 0.25
-"""The cosines' period ends this far outside the grid, so that the grid's border is nothing special."""
+"""Distance outside the grid at which the cosines' period ends, so that the grid's border is not special."""
 
 
 def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Generator) -> Tensor:
@@ -25,9 +25,9 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
     Parameters
     ----------
     shape : sequence of int
-        The grid.
+        Shape of the grid.
     length : Tensor, shape (N,)
-        Correlation length of each field, as a fraction of the grid's longest side; 0.08 and more is resolved.
+        Correlation length of each field, as a fraction of the grid's longest side; lengths from 0.08 on are resolved.
     generator : torch.Generator
         Source of randomness, on the device of `length`.
 
@@ -46,7 +46,7 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
     device = length.device
     count = 16
     omega = math.pi * torch.arange(count, device=device) / (1 + 2 * PERIOD_MARGIN)
-    # The root of the correlation's spectrum, all of mean square 1; that of a cosine is a half.
+    # The root of the correlation's spectrum, scaled to a total mean square of 1; the mean square of a cosine is a half.
     amplitude = torch.exp(-((omega * length[:, None]) ** 2) / 4)
     amplitude[:, 1:] *= math.sqrt(2)
     mean_square = amplitude[:, 0].square() + amplitude[:, 1:].square().sum(1) / 2
@@ -57,31 +57,32 @@ def smooth_log_gain(shape: Sequence[int], length: Tensor, generator: torch.Gener
     for size in shape:
         position = [(i + 0.5) / longest for i in range(size)]
         basis = torch.from_numpy(cosines(position, -PERIOD_MARGIN, 1 + PERIOD_MARGIN, count)).to(field)
-        # Each turn takes the foremost axis away and puts it, evaluated, at the end.
+        # Each step removes the first axis and appends its evaluation as the last.
         field = torch.tensordot(field * amplitude, basis, dims=([1], [1]))
     return field
 
 
 def coil_log_gain(shape: Sequence[int], count: int, generator: torch.Generator, loops: int = 3) -> Tensor:
-    """Draw fields of one to three receive loops around the object: bright near a loop, steep there, flat far off.
+    """Draw fields of one to three receive loops around the object: bright and steep near a loop, flat far away.
 
-    Each loop of radius a at distance r on its axis receives in proportion to (1 + r^2/a^2)^(-3/2) (Biot-Savart).
+    The sensitivity of a loop of radius a at distance r on its axis is proportional to (1 + r^2/a^2)^(-3/2)
+    (Biot-Savart).
 
     Parameters
     ----------
     shape : sequence of int
-        The grid.
+        Shape of the grid.
     count : int
         Number of fields N.
     generator : torch.Generator
-        Source of randomness; its device is that of the result.
+        Source of randomness, on the device of the result.
     loops : int
         Largest number of loops.
 
     Returns
     -------
     Tensor, shape (N, ...), float32, on the grid
-        Logarithm of the gain, of no particular mean.
+        Logarithm of the gain, with an arbitrary mean.
     """
     device, ndim = generator.device, len(shape)
     longest = max(shape)
@@ -103,7 +104,7 @@ def coil_log_gain(shape: Sequence[int], count: int, generator: torch.Generator, 
 
 
 def with_spread(log_gain: Tensor, where: Tensor, spread: Tensor) -> Tensor:
-    """Shift and scale log fields to mean 0 and a given standard deviation where it matters.
+    """Shift and scale log fields to a mean of 0 and a given standard deviation over weighted points.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def with_spread(log_gain: Tensor, where: Tensor, spread: Tensor) -> Tensor:
     where : Tensor, shape (N, ...)
         Weights, such as the foreground.
     spread : Tensor, shape (N,)
-        Standard deviation wanted, natural logarithm; 0 gives a gain of 1 everywhere.
+        The standard deviation (natural logarithm); 0 gives a gain of 1 everywhere.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""From a volume to slices for the network, and where each of their cells lies.
+"""Extract slices for the network from a volume, with the positions of their cells.
 
-The network knows no millimetres: the object's longest extent, whatever it is, fills most of the 256 pixels. A
-mouse brain and an abdomen are thus seen alike.
+The network does not use millimetres: whatever the object's longest extent, it fills most of the 256 pixels. A mouse
+brain and an abdomen therefore look alike to the network.
 """
 
 from __future__ import annotations
@@ -18,31 +18,33 @@ from .device import at_once
 from .network import CELL, CELLS, SLICE
 
 HEAD_EXTENT = 220.0
-"""Extent of a head, mm. Lengths given for a head are scaled by the object's extent over this."""
+"""Extent of a head, mm. Lengths given for a head are scaled by the object's extent divided by this."""
 FILLS = 0.95, 1.1
-"""Shares of the slice's side that the object's longest extent in the slice's plane fills, in turn: what is seen larger
-is seen better, and what is cut off then lies in the next slice."""
+"""Fractions of the slice's side that the object's longest extent in the slice's plane fills, alternating from slice to
+slice. The network does better on larger objects, and what is cut off in one slice lies in the next."""
 MIN_SLICES = 8
-"""A plane gets at least so many slices; where the object has fewer, they come again."""
+"""Smallest number of slices of a plane; if the object has fewer, they are repeated."""
 ROUNDING = 1e-6
-"""Added before a position is rounded down, so that the unit of length does not decide what lies on a border."""
+"""Added before a position is rounded down, so that the result for a position on a border does not depend on the unit of
+length."""
 SLABS_PER_COUNT = 8
-"""Slabs that are counted at a time."""
+"""Number of slabs that are counted at a time."""
 MIN_EXTENT = 12
-"""A plane is used if the object has so many voxels along both its axes,"""
+"""A plane is used if the object has at least this number of voxels along both its axes."""
 MIN_THICK_EXTENT, THICK = 6, 0.5
-"""or so many that span this share of its longest extent: a stack of thick slices, whose own planes tell nothing of what
-changes from slice to slice, for the network does not compare them."""
+"""A plane is also used if the object has at least the first number of voxels along an axis, and they span at least the
+second fraction of its longest extent: a stack of thick slices. Within its slices nothing shows how the field changes
+from slice to slice, since the network does not compare slices."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """The part of a volume that has signal.
+    """The box around the part of a volume with signal.
 
     Parameters
     ----------
     low, high : tuple of float
-        Its ends along the volume's three axes, mm; the first voxel's outer face is at 0.
+        Ends of the box along the volume's three axes, mm; the outer face of the first voxel is at 0.
     """
 
     low: tuple[float, float, float]
@@ -50,12 +52,12 @@ class Box:
 
     @property
     def extent(self) -> float:
-        """Longest side, mm."""
+        """The longest side, mm."""
         return max(h - w for w, h in zip(self.low, self.high, strict=True))
 
     @classmethod
     def around(cls, foreground: Tensor, voxel_size: tuple[float, float, float]) -> Box:
-        """Enclose the voxels that are set, shape (X, Y, Z), all but the outermost thousandth at each side."""
+        """Make the box around the voxels of a mask, shape (X, Y, Z), without the outermost thousandth at each side."""
         low, high, rows = [], [], []
         slabs = foreground.permute(2, 1, 0)  # the first axis is the fastest in memory
         across = torch.zeros(slabs.shape[1:], dtype=torch.float32, device=slabs.device)
@@ -75,7 +77,7 @@ class Box:
 
 
 def support(volume: Tensor) -> tuple[slice, slice, slice]:
-    """Return the part of a volume, shape (X, Y, Z), beyond which nothing is above 0; all of it if nothing is.
+    """Return the smallest part of a volume, shape (X, Y, Z), with all values above 0; all of it if there are none.
 
     Examples
     --------
@@ -85,7 +87,7 @@ def support(volume: Tensor) -> tuple[slice, slice, slice]:
     [(1, 3), (2, 3), (0, 6)]
     """
     ends = (volume.select(axis, end) for axis in range(3) for end in (0, -1))
-    if all(float(end.amax()) > 0 for end in ends):  # as in most images: there is noise everywhere
+    if all(float(end.amax()) > 0 for end in ends):  # as in most images, which have noise everywhere
         return slice(0, volume.shape[0]), slice(0, volume.shape[1]), slice(0, volume.shape[2])
     slabs = volume.permute(2, 1, 0)  # the first axis is the fastest in memory
     across, parts = slabs.amax(0), []
@@ -102,13 +104,13 @@ class Plane:
     Parameters
     ----------
     axis : int
-        The axis that they are perpendicular to.
+        The axis perpendicular to the slices.
     index : ndarray, shape (S,)
-        Which voxels along it.
+        Indices of the slices along this axis.
     position : tuple of three ndarrays
-        Along each axis of the volume, where the cells' centres lie, mm: S values along `axis`, 16 along the others.
+        Positions of the cells' centres along each axis of the volume, mm: S values along `axis`, 16 along the others.
     pixel : float
-        Side of the slices' pixels, mm.
+        Pixel size of the slices, mm.
     """
 
     axis: int
@@ -118,21 +120,21 @@ class Plane:
 
 
 def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float], box: Box, slices: int) -> list[Plane]:
-    """Choose up to three planes, and the slices in each, those of each share of `FILLS` by themselves.
+    """Choose up to three planes, and the slices in each, separately for each fraction of `FILLS`.
 
-    A plane in which the object is only a few voxels wide is left out (a thin slab seen from the side), unless
-    there is no other, or unless these few are thick slices through much of the object.
+    A plane in which the object is only a few voxels wide (a thin slab seen from the side) is left out, unless there is
+    no other plane, or these voxels are thick slices that span much of the object.
 
     Parameters
     ----------
     shape : tuple of int
-        Of the volume.
+        Shape of the volume.
     voxel_size : tuple of float
         mm.
     box : Box
-        Where the object is.
+        Box around the object.
     slices : int
-        How many along the object's longest extent, and in proportion along the others.
+        Number of slices along the object's longest extent; along the others in proportion.
 
     Returns
     -------
@@ -163,19 +165,19 @@ def choose_planes(shape: tuple[int, ...], voxel_size: tuple[float, float, float]
 
 
 def resampling(size: int, voxel: float, centre: float, pixel: float, device: torch.device) -> Tensor:
-    """Make the matrix that takes voxels along an axis to 256 pixels around a centre.
+    """Make the matrix that resamples voxels along an axis to 256 pixels around a centre.
 
-    Cubic convolution (Keys, IEEE TASSP 1981) where pixels are finer than voxels; where they are coarser, a triangle
-    as wide as two pixels, so that nothing aliases. What lies outside the volume is 0.
+    If pixels are finer than voxels, this is cubic convolution (Keys, IEEE TASSP 1981); if they are coarser, a triangle
+    of a width of two pixels, which avoids aliasing. Values outside the volume are 0.
 
     Parameters
     ----------
     size : int
-        Voxels along the axis.
+        Number of voxels along the axis.
     voxel : float
         Size of a voxel, mm.
     centre : float
-        Middle of the pixels, mm.
+        Centre of the pixels, mm.
     pixel : float
         Size of a pixel, mm.
     device : torch.device
@@ -195,7 +197,7 @@ def resampling(size: int, voxel: float, centre: float, pixel: float, device: tor
 
 
 def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of samples at distances in units of their spacing; they reproduce parabolas.
+    """Compute the cubic convolution weights for distances in units of the spacing; they reproduce parabolas exactly.
 
     Examples
     --------
@@ -207,7 +209,7 @@ def cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def slices_of(volume: Tensor, plane: Plane, voxel_size: tuple[float, float, float], box: Box) -> Tensor:
-    """Return a plane's slices.
+    """Extract the slices of a plane.
 
     Parameters
     ----------
@@ -221,7 +223,7 @@ def slices_of(volume: Tensor, plane: Plane, voxel_size: tuple[float, float, floa
     Returns
     -------
     Tensor, shape (S, 1, 256, 256)
-        Rows and columns are the volume's other two axes in their order.
+        Rows and columns are the volume's other two axes, in their order.
     """
     rows, columns = (
         resampling(volume.shape[a], voxel_size[a], (box.low[a] + box.high[a]) / 2, plane.pixel, volume.device)
@@ -229,6 +231,6 @@ def slices_of(volume: Tensor, plane: Plane, voxel_size: tuple[float, float, floa
         if a != plane.axis
     )
     index = torch.from_numpy(plane.index).to(volume.device)
-    slabs = volume.permute(2, 1, 0)  # as it lies in memory: nothing is copied but the slices
+    slabs = volume.permute(2, 1, 0)  # in the order of the memory, so that only the slices are copied
     cut = slabs.index_select(2 - plane.axis, index).permute(2, 1, 0).movedim(plane.axis, 0)
     return (rows @ (cut @ columns.T))[:, None]

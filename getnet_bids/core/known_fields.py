@@ -1,14 +1,14 @@
-"""The network's answers to slices that known fields were multiplied onto.
+"""Estimates of the network for slices that were multiplied by known fields.
 
 NeedNet trains the network G such that G(v k) / G(v) = k for a known field k (Simko et al., MIDL 2019). Solved for G(v),
-this says that G(v k) / k is an estimate of the field of v, too. Where that field is weak it is a better one: an image
-that could be explained by a weak field or by its anatomy is answered by no field at all, which is the median of all
-fields that it may have, and what training to the least absolute error leads to. With a known field on it there is a
-field for certain. The slices of a volume get different ones, so that their effects cancel in the fusion; every third
-gets none, since where the network is sure that there is no field, it is right.
+G(v k) / k is an estimate of the field of v, too. It is a better one if that field is weak. For an image that could be
+explained by a weak field or by its anatomy, the network estimates no field at all: this is the median of the fields
+that the image may have, which minimises the absolute error of training. An image multiplied by a known field certainly
+has a field. The slices of a volume get different known fields, so that their effects cancel in the fusion. Every third
+slice gets none, since the network is right where it is certain that there is no field.
 
-The slices are also raised to a power p, which turns v = u g into u^p g^p: contrast and log field grow by p, and small
-ones are told better.
+The slices are also raised to a power p, which turns v = u g into u^p g^p: contrast and log field grow by the factor p,
+so that weak fields are easier to detect.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from torch import Tensor
 from .network import CELLS, SLICE, GetNet, run_network
 
 AMPLITUDE = 0.25
-"""Size of each of the five terms of a known log field: its standard deviation over a slice is about .3."""
+"""Amplitude of each of the five terms of a known log field, whose standard deviation over a slice is about .3."""
 TERMS = 5
-"""x, y, x y, x^2 - y^2 and x^2 + y^2, with x and y from -1 to 1 along the slice's sides."""
+"""Number of terms: x, y, x y, x^2 - y^2 and x^2 + y^2, with x and y from -1 to 1 along the slice's sides."""
 CONTRAST_POWER = 1.4
-"""Slices are raised to this power."""
+"""Power to which slices are raised."""
 
 
 def known_log_fields(count: int, size: int) -> Tensor:
     """Return known log fields on a grid.
 
     The signs of the terms are those of the eight rows of a Hadamard matrix, so that any two terms are uncorrelated.
-    Each of these fields is followed by its opposite and by none. After 24 all come again.
+    Each of these fields is followed by its negative and by none. After 24 fields they are repeated.
 
     Parameters
     ----------
     count : int
-        How many.
+        Number of fields.
     size : int
-        Points along each side.
+        Number of points along each side.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int) -> tup
     Returns
     -------
     log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
-        The log gain of each cell, the known field taken off, and the logarithm of the error that the network expects.
+        The log gain of each cell without the known field, and the logarithm of the network's expected error.
     """
     on_pixels, on_cells = (known_log_fields(len(slices), size).to(slices.device) for size in (SLICE, CELLS))
     shaded = slices.clamp_min(0) * on_pixels.exp()[:, None]

@@ -1,4 +1,4 @@
-"""How good a correction is: one definition of each figure, used everywhere."""
+"""Measures of the quality of a correction, each defined once and used everywhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _values(x: ArrayLike, where: ArrayLike | None) -> NDArray[np.float64]:
 def relative_mae(
     corrected: ArrayLike, original: ArrayLike, where: ArrayLike | None = None, scale: str = "best"
 ) -> float:
-    """Mean absolute error relative to the mean of the original (Simko et al. 2019, Table 1).
+    """Compute the mean absolute error relative to the mean of the original (Simko et al. 2019, Table 1).
 
     ``sum |s * corrected - original| / sum original`` over `where`. The global scale of a gain field is arbitrary:
     `s` is the factor that fits best in least squares over `where`, or 1.
@@ -30,12 +30,12 @@ def relative_mae(
     Parameters
     ----------
     corrected, original : array_like, same shape
-        Image after correction, and without gain field and noise.
+        The corrected image, and the image without bias field and noise.
     where : array_like of bool, optional
         Voxels to compare; default all.
     scale : {"best", "none"}
-        Whether to fit the global scale. To use one scale for several tissues, multiply it into `corrected`
-        (`best_scale`) and say ``"none"``.
+        Whether to fit the global scale. To use one scale for several tissues, multiply `corrected` by `best_scale` and
+        use ``"none"``.
 
     Returns
     -------
@@ -56,12 +56,12 @@ def relative_mae(
 
 
 def best_scale(corrected: ArrayLike, original: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Find the factor that brings one image closest to another in least squares.
+    """Compute the factor that brings one image closest to another in least squares.
 
     Parameters
     ----------
     corrected, original : array_like, same shape
-        ``factor * corrected`` is to be near `original`.
+        ``factor * corrected`` approximates `original`.
     where : array_like of bool, optional
         Voxels to compare; default all.
 
@@ -79,7 +79,7 @@ def best_scale(corrected: ArrayLike, original: ArrayLike, where: ArrayLike | Non
 
 
 def cv(image: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Coefficient of variation: standard deviation over mean, over the voxels of a tissue.
+    """Compute the coefficient of variation, standard deviation over mean, over the voxels of a tissue.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def cv(image: ArrayLike, where: ArrayLike | None = None) -> float:
 
 
 def cjv(image: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
-    """Coefficient of joint variation of two tissues (Likar et al., IEEE TMI 2001), usually GM and WM.
+    """Compute the coefficient of joint variation of two tissues, usually GM and WM (Likar et al., IEEE TMI 2001).
 
-    ``(sd1 + sd2) / |mean1 - mean2|``: small if the tissues are narrow and far apart.
+    ``(sd1 + sd2) / |mean1 - mean2|`` is small if the tissues' intensities are narrow and far apart.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def cjv(image: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
 
 
 def field_error(field: ArrayLike, truth: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Error of a field: standard deviation of log(field) - log(truth), free of the global scale.
+    """Compute the error of a field: the standard deviation of log(field) - log(truth), independent of the global scale.
 
     Parameters
     ----------
@@ -148,12 +148,12 @@ def field_error(field: ArrayLike, truth: ArrayLike, where: ArrayLike | None = No
 
 
 def slope(field: ArrayLike, truth: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Regression of log(field) on log(truth): 1 is right, below 1 the field is shrunk.
+    """Compute the slope of the regression of log(field) on log(truth): 1 is right, below 1 the field is too flat.
 
     Parameters
     ----------
     field, truth : array_like, same shape
-        Positive gains; the truth is not the same everywhere.
+        Positive gains; the truth must not be constant.
     where : array_like of bool, optional
         Voxels to compare; default all.
 
@@ -172,9 +172,10 @@ def slope(field: ArrayLike, truth: ArrayLike, where: ArrayLike | None = None) ->
 
 
 def disagreement(first: ArrayLike, second: ArrayLike, where: ArrayLike | None = None, scale: str = "mean") -> float:
-    """Mean absolute relative difference of two corrections of one image: no error, since neither is the truth.
+    """Compute the mean absolute relative difference of two corrections of one image.
 
-    ``2 sum |a - b| / sum (a + b)`` over `where`, each image brought to the same mean there.
+    ``2 sum |a - b| / sum (a + b)`` over `where`, with each image scaled to the same mean there. This is not an error,
+    since neither image is the truth.
 
     Parameters
     ----------
@@ -183,13 +184,13 @@ def disagreement(first: ArrayLike, second: ArrayLike, where: ArrayLike | None = 
     where : array_like of bool, optional
         Voxels to compare; default all.
     scale : {"mean", "none"}
-        Whether to bring both to mean 1 over `where`, as the global scale of a gain field is arbitrary. To use one
-        scale for several tissues, divide by it beforehand and say ``"none"``.
+        Whether to scale both to a mean of 1 over `where`, since the global scale of a field is arbitrary. To use one
+        scale for several tissues, divide by it beforehand and use ``"none"``.
 
     Returns
     -------
     float
-        The same whichever comes first.
+        Independent of the order of the two images.
 
     Examples
     --------
@@ -207,14 +208,14 @@ def disagreement(first: ArrayLike, second: ArrayLike, where: ArrayLike | None = 
 
 
 def field_range(field: ArrayLike, where: ArrayLike | None = None) -> float:
-    """Range of a field: its 95th over its 5th percentile.
+    """Compute the range of a field: its 95th over its 5th percentile.
 
     Parameters
     ----------
     field : array_like
         Positive.
     where : array_like of bool, optional, same shape
-        Voxels to look at; default all.
+        Voxels to measure; default: all.
 
     Returns
     -------
@@ -231,13 +232,13 @@ def field_range(field: ArrayLike, where: ArrayLike | None = None) -> float:
 
 
 def roughness(field: ArrayLike, voxel_size: Sequence[float], length: float, where: ArrayLike | None = None) -> float:
-    """Share of a log field's energy that lies above its smoothness limit: 0 is smooth, anatomy in a field shows.
+    """Compute the fraction of a log field's energy above its smoothness limit: 0 for a smooth field.
 
-    The energy is the sum of squares of the log field over `where`, its mean there removed. What lies below the limit
-    is the least-squares fit, over the same voxels, of products of cosines along the axes whose half waves are no
-    shorter than `length`; their domain is the bounding box of `where`, longer by half of `length` at each end, so
-    that a field may rise towards the border. What the fit leaves is above. Voxels are taken every 1/16 of `length`
-    or a little more often along each axis.
+    The energy is the sum of squares of the log field over `where`, after subtracting its mean there. The part below the
+    limit is the least-squares fit, over the same voxels, of products of cosines along the axes with half waves not
+    shorter than `length`; the residual is the part above. The domain of the cosines is the bounding box of `where`,
+    extended by half of `length` at each end, so that a field may rise towards the border. Voxels are sampled about
+    every 1/16 of `length` along each axis.
 
     Parameters
     ----------
@@ -248,12 +249,12 @@ def roughness(field: ArrayLike, voxel_size: Sequence[float], length: float, wher
     length : float
         Shortest half wave that counts as smooth, mm.
     where : array_like of bool, optional, same shape
-        Voxels to measure; default all.
+        Voxels to measure; default: all.
 
     Returns
     -------
     float
-        0 to 1; 0 for a field that is the same everywhere.
+        0 to 1; 0 for a constant field.
     """
     values = np.asarray(field)
     chosen = np.ones(values.shape, bool) if where is None else np.asarray(where, bool)
@@ -276,11 +277,11 @@ def roughness(field: ArrayLike, voxel_size: Sequence[float], length: float, wher
 
 
 def denoised(image: ArrayLike, where: ArrayLike, sigma: float = 1.5) -> NDArray[np.float64]:
-    """Average the noise away within a tissue, so that what varies is shading and anatomy.
+    """Average the noise away within a tissue, so that the remaining variation is shading and anatomy.
 
-    A Gaussian mean over the tissue's own voxels: ``G(image * where) / G(where)``. White noise falls to about
-    ``(4 pi sigma^2)^(-3/4)`` of its standard deviation, a twelfth for 1.5 voxels; a gain field, which hardly changes
-    over so few voxels, stays. `cv` and `cjv` of the result are the noise-controlled ones.
+    This is a Gaussian mean over the tissue's own voxels, ``G(image * where) / G(where)``. White noise is reduced to
+    about ``(4 pi sigma^2)^(-3/4)`` of its standard deviation, a twelfth for 1.5 voxels, but a bias field hardly changes
+    over so few voxels. `cv` and `cjv` of the result are the noise-controlled ones.
 
     Parameters
     ----------
@@ -304,7 +305,7 @@ def denoised(image: ArrayLike, where: ArrayLike, sigma: float = 1.5) -> NDArray[
     out = np.zeros(inside.shape)
     if not inside.any():
         return out
-    # Outside of the tissue all is 0, so that its bounding box is enough.
+    # Outside the tissue everything is 0, so its bounding box is sufficient.
     box = ndimage.find_objects(inside.astype(np.int8))[0]
     tissue = inside[box]
     values = np.where(tissue, np.asarray(image)[box].astype(np.float64), 0)

@@ -1,9 +1,9 @@
-"""GetNet: a slice of 256x256 pixels in, its gain field on 16x16 cells out; and its run over many slices.
+"""GetNet, which maps a slice of 256x256 pixels to its gain field on 16x16 cells, and how it is run over many slices.
 
 The network of Simko et al., "A Generalized Network for MRI Intensity Normalization" (MIDL 2019), is a modified
-ResNet. The paper leaves its layers open; these are chosen so that a CPU serves a whole head in about a second:
-2.5 million parameters, 0.54 billion multiply-adds a slice, and no normalisation layer, so that a slice's result
-does not depend on the batch that it is in.
+ResNet. The paper does not specify its layers; these are chosen so that a CPU processes a whole head in about a second:
+2.5 million parameters, 0.54 billion multiply-adds per slice, and no normalisation layer, so that the result for a slice
+does not depend on the other slices of its batch.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from .device import has_float64, unless_out_of_memory
 SLICE = 256
 """Side of a slice, pixels."""
 CELLS = 16
-"""Side of the grid that the gain is given on, cells."""
+"""Side of the grid of the gain, cells."""
 CELL = SLICE // CELLS
 """Side of a cell, pixels."""
 MAX_PIXEL = 1e35
-"""Brighter pixels count as this bright; a row's sum must not be beyond float32."""
+"""Limit to which brighter pixels are set, so that the sum of a row does not exceed float32."""
 MAX_LAYER_SIZE = 1024
-"""Largest width and depth: a file's word for it must not fill the memory."""
+"""Largest width and depth, so that a damaged file cannot fill the memory."""
 FORMAT = "1"
-"""Of the files of weights; another is refused."""
+"""Format of the weights' files; files of another format are refused."""
 READ_ERRORS = (SafetensorError, AttributeError, KeyError, RecursionError, RuntimeError, TypeError, ValueError)
-"""What is raised on a file that holds something else."""
+"""Errors that are raised for a file with other content."""
 MAX_REASON = 300
-"""Characters of an error that are passed on; torch names every tensor that does not fit."""
+"""Number of characters of an error that are passed on, since torch lists every tensor that does not fit."""
 
 
 @dataclass(frozen=True)
 class GetNetConfig:
-    """What fixes the network's layers.
+    """The configuration of the network's layers.
 
     Parameters
     ----------
     widths : tuple of int
-        Channels at 64x64, 32x32, 16x16 and 8x8.
+        Number of channels at 64x64, 32x32, 16x16 and 8x8.
     depths : tuple of int
-        Residual blocks at each of these.
+        Number of residual blocks at each of these.
     bound : float
-        The natural logarithm of the gain stays within plus and minus this.
+        Limit of the absolute natural logarithm of the gain.
     """
 
     widths: tuple[int, int, int, int] = (32, 64, 96, 160)
@@ -74,14 +74,14 @@ class GetNetConfig:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip; starts as the identity."""
+    """Two 3x3 convolutions with a skip connection; initialised as the identity."""
 
     def __init__(self, width: int, context: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.context = nn.Linear(width, width) if context else None
-        if not self.conv1.weight.is_meta:  # or torch would load its compiler, which takes a second
+        if not self.conv1.weight.is_meta:  # otherwise torch would load its compiler, which takes a second
             nn.init.kaiming_normal_(self.conv1.weight, nonlinearity="relu")
         for parameter in (self.conv1.bias, *self.conv2.parameters()):
             nn.init.zeros_(cast(Tensor, parameter))
@@ -90,14 +90,14 @@ class ResidualBlock(nn.Module):
         """Map features (N, C, H, W) to features of the same shape."""
         h = self.conv1(F.relu(x))
         if self.context is not None:
-            # As a product of matrices its last bits would depend on the number of threads.
+            # As a matrix product its last bits would depend on the number of threads.
             context = (x.mean((2, 3))[:, None] * self.context.weight).sum(2) + self.context.bias
             h += context[:, :, None, None]
         return self.conv2(F.relu_(h)).add_(x)
 
 
 class GetNet(nn.Module):
-    """Slices to gain fields (Simko et al. 2019, section 2).
+    """The network that maps slices to gain fields (Simko et al. 2019, section 2).
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class GetNet(nn.Module):
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def forward(self, slices: Tensor) -> Tensor:
-        """Return the gain field of each slice.
+        """Compute the gain field of each slice.
 
         Parameters
         ----------
@@ -140,12 +140,12 @@ class GetNet(nn.Module):
         Returns
         -------
         Tensor, shape (N, 16, 16)
-            The gain, positive and finite, each slice's with a scale of its own.
+            The gain, positive and finite; each slice has its own arbitrary scale.
         """
         return self.log_gain(slices)[0].exp()
 
     def log_gain(self, slices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the natural logarithm of the gain and how far it may be off.
+        """Compute the natural logarithm of the gain and its expected error.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class GetNet(nn.Module):
         log_gain : Tensor, shape (N, 16, 16), float32
             Within plus and minus ``config.bound``.
         log_spread : Tensor, shape (N, 16, 16), float32
-            Natural logarithm of the expected absolute error of `log_gain`, within -7 and 1.
+            Natural logarithm of the expected absolute error of `log_gain`, between -7 and 1.
         """
         if slices.ndim != 4 or slices.shape[1:] != (1, SLICE, SLICE):
             raise ValueError(f"slices must have shape (N, 1, {SLICE}, {SLICE}), not {tuple(slices.shape)}")
@@ -172,7 +172,7 @@ class GetNet(nn.Module):
         return bound * torch.tanh(x[:, 0] / bound), -3 + 4 * torch.tanh(x[:, 1] / 4)
 
     def copied_to_cpu(self) -> GetNet:
-        """Make the same network on the CPU."""
+        """Return a copy of the network on the CPU."""
         with torch.device("meta"):
             network = GetNet(self.config)
         network.load_state_dict({name: tensor.cpu().clone() for name, tensor in self.state_dict().items()}, assign=True)
@@ -180,23 +180,23 @@ class GetNet(nn.Module):
 
 
 def ready(network: GetNet) -> GetNet:
-    """Make a network ready for inference: channels last, gradients off."""
+    """Prepare a network for inference: channels last, without gradients."""
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval().requires_grad_(False)
 
 
 def normalise(slices: Tensor) -> Tensor:
-    """Free slices of their scale: two channels, 0 in the background and the mean of what is above 0 at 1.
+    """Normalise the scale of slices, so that the mean of the values above 0 is 1, in two channels.
 
     Parameters
     ----------
     slices : Tensor, shape (N, 1, H, W)
-        Magnitudes; negative and not finite values count as 0.
+        Magnitudes; values that are negative or not finite count as 0.
 
     Returns
     -------
     Tensor, shape (N, 2, H, W), float32
-        The slice over its mean (at most 20), and a logarithm of that.
+        The slice divided by its mean (at most 20), and a logarithm of that.
 
     Examples
     --------
@@ -206,12 +206,12 @@ def normalise(slices: Tensor) -> Tensor:
             [1.0000, 1.5000]])
     """
     x = torch.nan_to_num(slices.float(), nan=0.0, posinf=0.0, neginf=0.0).clamp_(0, MAX_PIXEL)
-    count = torch.sign(x).sum((1, 2, 3)).clamp_min(1)  # exact, as long as a slice has less than 2^24 pixels
+    count = torch.sign(x).sum((1, 2, 3)).clamp_min(1)  # exact for slices of less than 2^24 pixels
     rows = x.sum(3)
     if has_float64(x.device):
         mean = rows.sum((1, 2), dtype=torch.float64) / count
     else:
-        mean = (rows / count[:, None, None]).sum((1, 2))  # the other way round the sum may be beyond float32
+        mean = (rows / count[:, None, None]).sum((1, 2))  # divided first, since the sum may be too large for float32
     out = x.new_empty(len(x), 2, *x.shape[2:])
     level, log_level = out[:, :1], out[:, 1:]
     torch.div(x, mean.float().clamp_min_(torch.finfo(torch.float32).tiny)[:, None, None, None], out=level)
@@ -222,7 +222,7 @@ def normalise(slices: Tensor) -> Tensor:
 def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = None) -> None:
     """Write a network's weights as safetensors in float16.
 
-    The file's metadata hold the format, the configuration and a hash of the weights.
+    The file's metadata contain the format, the configuration and a hash of the weights.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = Non
     path : Path
         The file to write.
     notes : dict of str, optional
-        More metadata: where the weights come from.
+        Further metadata, such as the origin of the weights.
     """
     state = {name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()}
     about = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "sha256": hash_of(state)}
@@ -239,7 +239,7 @@ def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = Non
 
 
 def load_weights(path: Path) -> GetNet:
-    """Read a network written by `save_weights`, ready for inference in float32 on the CPU.
+    """Read a network that was written by `save_weights`, ready for inference in float32 on the CPU.
 
     Parameters
     ----------
@@ -249,12 +249,12 @@ def load_weights(path: Path) -> GetNet:
     Returns
     -------
     GetNet
-        In evaluation mode, gradients off.
+        In evaluation mode, without gradients.
 
     Raises
     ------
     ValueError
-        The file is not a GetNet's weights, is damaged, or of another format.
+        The file does not contain weights of a GetNet, is damaged, or has another format.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -268,7 +268,7 @@ def load_weights(path: Path) -> GetNet:
             raise ValueError("it holds values that are not finite")
         stored = json.loads(about["config"]).items()
         config: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored}
-        with torch.device("meta"):  # takes no memory on the file's word
+        with torch.device("meta"):  # allocates no memory on the basis of the file alone
             network = GetNet(GetNetConfig(**config))
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except READ_ERRORS as error:
@@ -280,7 +280,7 @@ def load_weights(path: Path) -> GetNet:
 
 
 def hash_of(state: dict[str, Tensor]) -> str:
-    """Hash tensors and their names."""
+    """Compute a hash of tensors and their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -289,7 +289,7 @@ def hash_of(state: dict[str, Tensor]) -> str:
 
 
 def run_network(network: GetNet, slices: Tensor, precision: str, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Run the network over slices on its device, fewer at a time where that has no memory for a batch.
+    """Run the network over slices on its device, with smaller batches if that has not enough memory.
 
     Parameters
     ----------
@@ -322,11 +322,11 @@ def run_network(network: GetNet, slices: Tensor, precision: str, batch_size: int
 
 
 def reduced_precision(precision: str, device: torch.device) -> bool:
-    """Whether the network runs in bfloat16."""
+    """Return whether the network runs in bfloat16."""
     if precision == "auto":
         if device.type == "cuda":
             return torch.cuda.is_bf16_supported()
-        # No public function tells this; a torch that lacks this one takes float32.
+        # There is no public function for this; float32 is used if a version of torch lacks this one.
         supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
         return device.type == "cpu" and supported is not None and bool(supported())
     return precision == "bfloat16"

@@ -1,4 +1,4 @@
-"""How noisy an image is, told from the image itself, and which of its parts are too quiet, since they were blurred."""
+"""Estimate the noise of an image from the image itself, and find parts without noise, which were blurred."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from scipy import ndimage
 from torch import Tensor
 
 LINES = 64
-"""Voxels along an axis that are enough to measure by."""
+"""Number of voxels along an axis that are enough for a measurement."""
 
 
 def sparse(shape: tuple[int, ...], whole: int | None = None, lines: int = LINES) -> tuple[slice, ...]:
-    """Choose so many or more voxels along each axis, evenly, and all along the axis `whole`."""
+    """Select at least about `lines` evenly spaced voxels along each axis, and all along the axis `whole`."""
     return tuple(slice(None, None, 1 if axis == whole else max(1, n // lines)) for axis, n in enumerate(shape))
 
 
 def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
-    """Estimate the noise from second differences along the axis with the most voxels, in the chosen voxels.
+    """Estimate the noise from second differences along the axis with the most voxels, over the chosen voxels.
 
-    The median of their size over .6745 is their standard deviation, and that is sqrt(6) times the noise's; most voxels
-    are far from borders, so that the median is hardly touched by them (Donoho and Johnstone, Biometrika 1994).
+    The standard deviation of the differences is the median of their absolute values over .6745, and sqrt(6) times that
+    of the noise. Most voxels are far from borders, which therefore hardly affect the median (Donoho and Johnstone,
+    Biometrika 1994).
     """
     axis = int(np.argmax(volume.shape))
     part = sparse(volume.shape, axis)
@@ -30,12 +31,12 @@ def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
         return 0.0
     second = rows[:-2] - 2 * rows[1:-1] + rows[2:]
     every = inside[:-2] & inside[1:-1] & inside[2:]
-    second = np.abs(np.moveaxis(second, 0, axis).T[np.moveaxis(every, 0, axis).T])  # as they lie in memory
+    second = np.abs(np.moveaxis(second, 0, axis).T[np.moveaxis(every, 0, axis).T])  # in the order of the memory
     return float(np.median(second)) / 0.6745 / 6**0.5 if second.size else 0.0
 
 
 def relative_noise(volume: Tensor) -> float:
-    """Estimate the noise of a volume that is 0 in the background, over the median of what is above 0."""
+    """Estimate the noise of a volume with a background of 0, relative to the median of the values above 0."""
     axis = max(range(volume.ndim), key=lambda a: volume.shape[a])
     values = volume[sparse(tuple(volume.shape), axis)].cpu().numpy()
     inside = values > 0
@@ -43,7 +44,7 @@ def relative_noise(volume: Tensor) -> float:
 
 
 def dilated(mask: NDArray[np.bool_], iterations: int = 1) -> NDArray[np.bool_]:
-    """Grow a mask by one voxel along each axis, several times: ``scipy.ndimage.binary_dilation``, but much faster.
+    """Dilate a mask by one voxel along each axis, several times: like ``scipy.ndimage.binary_dilation``, but faster.
 
     Examples
     --------
@@ -61,26 +62,28 @@ def dilated(mask: NDArray[np.bool_], iterations: int = 1) -> NDArray[np.bool_]:
 
 
 MAX_BLURRED_ROUGHNESS = 0.15
-"""A part is blurred if its second differences are less than this share of those of the least rough quarter of all.
-Noise varies less over an image, however it was received and reconstructed; a Gaussian of two voxels leaves a 60th."""
+"""A part counts as blurred if its second differences are less than this fraction of those of the smoothest quarter of
+all cells. Noise varies less than this over an image, however it was received and reconstructed; blurring by a Gaussian
+of two voxels reduces it to a 60th."""
 LEAST_ROUGH = 0.25
 WIDE_ROUGHNESS, MOST_ROUGH = 0.05, 0.75
-"""The same where the blurred part is so large that it is the least rough quarter: share of the roughest quarter's."""
+"""The same for a blurred part so large that it contains the smoothest quarter: the limit is relative to the roughest
+quarter."""
 BLOCK, WIDE_BLOCK = (0.5, 1.0), (0.72, 0.3)
-"""How compact a blurred part is, and how few cells are between it and the rest, as `one_block` has them."""
+"""The parameters `compact` and `between` of `one_block` for both cases."""
 MIN_PIECE = 0.005
-"""Smaller pieces, as a share of the object, are left."""
+"""Smallest size of a blurred part, as a fraction of the object; smaller pieces are ignored."""
 CELLS_AVERAGED = 3
-"""Cells that are averaged along each axis, for a dozen second differences each."""
+"""Number of cells that are averaged along each axis, so that a mean has a dozen second differences."""
 CELLS_GROWN = 2
-"""Cells that a blurred part is grown by: at its border the average holds noise of beside it."""
+"""Number of cells by which a blurred part is dilated, since the averages at its border include noise from outside."""
 
 
 def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
     """Find the parts of the foreground without noise.
 
-    The mean size of second differences along the axis with the most voxels is computed on a grid of cells. Noise makes
-    it much the same everywhere, anatomy adds to it, and nothing but blurring, or synthesis, takes it away.
+    The mean absolute value of second differences along the axis with the most voxels is computed on a grid of cells.
+    With noise it is similar everywhere, anatomy increases it, and only blurring or synthesis removes it.
 
     Parameters
     ----------
@@ -90,7 +93,7 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
     Returns
     -------
     Tensor of bool, shape (X, Y, Z), or None
-        None where there are none: the rule.
+        None if there are no such parts, as in most images.
     """
     shape = tuple(volume.shape)
     axis = int(np.argmax(shape))
@@ -120,23 +123,23 @@ def blurred_parts(volume: Tensor, foreground: Tensor) -> Tensor | None:
 def one_block(
     mean: NDArray[np.float64], there: NDArray[np.bool_], limit: float, smallest: float, compact: float, between: float
 ) -> NDArray[np.bool_]:
-    """Return the cells whose roughness is below a limit, if they are as a blurred part is, or none.
+    """Return the cells whose roughness is below a limit, if they form a compact block like a blurred part, else none.
 
     Parameters
     ----------
     mean : ndarray
-        Roughness of cells.
+        Roughness of each cell.
     there : ndarray of bool, same shape
         Cells of the object.
     limit : float
     smallest : float
-        Number of cells that a connected piece must have.
+        Smallest number of cells of a connected piece.
     compact : float
-        Least share of them that is left once the outermost are taken off: tissue of an image without noise is as quiet,
-        but folded.
+        Smallest fraction of these cells that remains after erosion. Tissue of an image without noise is as smooth, but
+        folded.
     between : float
-        Largest number of further cells below three times the limit, over theirs: an image that was smoothed or denoised
-        as a whole has everything in between.
+        Largest number of further cells below three times the limit, relative to that of these cells. An image that was
+        smoothed or denoised as a whole has cells of every roughness.
     """
     pieces, _ = ndimage.label(there & (mean < limit))
     sizes = np.bincount(pieces.ravel())
@@ -150,7 +153,7 @@ def one_block(
 
 
 def sums(rows: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> NDArray[np.float64]:
-    """Add up so many neighbours along the first axis; there may be fewer of them in the last sum."""
+    """Sum groups of neighbours along the first axis; the last group may be smaller."""
     out = np.zeros_like(rows[::cell], np.float64)
     for i in range(cell):
         part = rows[i::cell]
@@ -159,12 +162,12 @@ def sums(rows: NDArray[np.float32] | NDArray[np.bool_], cell: int) -> NDArray[np
 
 
 def grown(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Grow a set of cells by `CELLS_GROWN` along each axis."""
+    """Dilate a set of cells by `CELLS_GROWN` along each axis."""
     return np.asarray(ndimage.binary_dilation(cells, iterations=CELLS_GROWN))
 
 
 def spread(cells: NDArray[np.bool_], shape: tuple[int, ...], axis: int, cell: int) -> NDArray[np.bool_]:
-    """Return each voxel the value of its cell; cells begin at the second voxel along the axis of the differences."""
+    """Give each voxel the value of its cell; cells begin at the second voxel along the axis of the differences."""
     out = np.moveaxis(cells, 0, axis)
     for a, n in enumerate(shape):
         step, first = (cell, 1) if a == axis else (max(1, n // LINES), 0)

@@ -1,4 +1,4 @@
-"""What is made of an image before its field is estimated: magnitudes of an object, 0 beside it."""
+"""Prepare an image for the estimate: the magnitudes of an object with a background of 0."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .verdict import Evidence
 from .voxels import Background, mean_volume, scaled
 
 MIN_VOXELS = 64
-"""A field is estimated from at least so many voxels."""
+"""Smallest number of voxels from which a field is estimated."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Prepared:
     mean : ndarray, spatial shape
         The image, or the mean of a series' volumes; 0 where it has a background of another value.
     evidence : Evidence
-        What was measured of it.
+        The measurements of the image for its verdict.
     volume : Tensor, shape (X, Y, Z), float32
-        Scaled, 0 in the background.
+        The scaled volume, 0 in the background.
     part : tuple of slice
-        Beyond it nothing is above 0.
+        Part of the volume outside which nothing is above 0.
     foreground : Tensor of bool, shape (X, Y, Z)
     chosen : Tensor of bool, shape (X, Y, Z)
-        The foreground, inside the mask if there is one.
+        The foreground, restricted to the mask if there is one.
     """
 
     mean: NDArray[np.float32]
@@ -52,7 +52,7 @@ class Prepared:
     def of(
         cls, image: NDArray[np.float32], voxel: tuple[float, float, float], inside: Tensor | None, device: torch.device
     ) -> Prepared:
-        """Find an image's foreground, and set the rest to 0.
+        """Find an image's foreground, and set the background to 0.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Prepared:
         mean = background.removed_from(mean)
         volume = torch.from_numpy(scaled(mean)).to(device)
         volume = volume[:, :, None] if volume.ndim == 2 else volume
-        part = support(volume)  # a margin of 0 tells nothing, and must not change where the object's border is
+        part = support(volume)  # margins of 0 contain no information, and must not change the object's border
         foreground = torch.zeros_like(volume, dtype=torch.bool)
         foreground[part] = find_foreground(volume[part], voxel)
         if (blurred := blurred_parts(volume[part], foreground[part])) is not None:
@@ -92,7 +92,7 @@ class Prepared:
 
 
 def joint_part(parts: list[tuple[slice, slice, slice]]) -> tuple[slice, slice, slice]:
-    """Return the smallest part that holds some parts.
+    """Return the smallest part that contains all given parts.
 
     Examples
     --------

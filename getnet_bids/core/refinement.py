@@ -1,21 +1,23 @@
-"""Refinement: the network's field and the image's own tissues, weighed as one Gaussian estimate.
+"""Refinement: a Gaussian estimate that combines the network's field with the image's own tissues.
 
-The logarithm y of the image at points of a coarse grid is modelled as
+The logarithm y of the image at the points of a coarse grid is modelled as
 
     y = f_network + e + level + t + n
 
-where e, the error of the network's field, is smooth (a sum of cosines with coefficients theta ~ N(0, s_e^2 S), S the
-spectrum of a Gaussian correlation); level is that of the point's tissue, a peak of the histogram; t, the variation
-within a tissue over some centimetres, looks like a field and is none (covariance s_t^2 K); and n is noise. Points are
-averaged over blocks, so that K is a small matrix. Given the levels, the most probable theta is
+where e, the error of the network's field, is smooth (a sum of cosines with coefficients theta ~ N(0, s_e^2 S), with S
+the spectrum of a Gaussian correlation); level is the typical log intensity of the point's tissue, a peak of the
+histogram; t is the variation within a tissue over centimetres, which looks like a field but is not (covariance s_t^2
+K); and n is noise. Points are averaged over blocks, so that K is a small matrix. Given the levels, the most probable
+theta is
 
-    theta = (C' V^-1 C + 1)^-1 C' V^-1 r,    C = s_e B S^1/2,    V = s_t^2 K + N
+    theta = s_e S^1/2 (C' V^-1 C + 1)^-1 C' V^-1 r,    C = s_e B S^1/2,    V = s_t^2 K + N
 
-with r the blocks' mean of y - f_network - level, B the cosines at the blocks and N the noise of their means. s_e and
-s_t are those for which the blocks are most probable (the evidence, MacKay, Neural Comput. 1992; with caution, since
-the levels are not known): where tissues are flat, the histogram decides; where they vary, the network does. Levels and
-theta are found in turn.
-Images that share a field have levels, tissues and noise of their own: their blocks are stacked.
+with r the block means of y - f_network - level, B the cosines at the blocks and N the noise of the means. s_e and s_t
+are chosen such that the block means are most probable (the evidence, MacKay, Neural Comput. 1992; with caution, since
+the levels are estimated): where tissues are uniform, the histogram decides; where they vary, the network does. Levels
+and theta are estimated alternately.
+
+Images that share a field have their own levels, tissues and noise: their blocks are stacked.
 """
 
 from __future__ import annotations
@@ -38,19 +40,20 @@ from .sampling import SampledLogImage
 from .tissue import BANDWIDTH, inner_share, nearest_peaks
 
 OUTLIER_DEVIATIONS = 2.5
-"""Points so many scaled deviations from their tissue's level count a quarter."""
+"""Residual, in scaled median absolute deviations, for which a point counts a quarter."""
 MIN_DEVIATION = 0.01
-"""Smallest deviation that residuals are scaled by (log)."""
+"""Lower limit of the deviation by which residuals are scaled (log)."""
 EVIDENCE_ITERATIONS = (0, 4, 8)
-"""Iterations in which standard deviations are chosen anew. That of the network's error may only become smaller: levels
-follow the field, and what the field has taken from the tissues would count as error of the network the next time."""
+"""Iterations in which the standard deviations are chosen again. That of the network's error may only decrease, since
+levels follow the field, and variation that the field has wrongly taken from the tissues would count as error of the
+network the next time."""
 ITERATIONS, TOLERANCE = 20, 5e-4
-"""At most so many; fewer if the field changes by less (standard deviation of the log)."""
+"""Largest number of iterations, and the change of the field (standard deviation of the log) below which they stop."""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """A log field as a normal distribution of its coefficients.
+    """A log field, represented by a normal distribution of its coefficients.
 
     Parameters
     ----------
@@ -58,9 +61,10 @@ class Posterior:
     theta : Tensor, shape `basis.count`, float64
         The most probable coefficients.
     root : Tensor, shape (coefficients, n), float64
-        root root' is their covariance.
+        root root' is the covariance of the coefficients.
     tissue_sd, error_sd : float
-        Chosen standard deviations of the tissues' variation and of the network's error (log); NaN without a refinement.
+        Chosen standard deviations of the tissues' variation and of the network's error (log); the former is NaN without
+        a refinement.
     """
 
     basis: Basis
@@ -71,36 +75,36 @@ class Posterior:
 
     @classmethod
     def before_refinement(cls, basis: Basis, theta: Tensor, error_sd: float) -> Posterior:
-        """Make the posterior of the network alone, whose error has a standard deviation of `error_sd` (log)."""
+        """Make the posterior of the network alone, with a standard deviation `error_sd` of its error (log)."""
         root = torch.from_numpy(basis.spectrum()).flatten().sqrt() * error_sd
         root[0] = 0
         return cls(basis, theta, torch.diag(root)[:, root > 0], error_sd=error_sd)
 
 
 def refine_field(points: SampledLogImage, box: Box, network: Posterior, network_sd: float) -> Posterior:
-    """Refine the network's log field by the tissues of one image, as `refine_together` does."""
+    """Refine the network's log field with the tissues of one image, as `refine_together` does."""
     return refine_together([points], box, network, network_sd)
 
 
 def refine_together(images: Sequence[SampledLogImage], box: Box, network: Posterior, network_sd: float) -> Posterior:
-    """Refine the network's log field by the tissues of images that share it.
+    """Refine the network's log field with the tissues of all images that share it.
 
     Parameters
     ----------
     images : sequence of SampledLogImage
     box : Box
-        Where the object is.
+        Box around the object.
     network : Posterior
         The network's field.
     network_sd : float
-        Standard deviation of its error, as the network expects it (log).
+        Standard deviation of its error that the network expects (log).
 
     Returns
     -------
     Posterior
-        The network's own where there are too few points.
+        The refined field, or `network` if there are too few points.
     """
-    with torch_threads(1):  # the last bits of products depend on their number
+    with torch_threads(1):  # the last bits of products depend on the number of threads
         tissues = [one for points in images if (one := Tissues.of(points, box, network)) is not None]
         if not tissues:
             return network
@@ -129,18 +133,18 @@ def refine_together(images: Sequence[SampledLogImage], box: Box, network: Poster
 
 @dataclass(frozen=True)
 class Tissues:
-    """The points of one image, and how each is judged by its tissue.
+    """The points of one image, with what is needed to find the levels of their tissues.
 
     Parameters
     ----------
     blocks : Blocks
     log_image, weight : ndarray, shape (points,)
     inner : ndarray, shape (points,)
-        How much each belongs to the inside.
+        How much each point belongs to the inside of the body, 0 to 1.
     start : ndarray, shape (points,)
         The network's log field.
     bandwidth : float
-        Of the histogram that tells the tissues' levels (log).
+        Bandwidth of the histogram whose peaks are the tissues' levels (log).
     """
 
     blocks: Blocks
@@ -152,27 +156,27 @@ class Tissues:
 
     @classmethod
     def of(cls, points: SampledLogImage, box: Box, network: Posterior) -> Tissues | None:
-        """Divide an image's points into blocks; None if there are too few."""
+        """Divide an image's points into blocks; return None if there are too few."""
         blocks = Blocks.of(points, box, network.basis)
         if blocks is None:
             return None
         log_image, weight = (t.cpu().numpy()[blocks.chosen] for t in (points.log_image, points.weight))
         inner, start = inner_share(points, box)[blocks.chosen], blocks.at_points(network.theta)
-        # Noise makes peaks of its own in a histogram that is finer than it.
+        # In a histogram that is finer than the noise, the noise makes spurious peaks.
         return cls(blocks, log_image, weight, inner, start, math.hypot(BANDWIDTH, points.noise / 2))
 
     def means(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Average what is left of the log image without the network's field and the tissues' levels.
+        """Compute the block means of the log image minus the network's field and the tissues' levels.
 
         Parameters
         ----------
         theta : Tensor
-            The error of the network's field, as far as it is known.
+            The present estimate of the error of the network's field.
 
         Returns
         -------
         mean, total, noise : Tensor, shape (blocks,)
-            As of `Blocks.means`.
+            As for `Blocks.means`.
         """
         change = self.blocks.at_points(theta)
         values, weight, inner = self.log_image - self.start - change, self.weight, self.inner

@@ -1,4 +1,4 @@
-"""The logarithm of a volume, sampled on a coarse grid, with weights that are high where the image is flat."""
+"""Sample the logarithm of a volume on a coarse grid, with weights that are high where the image is flat."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .geometry import HEAD_EXTENT, ROUNDING, Box
 from .noise import relative_noise
 
 POINTS_PER_AXIS = 55
-"""Points along the object's longest extent; 4 mm apart in a head."""
+"""Number of points along the object's longest extent; in a head they are 4 mm apart."""
 SMOOTHING = 0.8
-"""Standard deviation of the smoothing of the image and of its gradient, in 220ths of the object's extent (mm in a
-head); more where there is noise."""
+"""Standard deviation of the smoothing of the image and its gradient, in 220ths of the object's extent (mm in a head);
+noisy images are smoothed more."""
 POINT_NOISE = 0.03
-"""Relative noise of a point that tissues can be told apart by: the smoothing is so much stronger that it is reached."""
+"""Relative noise of a point with which tissues can be distinguished; the smoothing is increased until it is reached."""
 HALF_WEIGHT_CHANGE = 0.05
-"""Relative change at which a point counts half, over a 220th of the extent (1 mm in a head) or a larger voxel."""
+"""Relative change for which a point counts half, over a 220th of the extent (1 mm in a head) or one voxel if larger."""
 REACH = 4
-"""Gaussians are cut off at so many standard deviations."""
+"""Number of standard deviations at which Gaussians are cut off."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class SampledLogImage:
     inside : Tensor of bool, shape (I, J, K)
         Points with signal.
     position : tuple of three ndarrays
-        The grid, mm.
+        Positions of the grid along each axis, mm.
     noise : float
-        Standard deviation of the noise of a point, after the smoothing (log).
+        Standard deviation of the noise of a point after the smoothing (log).
     """
 
     log_image: Tensor
@@ -57,11 +57,11 @@ class SampledLogImage:
         Parameters
         ----------
         volume : Tensor, shape (X, Y, Z), float32
-            Magnitudes, 0 where nothing is to be fitted.
+            Magnitudes, 0 where the field is not to be fitted.
         voxel : tuple of float
             mm.
         box : Box
-            Where the object is.
+            Box around the object.
         """
         unit = box.extent / HEAD_EXTENT
         x, y, z = (grid(box, axis, size) for axis, size in enumerate(voxel))
@@ -72,7 +72,7 @@ class SampledLogImage:
             [gaussian(p, n, v, sigma, d) for p, n, v in zip(position, volume.shape, voxel, strict=True)]
             for d in (False, True)
         )
-        # The last axis first: it is the slowest in memory, and what is left is small.
+        # The last axis first, since it is the slowest in memory, and the rest is small afterwards.
         slabs = volume.permute(2, 1, 0)
         flat, steep = banded(np.stack([level[2], slope[2]], 1), slabs).unbind(1)
         (level_x, level_y), (slope_x, slope_y) = (
@@ -81,8 +81,8 @@ class SampledLogImage:
         lines = torch.cat([level_y, slope_y]) @ flat
         smooth, along_y = lines.split(len(level_y), 1)
         smooth, along_x = (smooth @ torch.cat([level_x, slope_x]).T).split(len(level_x), 2)
-        value = smooth.double()  # whose square might be below float32's least
-        # The change over a 220th of the extent, or over a voxel if that is longer: no border is sharper than a voxel.
+        value = smooth.double()  # since its square might underflow in float32
+        # The change over a 220th of the extent, or over a larger voxel, since no border is sharper than a voxel.
         change2 = torch.zeros_like(value)
         for slope_along, size in zip((along_x, along_y @ level_x.T, level_y @ steep @ level_x.T), voxel, strict=True):
             change2 += (slope_along.double() * max(unit, size)).square_()
@@ -98,12 +98,12 @@ class SampledLogImage:
 
 
 def noise_smoothing(noise: float, voxel: tuple[float, float, float]) -> float:
-    """Compute the smoothing that leaves relative noise of `POINT_NOISE` at a point.
+    """Compute the smoothing that reduces the relative noise of a point to `POINT_NOISE`.
 
     Parameters
     ----------
     noise : float
-        Of a voxel, relative.
+        Relative noise of a voxel.
     voxel : tuple of float
         mm.
 
@@ -124,39 +124,39 @@ def noise_smoothing(noise: float, voxel: tuple[float, float, float]) -> float:
 def noise_left(noise: float, voxel: tuple[float, float, float], sigma: float) -> float:
     """Compute the relative noise of a point after a Gaussian smoothing.
 
-    A Gaussian of standard deviation s averages (4 pi)^(3/2) s^3 of volume: white noise shrinks by the root of that over
-    the volume of a voxel.
+    A Gaussian of standard deviation s averages over an effective volume of (4 pi)^(3/2) s^3, which reduces white noise
+    by the square root of the ratio of this volume to that of a voxel.
     """
     return noise * min(1.0, (math.prod(voxel) / ((4 * math.pi) ** 1.5 * sigma**3)) ** 0.5)
 
 
 def grid(box: Box, axis: int, voxel: float) -> Vector:
-    """Choose the points along an axis with voxels of a size, mm."""
+    """Choose the positions of the points along an axis with a given voxel size, mm."""
     extent = box.high[axis] - box.low[axis]
     count = max(1, round(extent / max(box.extent / POINTS_PER_AXIS, voxel)))
     points = box.low[axis] + (np.arange(count, dtype=np.float64) + 0.5) * (extent / count)
-    if extent / count <= voxel * 1.5:  # thick slices: take them as they are
+    if extent / count <= voxel * 1.5:  # thick slices: use their centres
         points = (np.unique(np.floor(points / voxel + ROUNDING)) + 0.5) * voxel
     return points
 
 
 def gaussian(points: Vector, size: int, voxel: float, sigma: float, derivative: bool) -> np.ndarray:
-    """Make the matrix that smooths voxels along an axis by a Gaussian (or its derivative) at some points.
+    """Make the matrix that smooths voxels along an axis by a Gaussian, or its derivative, at given points.
 
     Parameters
     ----------
     points : ndarray, shape (n,)
-        Where, mm.
+        Positions of the points, mm.
     size : int
-        Voxels along the axis.
+        Number of voxels along the axis.
     voxel, sigma : float
-        Size of a voxel, standard deviation of the Gaussian, mm.
+        Size of a voxel and standard deviation of the Gaussian, mm.
     derivative : bool
 
     Returns
     -------
     ndarray, shape (len(points), size)
-        Rows sum to 1; for the derivative, they give 1 per mm for a slope of 1 per mm.
+        Rows sum to 1; for the derivative, the result for a slope of 1 per mm is 1 per mm.
     """
     if size == 1:
         return np.full((len(points), 1), 0.0 if derivative else 1.0)
@@ -171,12 +171,12 @@ def gaussian(points: Vector, size: int, voxel: float, sigma: float, derivative: 
 
 
 def banded(matrices: np.ndarray, slabs: Tensor) -> Tensor:
-    """Multiply matrices that are 0 but in a band onto a volume's first axis.
+    """Multiply band matrices with the first axis of a volume.
 
     Parameters
     ----------
     matrices : ndarray, shape (n, m, Z)
-        m of them; for each of the n rows they are 0 outside a few neighbouring columns.
+        m matrices of n rows, each of which is 0 except in a few neighbouring columns.
     slabs : Tensor, shape (Z, Y, X), float32
 
     Returns

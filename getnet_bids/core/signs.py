@@ -1,4 +1,4 @@
-"""Signs of trouble, measured from the image alone: negative values, noise, ghosts, unequal slices."""
+"""Signs of problems, measured in the image itself: negative values, noise, ghosts, unequal slices."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from .noise import LINES, dilated, sparse
 from .sampling import POINTS_PER_AXIS
 
 MIN_STANDARD_ERRORS = 4.0
-"""Standard errors that a difference of odd and even slices must be at least."""
+"""Smallest significant difference of odd and even slices, in standard errors."""
 RAYLEIGH_MEDIAN = 1.177
 """Median of the magnitude of complex noise whose parts have a standard deviation of 1."""
 OBJECT_MARGIN = 2
-"""Voxels around the object that are no background: it is blurred there."""
+"""Number of voxels around the object that do not count as background, since the object is blurred."""
 THICK_SLICE_RATIO = 1.1
-"""Voxels so many times longer along an axis than along another are slices."""
+"""Ratio of voxel sizes from which the longer axis is that of the slices."""
 BRIGHT_SHARE = 0.4
-"""Share of the object's upper quartile from which on voxels are no ghost of it."""
+"""Fraction of the object's upper quartile from which voxels are too bright to be a ghost of it."""
 MIN_GHOST_POWER = 0.2
-"""Smallest power of a ghost over that of the noise that lets it be told from that."""
+"""Smallest power of a ghost, relative to that of the noise, with which it can be detected."""
 MAX_QUARTILE_RATIO = 4.0
-"""Upper over lower quartile of a background from which on it is no noise alone, whose have 2.2 or less."""
+"""Ratio of the upper to the lower quartile of a background above which it is not only noise, for which it is at most
+2.2."""
 MIN_REPEATED = 0.2
-"""Share of a ghost's proportion that must be found in the differences of neighbours, too: noise takes some away."""
+"""Fraction of a ghost's strength that must also be found in the differences of neighbours, which noise reduces."""
 MAX_OFFSET_SPREAD = 0.3
-"""Largest difference of a background's quartiles, over its median, where its level is no mere noise."""
+"""Largest interquartile range of a background, relative to its median, at which its level is not only noise."""
 BRIGHT_PERCENTILE, MAX_OFFSET_LEVEL = 90, 0.5
-"""Percentile of all values that is of the object, and the share of it up to which a level is the background's."""
+"""Percentile of all values that belongs to the object, and the largest level of a background relative to it."""
 MIN_STRONG_GHOST, MIN_REPEATED_BRIGHT = 0.05, 0.3
-"""The same for a ghost that is so strong that it counts as foreground: weaker ones do not."""
+"""The corresponding limits of a ghost that is so strong that it counts as foreground, which weaker ones do not."""
 MIN_BACKGROUND = 500
-"""Voxels from which a background tells something."""
+"""Smallest number of background voxels for a measurement."""
 
 SAMPLE_SIZE = 20_000
-"""Voxels whose median is as good as that of all."""
+"""Number of voxels whose median is as good as that of all."""
 
 
 def negative_share(values: NDArray[np.float32]) -> float:
-    """Compute the share of the sum of absolute values that is negative.
+    """Compute the fraction of the sum of absolute values that is negative.
 
-    No value counts for more than the 99.9th percentile of those that are not 0, so that a spike decides nothing.
+    Values are limited to the 99.9th percentile of those that are not 0, so that a spike has no effect.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def background_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> 
     Returns
     -------
     float
-        Standard deviation of the noise's real part; 0 where the background was set to a constant or is hardly there.
+        Standard deviation of the noise's real part; 0 if the background was set to a constant or is too small.
     """
     part = sparse(volume.shape)
     values = volume[part][~dilated(chosen[part], OBJECT_MARGIN)]
@@ -73,14 +74,14 @@ def background_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> 
 
 
 def background_offset(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
-    """Measure the level of a background that lies high and hardly varies: an offset, or the noise floor of many coils.
+    """Measure the level of a high background that hardly varies: an offset, or the noise floor of many coils.
 
-    Magnitudes of noise have quartiles that differ by 0.77 of their median, less where many coils are combined.
+    The interquartile range of the magnitudes of noise is 0.77 of their median, less if many coils are combined.
 
     Returns
     -------
     float
-        Over the object's median; 0 where the background varies as noise does, or is hardly there.
+        The level relative to the object's median; 0 if the background varies like noise, or is too small.
     """
     part = sparse(volume.shape)
     values, inside = volume[part], chosen[part]
@@ -88,7 +89,7 @@ def background_offset(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) ->
     if not inside.any():
         return 0.0
     bright = float(np.median(values[inside]))
-    if beside.size < MIN_BACKGROUND:  # an offset may be taken for signal: then the faces tell
+    if beside.size < MIN_BACKGROUND:  # an offset may count as signal; use the faces instead
         faces = np.ones(values.shape, bool)
         faces[tuple(slice(1, -1) if n > 2 else slice(None) for n in values.shape)] = False
         beside, bright = values[faces], float(np.percentile(values, BRIGHT_PERCENTILE))
@@ -101,10 +102,10 @@ def background_offset(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) ->
 def point_noise(
     volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...], noise: float
 ) -> float:
-    """Estimate the noise that is left in a cube as large as the spacing of the points that tissues are judged on.
+    """Estimate the noise of the mean over a cube as large as the spacing of the points on which tissues are judged.
 
-    Of the noise that second differences show, part may be anatomy; what the background shows may be signal of other
-    parts of the body. The lesser of the two is taken.
+    Part of the noise measured by second differences may be anatomy, and the background may contain signal of other
+    parts of the body, so the smaller of the two estimates is used.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def point_noise(
     Returns
     -------
     float
-        Standard deviation over the object's median.
+        Standard deviation, relative to the object's median.
     """
     level = float(np.median(volume[sparse(volume.shape)][chosen[sparse(volume.shape)]])) if chosen.any() else 0.0
     if level <= 0:
@@ -134,13 +135,13 @@ def point_noise(
 
 
 def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...]) -> float:
-    """Measure a ghost at half the field of view (N/2, of Nyquist), along the axis where it is strongest.
+    """Measure a ghost at half the field of view (N/2 or Nyquist ghost), along the axis along which it is strongest.
 
-    Odd and even lines that do not fit leave the object's picture once more, fainter, half a field of view away. It is
-    seen where it falls on the background: there the square of the magnitude is the noise's plus that of the ghost, in
-    proportion to the square of the shifted object, and above what the rest of the background has. Its details are
-    there, too, which dim tissue and parts that are folded over have not. Lines lie within slices: an axis along which
-    voxels are longer than along another is that of the slices, and has no such ghost.
+    If odd and even lines do not match, a fainter copy of the object appears half a field of view away. It is visible on
+    the background. There the square of the magnitude is that of the noise plus that of the ghost, which is proportional
+    to the square of the shifted object, and higher than in the rest of the background. The copy also has the object's
+    details, unlike dim tissue and parts that are folded over. Lines lie within slices, so the axis of the slices, along
+    which voxels are longer than along another axis, has no such ghost.
 
     Parameters
     ----------
@@ -153,13 +154,13 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
     Returns
     -------
     float
-        Strength relative to the object: the lesser of what its presence and what its proportion tell, so that other
-        things in the background are none. 0 where too little background is there.
+        Strength relative to the object: the smaller of the estimates from its mean power and from its proportionality,
+        so that other things in the background do not count. 0 if there is too little background.
     """
     found = strongest_ghost(volume, chosen, voxel)
     if found or not chosen.any():
         return found
-    # A strong ghost is part of the foreground itself: look beside what is brighter than any.
+    # A strong ghost is part of the foreground: search outside the voxels that are too bright for a ghost.
     bright = float(np.percentile(thinned(volume, chosen), 75))
     strong = strongest_ghost(volume, chosen & (volume > BRIGHT_SHARE * bright), voxel, LINES // 2, MIN_REPEATED_BRIGHT)
     return strong if strong > MIN_STRONG_GHOST else 0.0
@@ -172,11 +173,14 @@ def strongest_ghost(
     lines: int = LINES,
     repeated: float = MIN_REPEATED,
 ) -> float:
-    """Measure the ghost of the chosen voxels along each axis, as `ghost_share` tells, and return the strongest."""
+    """Measure the ghost of the chosen voxels along each axis as in `ghost_share`, and return the strongest."""
     strongest = 0.0
     for axis in range(volume.ndim):
         part = sparse(volume.shape, axis, lines)
-        values, inside = volume[part].copy(order="K"), chosen[part].copy(order="K")  # dense: all that follows is faster
+        values, inside = (
+            volume[part].copy(order="K"),
+            chosen[part].copy(order="K"),
+        )  # a contiguous copy, which makes all that follows faster
         half = volume.shape[axis] // 2
         is_slices = volume.ndim > 2 and voxel[axis] > THICK_SLICE_RATIO * min(voxel)
         grown = dilated(inside, OBJECT_MARGIN)
@@ -190,7 +194,7 @@ def strongest_ghost(
             continue
         floor = float(middle**2)
         bright = cause > np.median(cause)
-        if not bright.any():  # a constant has no ghost to tell
+        if not bright.any():  # the ghost of a constant cannot be measured
             continue
         high, low = (float(np.median(square[where])) for where in (bright, ~bright))
         presence = (float(np.median(square)) - floor) / float(np.median(cause))
@@ -203,7 +207,7 @@ def strongest_ghost(
 
 
 def repetition(values: NDArray[np.float32], shifted: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
-    """Measure how much of the shifted object's detail an image repeats, from the squares' differences of neighbours.
+    """Measure how much of the shifted object's detail an image repeats, from differences of neighbours' squares.
 
     Parameters
     ----------
@@ -215,7 +219,8 @@ def repetition(values: NDArray[np.float32], shifted: NDArray[np.float32], where:
     Returns
     -------
     float
-        Slope of the one's differences on the other's, by their signs, so that no few bright voxels decide.
+        Slope of the image's differences on those of the shifted object, computed from the signs of the latter, so that
+        a few bright voxels have little effect.
 
     Examples
     --------
@@ -235,19 +240,19 @@ def repetition(values: NDArray[np.float32], shifted: NDArray[np.float32], where:
 
 
 def thinned(values: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return `SAMPLE_SIZE` to twice as many of the values in a mask, evenly spread; all if there are fewer."""
+    """Return between `SAMPLE_SIZE` and twice as many evenly spread values of a mask, or all if there are fewer."""
     found: NDArray[np.float32] = values.T[where.T]  # the first axis is fastest in memory
     return found[:: max(1, len(found) // SAMPLE_SIZE)]
 
 
 def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
-    """Measure how much brighter odd slices are than even ones, along the axis where that is most.
+    """Measure the difference in brightness between odd and even slices, along the axis along which it is largest.
 
     Returns
     -------
     float
-        Relative difference; each slice is compared with the mean of its neighbours where all three have signal. 0 if it
-        is not significant.
+        Relative difference; each slice is compared with the mean of its neighbours where all three have signal. 0 if
+        the difference is not significant.
     """
     if volume.ndim < 3:
         return 0.0

@@ -1,10 +1,10 @@
-"""Tissue levels: the histogram peak that each log intensity belongs to, near the surface and deep inside.
+"""Tissue levels: the histogram peak to which each log intensity belongs, near the surface and deep inside.
 
 N3 (Sled et al., IEEE TMI 1998) and N4 (Tustison et al., IEEE TMI 2010) sharpen the histogram by deconvolution. Here an
 intensity climbs to the nearest peak of the smoothed histogram instead (mean shift: Fukunaga and Hostetler, IEEE TIT
-1975), so that its whole distance to the peak can be judged: a small one is shading, a large one is a border of two
-tissues and tells nothing about the field. What lies outside of the skull has other tissues than what lies inside, so
-that depth below the surface counts.
+1975), so that its distance to the peak can be judged: a small distance is shading, a large one means a border between
+two tissues, which contains no information about the field. Tissues outside the skull differ from those inside, so the
+depth below the surface is taken into account.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from .sampling import SampledLogImage
 BIN = 0.005
 """Width of the histogram's bins (log)."""
 BANDWIDTH = 0.015
-"""Standard deviation of the Gaussian that smooths the histogram (log): peaks nearer than twice this are one."""
+"""Standard deviation of the Gaussian that smooths the histogram (log); peaks closer than twice this merge."""
 DOUBLINGS = 6
-"""The map of one step of mean shift is applied to itself so often: 64 steps, after which all are at their peak."""
+"""Number of times that the map of mean shift is composed with itself, which makes 64 steps; after these, all
+intensities have reached their peak."""
 MIN_MASS = 1e-9
-"""Bins with less than this share of the fullest one's mass have no mean to move to."""
+"""Bins with less than this fraction of the largest bin's mass are not moved."""
 
 
 def nearest_peaks(values: Vector, weights: Vector, bandwidth: float = BANDWIDTH) -> Vector:
-    """Return for each log intensity the histogram peak that it climbs to.
+    """Compute for each log intensity the histogram peak to which it climbs.
 
     Parameters
     ----------
     values, weights : ndarray, shape (n,)
-        Log intensities, and how much each counts in the histogram.
+        Log intensities, and their weights in the histogram.
     bandwidth : float
         Standard deviation of the smoothing (log).
 
@@ -54,7 +55,7 @@ def nearest_peaks(values: Vector, weights: Vector, bandwidth: float = BANDWIDTH)
     place = (values - low) / BIN
     left = place.astype(np.intp)
     right = place - left
-    # Shared out between the two nearest bins, so that the result has no steps.
+    # Each value is divided between the two nearest bins, so that the result has no steps.
     histogram = np.bincount(left, weights * (1 - right), count) + np.bincount(left + 1, weights * right, count)
     centres = low + BIN * np.arange(count)
     mass, moment = (gaussian_filter1d(h, bandwidth / BIN, mode="constant") for h in (histogram, histogram * centres))
@@ -67,15 +68,16 @@ def nearest_peaks(values: Vector, weights: Vector, bandwidth: float = BANDWIDTH)
 
 
 DEPTHS = 10.0, 25.0
-"""Between these depths below the surface, in 220ths of the extent, the inner histogram takes over from the outer."""
+"""Depths below the surface, in 220ths of the extent, between which the inner histogram gradually replaces the outer."""
 CUT_SHARE = 0.2
-"""A body ends at the grid's end in a cut if its section there has more than this share of its largest section."""
+"""Fraction of its largest section from which a section of the body at the end of the grid counts as a cut."""
 
 
 def inner_share(points: SampledLogImage, box: Box) -> NDArray[np.float64]:
-    """Compute how much each point belongs to the body's inside rather than to what lies near its surface.
+    """Compute how much each point belongs to the inside of the body rather than to the region near its surface.
 
-    An end of the grid that the body crosses in a large section is no surface: there a neck, or the view, is cut.
+    If the body reaches an end of the grid with a large section, this end is not a surface: there the neck or the field
+    of view is cut.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a result is worth: corrected, nothing to correct, or doubtful for reasons that are named."""
+"""The verdict on a result: corrected, nothing to correct, or doubtful with reasons."""
 
 from __future__ import annotations
 
@@ -15,60 +15,61 @@ from .voxels import Background
 
 CORRECTED, NOTHING, DOUBTFUL = "corrected", "nothing to correct", "doubtful"
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
-"""Share of the sum of absolute values that is negative: an image is refused, or doubtful, from here on."""
+"""Negative fraction of the sum of absolute values above which an image is refused, or its result is doubtful."""
 MAX_CLIPPED = 0.005
-"""Share of the foreground that has the brightest value: from here on the image is clipped."""
+"""Fraction of the foreground at the brightest value above which an image counts as clipped."""
 MAX_FIELD_SD = 0.6
-"""Standard deviation of the log field beyond what coils and dielectric effects do."""
+"""Standard deviation of the log field above which it is stronger than coils and dielectric effects make it."""
 MIN_FIELD_SD = 0.01
-"""A field that varies less than this (standard deviation of the log) is nothing to correct, however surely known."""
+"""Standard deviation of the log field below which there is nothing to correct, however well the field is known."""
 MAX_ERROR_SD = 0.12
-"""Median standard deviation of the estimate (log) from which on it tells little."""
+"""Median standard deviation of the estimated log field above which the result is doubtful."""
 MAX_NOISE = 0.25
-"""Noise over the foreground's mean from which on the estimate is doubtful."""
+"""Noise relative to the foreground's mean above which the result is doubtful."""
 MAX_POINT_NOISE = 0.06
-"""Relative noise of a point of the grid from which on gray and white matter, some 20 % apart, overlap."""
+"""Relative noise of a grid point above which gray and white matter, which differ by about 20 %, overlap."""
 MAX_DISAGREEMENT = 2.0
-"""Standard deviations that two images' fields may differ by where they are to have one."""
+"""Largest difference, in expected standard deviations, between the separate fields of images that share one."""
 MAX_OFFSET = 0.1
-"""Level of a background that hardly varies, over the object's, from which on it is an offset: the noise that is left in
-the mean of a series hardly varies, too, but lies lower."""
+"""Level of a background that hardly varies, relative to the object, from which it is an offset. The noise that remains
+in the mean of a series also hardly varies, but its level is lower."""
 MAX_GHOST = 0.025
-"""Strength of a ghost, relative to the object, from which on it is named."""
+"""Strength of a ghost, relative to the object, above which the result is doubtful."""
 MAX_ODD_EVEN = 0.03
-"""Relative difference of odd and even slices from which on it is named, if the estimate is surer than half of it: by
-half the difference slices deviate from their mean, and a field that is not known as well is not spoiled by it."""
+"""Relative difference of odd and even slices above which the result is doubtful, provided that half of it is more than
+the field's standard deviation: slices deviate from their mean by half the difference, and a smaller deviation does not
+matter for a field that is known less well."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is measured of an image and its field, for the verdict.
+    """Measurements of an image and its field for the verdict.
 
     Parameters
     ----------
     negative : float
-        Share of the sum of absolute values that is negative; the background apart, and no voxel counting for more than
-        the 99.9th percentile.
+        Negative fraction of the sum of absolute values, without the background and with voxels limited to the 99.9th
+        percentile.
     background : float
-        The constant value of the background, 0 if there is none.
+        The constant value of the background; 0 if there is none.
     clipped : float
-        Share of the foreground at the brightest value.
+        Fraction of the foreground at the brightest value.
     field_sd : float
         Standard deviation of the log field over the foreground.
     sd_median, sd_p95 : float
-        Standard deviation of the estimate of the log field: median and 95th percentile over the foreground.
+        Standard deviation of the estimated log field: median and 95th percentile over the foreground.
     noise : float
-        Standard deviation of the noise over the foreground's mean.
+        Standard deviation of the noise, relative to the foreground's mean.
     unequal : float
         Largest relative difference of odd and even slices.
     point_noise : float
-        Relative noise of a cube as large as the grid's spacing that the tissues are judged on.
+        Relative noise of the mean over a cube as large as the spacing of the points on which tissues are judged.
     ghost : float
         Strength of a ghost at half the field of view, relative to the object.
     offset : float
-        Level of a background that hardly varies, over the object's.
+        Level of a background that hardly varies, relative to the object.
     conflict : float
-        How far the fields of images that share one differ, over what is expected; 0 for one image.
+        Difference between the separate fields of images that share one, relative to what is expected; 0 for one image.
     """
 
     negative: float
@@ -86,12 +87,12 @@ class Evidence:
 
     @classmethod
     def of_image(cls, volume: NDArray[np.float32], background: Background) -> Evidence:
-        """Measure a volume, with what surrounds the object, before it is corrected.
+        """Measure a volume, including its background, before the correction.
 
         Raises
         ------
         GetNetError
-            It is mostly negative.
+            Too much of the volume is negative.
         """
         negative = negative_share(volume[~background.inside(volume)]) if volume.min() < 0 else 0.0
         if negative > NEGATIVE_REFUSED:
@@ -111,13 +112,13 @@ class Evidence:
         voxel: tuple[float, ...],
         foreground: NDArray[np.bool_],
     ) -> Evidence:
-        """Add what is measured of the field, of the voxels it was estimated from, and of what lies beside the object.
+        """Add the measurements of the field, of the voxels from which it was estimated, and of the background.
 
         Parameters
         ----------
         volume, field : ndarray, spatial shape
         chosen : ndarray of bool, spatial shape
-            The foreground, inside the mask if there is one.
+            The foreground, restricted to the mask if there is one.
         sd_median, sd_p95 : float
         voxel : tuple of float
             mm.
@@ -142,7 +143,7 @@ class Evidence:
 
     @staticmethod
     def clipped_share(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
-        """Compute the share of the object at the brightest value, wherever that lies; 0 for a few voxels."""
+        """Compute the fraction of the object at the brightest value of the volume; 0 for a few voxels."""
         signal = values != 0
         if values.size <= 1000 or not signal.any():
             return 0.0
@@ -152,14 +153,14 @@ class Evidence:
 
 
 def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
-    """Turn what was measured into a verdict and its reasons.
+    """Determine the verdict and its reasons from the measurements.
 
     Returns
     -------
     verdict : str
-        ``corrected``, ``nothing to correct`` (the field is within its uncertainty of flat) or ``doubtful``.
+        ``corrected``, ``nothing to correct`` (the field varies by less than its uncertainty) or ``doubtful``.
     reasons : tuple of str
-        Plain sentences, each with what to do.
+        Sentences, each with what to do.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Voxels as a correction takes them: real numbers in float32, finite, the first axis fastest in memory."""
+"""Convert voxels to the form that a correction needs: finite float32 numbers, with the first axis fastest in memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from getnet_bids.errors import GetNetError
 from .noise import sparse
 
 MAX_INTENSITY = 1e37
-"""What is above this could be beyond float32 once it is divided by the field."""
+"""Largest intensity; larger values could exceed float32 after the division by the field."""
 
 
 def checked(image: ArrayLike) -> NDArray[np.float32]:
-    """Turn an image into float32 with the first axis fastest in memory, or say why it cannot be corrected."""
+    """Convert an image to float32 with the first axis fastest in memory; raise an error if it cannot be corrected."""
     array = np.asarray(image)
     if array.dtype.kind not in "biuf":
         raise GetNetError(f"the image must hold real numbers (magnitudes), not {array.dtype}")
@@ -27,12 +27,12 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
         raise GetNetError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
     if sum(n > 1 for n in array.shape[:3]) < 2:
         raise GetNetError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
-    # As in files, and always, so that a result does not depend on how the image lay in memory.
+    # Always in the order of files, so that a result does not depend on the memory layout of the image.
     return np.asfortranarray(array, np.float32)
 
 
 def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean of a series' volumes, or the image; what is not finite is left out of it, and is 0 where all is.
+    """Compute the mean of a series' volumes, or return the image; values that are not finite are left out, or become 0.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def mean_of(volumes: Iterable[NDArray[np.float32]], number: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Compute the mean of so many volumes, which are looked at one after the other, as `mean_volume` does."""
+    """Compute the mean of a number of volumes, taken one after the other, as `mean_volume` does."""
     total, count = np.zeros(shape, np.float32, order="F"), np.zeros(shape, np.float32, order="F")
     for values in volumes:
         volume, there = finite(values)
@@ -55,7 +55,7 @@ def mean_of(volumes: Iterable[NDArray[np.float32]], number: int, shape: tuple[in
 
 
 def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | bool]:
-    """Set what is not finite to 0, and tell what was; refuses what is too large."""
+    """Set values that are not finite to 0, and return where values are finite; raise an error for values too large."""
     low, high = volume.min(), volume.max()
     there: NDArray[np.bool_] | bool = True
     if not np.isfinite([low, high]).all():
@@ -69,13 +69,14 @@ def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 BORDER, SAMPLE = 0.5, 4_000
-"""A value is the background if more than this share of the voxels on the faces has it; about so many of each count."""
+"""Fraction of the voxels on the faces that must have a value for it to be the background, and the approximate number of
+voxels that are sampled on each face."""
 NEGATIVE_SHARE = 0.01
-"""Share of the other voxels of which so many may be negative where a negative background is no offset."""
+"""Largest fraction of the other voxels that may be negative if a negative background is not an offset."""
 
 
 def constant_background(volume: NDArray[np.float32]) -> float:
-    """Return the value that most voxels on the faces of a volume have, or 0 if there is none.
+    """Return the value of most voxels on the faces of a volume, or 0 if there is none.
 
     Examples
     --------
@@ -102,31 +103,34 @@ def constant_background(volume: NDArray[np.float32]) -> float:
 
 
 MIN_RUN, RUN_TOLERANCE = 4, 0.002
-"""Voxels in a row, from outside, that are background if they differ by no more than this share of their value: an image
-that was resampled, or whose numbers were rounded, holds no exact constant."""
+"""Number of voxels in a row, from outside, that are background if they differ by at most this fraction of their value.
+An image that was resampled, or whose numbers were rounded, has no exact constant."""
 MIN_LINES, CLUSTER_WIDTH = 0.03, 0.01
-"""Share of the lines into a volume that must begin with such a value, and how far values of one background differ."""
+"""Smallest fraction of the lines into a volume that must begin with such a value, and the largest relative difference
+between values of one background."""
 MIN_LEVEL = 0.02
-"""A background is at least this share of the bright: fewer grey values are noise in whole numbers."""
+"""Smallest value of a background relative to the bright voxels; smaller grey values are noise in whole numbers."""
 MAX_OTHERS, MAX_NOISE_LEVEL = 0.1, 0.2
-"""Share of lines that begin otherwise from which on their level tells the noise, if that is less of the bright."""
+"""Fraction of lines that begin otherwise above which their level is that of the noise, and the largest such level
+relative to the bright voxels."""
 EVEN, MAX_EVEN = 0.005, 0.3
-"""Largest difference of neighbours, over their value, that are even, and the largest share of them beside a background
-that is not exact: in images without noise tissues are even, too. If it is exact, those count that are equal."""
+"""Largest relative difference of neighbours that count as even, and the largest fraction of even neighbours beside a
+background that is not exactly constant: in images without noise tissues are even, too. If the background is exact, only
+equal neighbours count."""
 LINES_ACROSS = 32
-"""Lines along each axis that are looked at."""
+"""Number of lines along each axis that are examined."""
 
 
 @dataclass(frozen=True)
 class Background:
-    """What surrounds an object, if it is one value, or several, other than 0.
+    """Background of an object, if it consists of one value, or several, other than 0.
 
     Parameters
     ----------
     value : float
-        0 if there is none; of several the most frequent.
+        The value, or the most frequent of several; 0 if there is none.
     where : ndarray of bool, optional, spatial shape
-        Its voxels; default those that have the value.
+        The voxels of the background; default: those that have the value.
     """
 
     value: float
@@ -134,7 +138,7 @@ class Background:
 
     @classmethod
     def of(cls, volume: NDArray[np.float32]) -> Background:
-        """Find the background of a volume: most of its faces, or plateaus that lie between the outside and the object.
+        """Find the background of a volume: a value of most of its faces, or plateaus between outside and object.
 
         Examples
         --------
@@ -166,14 +170,15 @@ class Background:
         return cls(value, where | (volume == value))
 
     def inside(self, volume: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return its voxels in the volume that it was found in; where there is none those that are 0."""
+        """Return its voxels in the volume in which it was found; without a background those that are 0."""
         found: NDArray[np.bool_] = volume == np.float32(self.value) if self.where is None else self.where
         return found
 
     def removed_from(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Set it to 0; where nothing is darker it is an offset, and is subtracted.
+        """Set the background to 0; if nothing is darker than it, it is an offset, and is subtracted.
 
-        A negative value is none if hardly any other value is negative: then voxels were filled with it, as with -1000.
+        A negative value is not an offset if hardly any other value is negative: voxels were then filled with it, for
+        example with -1000.
         """
         if self.value == 0:
             return volume
@@ -187,19 +192,19 @@ class Background:
 
 
 def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Find the values with which lines into a volume begin and go on for some voxels.
+    """Find the values with which lines into a volume begin, if they stay constant for some voxels.
 
     Parameters
     ----------
     volume : ndarray
     skipped : float
-        A background that was found already; it is looked for behind that, and behind 0.
+        A background that is already known; the lines are examined behind it, and behind 0.
 
     Returns
     -------
     values, tolerances : ndarray
-        The most frequent first; none where few lines begin so, or where they and others begin in noise, of which a part
-        was blurred, say.
+        The most frequent first. None if few lines begin in this way, or if these and others begin in noise, for example
+        in noise that was partly blurred.
     """
     first, run = [np.zeros(0)], [np.zeros(0, bool)]
     for axis in range(volume.ndim):
@@ -228,7 +233,7 @@ def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.fl
 
 
 def evenness(volume: NDArray[np.float32], where: NDArray[np.bool_], tolerance: float) -> float:
-    """Return the share of neighbours along the last axis in a mask that differ by a share of their value at most."""
+    """Return the fraction of neighbours along the last axis in a mask that are equal within a relative tolerance."""
     both = where[..., 1:] & where[..., :-1]
     one, other = volume[..., 1:][both], volume[..., :-1][both]
     return float((np.abs(one - other) <= tolerance * np.abs(one)).mean()) if one.size else 1.0
@@ -238,14 +243,14 @@ def scaled(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale a volume to a maximum of 1, or leave it if nothing is above 0; the first axis is fastest in memory."""
     peak = volume.max()
     if 0 < peak < 1 and volume.min() < -MAX_INTENSITY * peak:
-        volume = np.maximum(volume, 0)  # or the quotient would overflow; what is below 0 is no signal
-    # Where torch lays it: products of what lies elsewhere may differ in the last bit from process to process.
+        volume = np.maximum(volume, 0)  # otherwise the quotient would overflow; values below 0 are not signal
+    # In memory allocated by torch, since the last bits of products may depend on the memory's alignment.
     out = torch.empty(volume.shape[::-1], dtype=torch.float32, device="cpu").numpy().T
     return np.divide(volume, peak if peak > 0 else 1, out=out)
 
 
 def usable_mask(mask: ArrayLike, spatial: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Turn a mask of the image's shape into bool."""
+    """Convert a mask of the image's shape to bool."""
     array = np.asarray(mask)
     if array.shape != spatial:
         raise GetNetError(f"the mask's shape {array.shape} is not the image's {spatial}")

@@ -1,4 +1,4 @@
-"""Nipype interfaces, thin: files in, core or ANTs, files out. torch and ants are imported only when one runs."""
+"""Thin nipype interfaces to the core and to ANTs, from files to files; torch and ants are imported only on a run."""
 
 from .fields import ApplyField, MeanVolume, SimulateGain
 from .figure import ComparisonFigure

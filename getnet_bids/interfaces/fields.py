@@ -1,4 +1,4 @@
-"""Nodes on known fields: multiply an image by one, divide a series by one, average the volumes for an estimate."""
+"""Nodes that multiply an image by a known field, divide a series by a field, or average volumes for an estimate."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ class MeanVolumeInputSpec(BaseInterfaceInputSpec):
     """Inputs of `MeanVolume`."""
 
     input_image = File(mandatory=True, desc="image in 3-D or 4-D")
-    bvals = File(exists=True, desc="b-values of a diffusion series: volumes with b up to 50 s/mm2 alone are averaged")
+    bvals = File(
+        exists=True, desc="b-values of a diffusion series, of which only volumes with b up to 50 s/mm2 are averaged"
+    )
 
 
 class MeanVolumeOutputSpec(TraitedSpec):
     """Outputs of `MeanVolume`."""
 
     output_image = File(exists=True, desc="the mean, float32: <input_image>_mean")
-    volumes = traits.List(traits.Int, desc="the volumes that were averaged, from 0")
-    description = Str(desc="what they are, in words")
+    volumes = traits.List(traits.Int, desc="the volumes that were averaged, counted from 0")
+    description = Str(desc="description of these volumes")
 
 
 class MeanVolume(SimpleInterface):
-    """Average the volumes of a series that its field is estimated from, as the BIDS App does.
+    """Average the volumes of a series from which its field is estimated, as the BIDS App does.
 
     Examples
     --------
@@ -81,7 +83,7 @@ class ApplyFieldOutputSpec(TraitedSpec):
 
 
 class ApplyField(SimpleInterface):
-    """Divide each volume of an image by one field; volumes are read one at a time.
+    """Divide each volume of an image by the same field, reading one volume at a time.
 
     Examples
     --------
@@ -105,15 +107,15 @@ class ApplyField(SimpleInterface):
 
 
 COARSE_GRID = 48
-"""Points along the longest side of the grid that fields are drawn on: far finer than they vary."""
+"""Points along the longest side of the grid on which fields are drawn, which is much finer than their variation."""
 CORRELATION_LENGTH = 0.45
-"""Correlation length, as a share of the object's extent: some 100 mm in a head, as at 3 T."""
+"""Correlation length as a fraction of the object's extent: about 100 mm in a head, as at 3 T."""
 
 
 class SimulateGainInputSpec(BaseInterfaceInputSpec):
     """Inputs of `SimulateGain`."""
 
-    input_image = File(mandatory=True, desc="image in 2-D, 3-D or 4-D; volumes of a 4-D image get one field")
+    input_image = File(mandatory=True, desc="image in 2-D, 3-D or 4-D; all volumes of a 4-D image get the same field")
     percent = traits.Range(
         low=0.0,
         high=100.0,
@@ -122,11 +124,11 @@ class SimulateGainInputSpec(BaseInterfaceInputSpec):
         usedefault=True,
         desc="p: the field spans 1 - p/100 to 1 + p/100 over the foreground",
     )
-    seed = traits.Range(low=0, value=0, usedefault=True, desc="same seed, same field")
+    seed = traits.Range(low=0, value=0, usedefault=True, desc="seed of the random field")
     length = traits.Range(
         low=0.0, exclude_low=True, desc="correlation length of the field, mm (default 0.45 of the object's extent)"
     )
-    mask_image = File(desc="above 0 where the field is to span its range (default: the foreground)")
+    mask_image = File(desc="the field spans its range where this is above 0 (default: the foreground)")
 
 
 class SimulateGainOutputSpec(TraitedSpec):
@@ -137,10 +139,10 @@ class SimulateGainOutputSpec(TraitedSpec):
 
 
 class SimulateGain(SimpleInterface):
-    """Multiply an image by a random smooth field that is known.
+    """Multiply an image by a known random smooth field.
 
-    The field is a Gaussian random field (`getnet_bids.core.gain.smooth_log_gain`), scaled linearly so that over the
-    foreground it spans the range wanted; elsewhere it does not go beyond it.
+    The field is a Gaussian random field (`getnet_bids.core.gain.smooth_log_gain`), scaled linearly so that it spans the
+    given range over the foreground; elsewhere it is limited to this range.
 
     Examples
     --------
@@ -179,12 +181,12 @@ class SimulateGain(SimpleInterface):
 def gain_field(
     inside: NDArray[np.bool_], voxel: tuple[float, ...], percent: float, seed: int, length: float | None = None
 ) -> NDArray[np.float32]:
-    """Draw a field that spans a range.
+    """Draw a random field that spans a given range.
 
     Parameters
     ----------
     inside : ndarray of bool, shape (X, Y) or (X, Y, Z)
-        Where it spans the range.
+        Voxels over which it spans the range.
     voxel : tuple of float
         Size of a voxel, mm.
     percent : float

@@ -47,10 +47,10 @@ class ComparisonFigureOutputSpec(TraitedSpec):
 
 
 class ComparisonFigure(SimpleInterface):
-    """Draw an image before and after each correction, and the fields, on the same slices and scales.
+    """Draw an image before and after each correction, and the fields, in the same slices and on the same scales.
 
-    Below come the histogram of each tissue and the table of metrics. Every image is brought to the same mean over
-    the foreground, since the scale of a field is arbitrary.
+    Below are the histogram of each tissue and the table of metrics. All images are scaled to the same mean over the
+    foreground, since the scale of a field is arbitrary.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def geometric_mean(values: NDArray[np.floating]) -> float:
 
 @dataclass(frozen=True)
 class Panel:
-    """A column of slices: what is drawn, the values at both ends of its scale, and the colours."""
+    """A column of slices: the image to draw, the values at both ends of its scale, and the colour map."""
 
     title: str
     data: NDArray[np.floating]
@@ -128,17 +128,17 @@ class Panel:
 def panels_of(
     entire: NDArray[np.bool_], volumes: dict[str, NDArray[np.floating]], fields: dict[str, NDArray[np.floating]]
 ) -> list[Panel]:
-    """Return the columns, images first, fields last; arguments as of `compose`."""
+    """Return the columns, first the images and then the fields; arguments as for `compose`."""
     import numpy as np
     from scipy import ndimage
 
     from .figure import FIELD_COLOURS
 
     bright = float(np.percentile(volumes[UNCORRECTED][entire], 99.5))
-    # Symmetric about 1, so that white is no change; what lies outside of the object does not stretch it.
+    # Symmetric about 1, so that white means no change; values outside the object do not affect it.
     reach = max(float(np.percentile(np.abs(field[entire] - 1), 99)) for field in fields.values())
     reach = max(0.05, float(np.ceil(20 * reach)) / 20)
-    # Where there is nothing, a field is extrapolated and says nothing: left white.
+    # Outside the object a field is only extrapolated, so it is left white there.
     hull = ndimage.binary_fill_holes(ndimage.binary_dilation(entire, iterations=2))
     panels = [Panel(name, volume, (0.0, bright), "gray") for name, volume in volumes.items()]
     for name, field in fields.items():
@@ -160,17 +160,17 @@ def compose(
     Parameters
     ----------
     image : SpatialImage
-        Whose grid all are on.
+        The image, on whose grid the other arrays are.
     entire : ndarray of bool
-        What has signal.
+        The foreground.
     volumes : dict of ndarray
-        By method, the uncorrected first, each of mean 1 over the foreground.
+        Images by method, first the uncorrected one, each with a mean of 1 over the foreground.
     fields : dict of ndarray
-        By method, each of geometric mean 1 there.
+        Fields by method, each with a geometric mean of 1 there.
     tissues : dict of ndarray of bool
-        By name.
+        Voxels of each tissue, by name.
     rows : list of dict
-        The table's.
+        Rows of the table.
     title : str
 
     Returns
@@ -195,7 +195,7 @@ def compose(
     centre = nib.affines.apply_affine(image.affine, (*ndimage.center_of_mass(where), 0.0)[:3])
     planes = planes_of(solid(entire))
 
-    # nilearn places its axes by itself, so the layout is by hand: rows from the top, in inches.
+    # nilearn positions its own axes, so the layout is computed here: rows from the top, in inches.
     width, side, title_height, gap = 3.1 * len(panels) + 0.8, 3.1, 0.9, 0.75
     pictures = side * len(planes)
     histograms = 2.4 if tissues else 0.0
@@ -234,15 +234,15 @@ def compose(
 
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
-"""Of Okabe and Ito (2008), told apart by people of any colour vision; the first is for the image before."""
+"""Colours of Okabe and Ito (2008), suitable for colour-blind readers; the first is for the image before correction."""
 DASHES = ("--", "-", "-.", ":", (0, (5, 1)), (0, (1, 1)))
-"""One for each method, so that colour is not all that tells them apart."""
+"""Line styles of the methods, so that they do not differ in colour only."""
 FIELD_COLOURS = "PuOr_r"
 """Purple where the field is dark, white where it is 1, orange where it is bright."""
 
 
 def planes_of(image: SpatialImage) -> list[str]:
-    """Return which of nilearn's planes an image can be cut in: all three, or that of its only slice.
+    """Return the planes (in nilearn's notation) in which an image can be cut: all three, or that of its only slice.
 
     Examples
     --------
@@ -263,7 +263,7 @@ def planes_of(image: SpatialImage) -> list[str]:
 def draw_slice(
     axes: Any, image: SpatialImage, plane: str, centre: NDArray[np.floating], limits: tuple[float, float], colours: str
 ) -> None:
-    """Draw one slice of an image through a point, mm, in a plane, within limits of the scale."""
+    """Draw the slice of an image in a plane through a point (mm), with given limits of the scale."""
     from nilearn import plotting
 
     display = plotting.plot_img(
@@ -294,13 +294,13 @@ def draw_histograms(
     ----------
     axes : matplotlib axes
     name : str
-        Of the tissue.
+        Name of the tissue.
     volumes : dict of ndarray
-        By method, each of mean 1 over the entire image.
+        Images by method, each with a mean of 1 over the entire image.
     region : ndarray of bool
-        The tissue.
+        Voxels of the tissue.
     legend : bool
-        Whether to say which line is which.
+        Whether to draw a legend.
     """
     import numpy as np
     from scipy import ndimage
@@ -309,7 +309,7 @@ def draw_histograms(
     edges = np.linspace(min(low for low, _ in ends), max(high for _, high in ends), 81)
     for (method, volume), colour, dash in zip(volumes.items(), COLOURS, DASHES, strict=False):
         heights, _ = np.histogram(volume[region], edges, density=True)
-        # Bins and whole numbers of a scan beat against each other; a bin and a half of blur takes the comb away.
+        # A scan's whole numbers and the bins make a comb-like pattern; a blur of one and a half bins removes it.
         heights = ndimage.gaussian_filter1d(heights, 1.5)
         axes.plot((edges[1:] + edges[:-1]) / 2, heights, color=colour, linestyle=dash, linewidth=1.8, label=method)
     axes.set_title(name, fontsize=12)
@@ -322,13 +322,13 @@ def draw_histograms(
 
 
 def draw_table(axes: Any, rows: list[dict[str, str]]) -> None:
-    """Draw the metrics as a table, a row per method.
+    """Draw the metrics as a table with a row per method.
 
     Parameters
     ----------
     axes : matplotlib axes
     rows : list of dict
-        As `InhomogeneityMetrics` writes them.
+        Rows as written by `InhomogeneityMetrics`.
     """
     columns, cells = tabulate(rows)
     axes.axis("off")
@@ -346,7 +346,7 @@ def draw_table(axes: Any, rows: list[dict[str, str]]) -> None:
 
 
 def tabulate(rows: list[dict[str, str]]) -> tuple[list[str], list[list[str]]]:
-    r"""Choose from the metrics what a reader needs at a glance.
+    r"""Select the main metrics for the table in the figure.
 
     Examples
     --------

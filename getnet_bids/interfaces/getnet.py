@@ -1,4 +1,4 @@
-"""GetNet as a nipype interface that takes the place of N4BiasFieldCorrection."""
+"""GetNet as a nipype interface that can replace N4BiasFieldCorrection."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOGGER = logging.getLogger("nipype.interface")
 
 
 def without_meaning(kind: Any, *args: Any, **metadata: Any) -> Any:
-    """Make an input of N4 that is taken and ignored; it changes nothing, so it is no part of the hash either."""
-    return kind(*args, nohash=True, ignored=True, desc="of N4; accepted and ignored", **metadata)
+    """Make an input of N4 that is accepted and ignored; it has no effect, so it is not part of the hash either."""
+    return kind(*args, nohash=True, ignored=True, desc="input of N4; accepted and ignored", **metadata)
 
 
 class GetNetCorrectionInputSpec(BiasFieldInputSpec):
@@ -29,41 +29,48 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
         False,
         usedefault=True,
         nohash=True,
-        desc="N4 copies the input's header if this is set; here it is always kept, and the data are always float32",
+        desc="N4 copies the input's header if this is set; GetNet always keeps it",
     )
     weight_image = File(desc="the field is fitted where this is at least half of its maximum (and in the mask)")
     bvals = File(
         exists=True,
-        desc="b-values of a diffusion series: its field is that of the mean of the volumes with b up to 50 s/mm2",
+        desc="b-values of a diffusion series, whose field is estimated from the mean of the volumes with b up to 50 "
+        "s/mm2",
     )
     output_uncertainty = Str(
         nohash=True, desc="write a map of the standard deviation of the log field; %s stands for the input's name"
     )
     weights = File(exists=True, desc="the network's weights, a safetensors file (default: the package's own)")
-    refine = traits.Bool(True, usedefault=True, desc="weigh the network's field against the image's own tissues")
+    refine = traits.Bool(True, usedefault=True, desc="refine the network's field with the image's own tissues")
     smoothness = traits.Float(
-        desc="details of the field finer than this are suppressed, mm (default 100 for a head, for other objects in "
-        "proportion to their extent)"
+        desc="detail of the field finer than this is suppressed, mm (default: 100 for a head, scaled to the size of "
+        "other "
+        "objects)"
     )
     precision = traits.Enum(
-        *PRECISIONS, usedefault=True, desc="of the network; auto: bfloat16 where the processor has it"
+        *PRECISIONS, usedefault=True, desc="precision of the network; auto: bfloat16 if the device supports it"
     )
     output_dtype = traits.Enum(
-        "float32", "same", usedefault=True, desc="of the corrected image; same: as the input, rounded, never clipped"
+        "float32",
+        "same",
+        usedefault=True,
+        desc="data type of the corrected image; same: as the input, rounded, never clipped",
     )
-    compress = traits.Range(low=1, high=9, value=1, usedefault=True, nohash=True, desc="level of gzip")
+    compress = traits.Range(low=1, high=9, value=1, usedefault=True, nohash=True, desc="gzip level")
     use_gpu = traits.Bool(
-        False, usedefault=True, nohash=True, desc="take one of the plugin's GPU slots; the device auto is then CUDA's"
+        False, usedefault=True, nohash=True, desc="take one of the plugin's GPU slots; the device auto then means CUDA"
     )
     device = Str(
         "auto",
         usedefault=True,
         nohash=True,
-        desc="cpu, cuda, cuda:N or mps; auto: CUDA if use_gpu is set and there is one, else the CPU",
+        desc="cpu, cuda, cuda:N or mps; auto: CUDA if use_gpu is set and it is available, otherwise the CPU",
     )
-    batch_size = traits.Range(low=1, value=32, usedefault=True, nohash=True, desc="slices at a time")
+    batch_size = traits.Range(
+        low=1, value=32, usedefault=True, nohash=True, desc="number of slices that the network processes at a time"
+    )
     num_threads = traits.Int(
-        1, usedefault=True, nohash=True, desc="threads on the CPU (default 1, as in all of ANTs); -1: as torch has it"
+        1, usedefault=True, nohash=True, desc="threads on the CPU (default: 1, as in all of ANTs); -1: torch's default"
     )
 
     dimension = without_meaning(traits.Enum, 3, 2, 4, usedefault=True)
@@ -83,22 +90,22 @@ class GetNetCorrectionOutputSpec(BiasFieldOutputSpec):
 
     output_uncertainty = File(exists=True, desc="map of the standard deviation of the log field, if asked for")
     verdict = Str(desc="corrected, nothing to correct, or doubtful")
-    reasons = traits.List(Str, desc="why it is doubtful, each with what to do")
-    field_sd_median = traits.Float(desc="standard deviation of the log field as estimated: median over the foreground")
+    reasons = traits.List(Str, desc="reasons why the result is doubtful, each with what to do")
+    field_sd_median = traits.Float(desc="standard deviation of the estimated log field: median over the foreground")
     field_sd_p95 = traits.Float(desc="the same: 95th percentile over the foreground")
     negative_values = traits.Bool(desc="of niworkflows' N4: whether an offset was added to the input; here never")
-    seconds = traits.Float(desc="that the correction took, reading and writing the files apart")
+    seconds = traits.Float(desc="time of the correction, without reading and writing files")
 
 
 class GetNetCorrection(CommandInterface):
-    """Correct the intensity of an image by GetNet, in the place of N4BiasFieldCorrection.
+    """Correct the bias field of an image by GetNet, in place of N4BiasFieldCorrection.
 
-    Inputs that mean the same have N4's names, outputs and their default names are N4's. Inputs that only N4 has
-    (iterations, shrink factor, spline ...) are accepted and ignored, which one line of the log says. The file's own
-    dimension counts, not the input `dimension`; volumes of a 4-D image share one field, and are read one at a time.
+    Inputs with the same meaning have N4's names; outputs and their default names are N4's. Inputs that only N4 has
+    (iterations, shrink factor, spline ...) are accepted and ignored, with one line in the log. The dimension is that of
+    the file, not the input `dimension`; the volumes of a 4-D image share one field, and are read one at a time.
 
-    The result is, bit for bit, that of `getnet_bids.correct` on the same device with as many threads. Inputs that
-    change it by rounding alone (device, batch size, threads) do not enter the hash.
+    The result is, bit for bit, that of `getnet_bids.correct` on the same device with the same number of threads. Inputs
+    that change it by rounding only (device, batch size, threads) do not enter the hash.
 
     Examples
     --------
@@ -116,7 +123,7 @@ class GetNetCorrection(CommandInterface):
     def __init__(self, **inputs: Any) -> None:
         super().__init__(**inputs)
         if not isdefined(self.inputs.weights):
-            # As an input, so that a cached result of an older package's weights is not taken for one of these.
+            # As an input, so that a cached result with the weights of an older package is not reused.
             self.inputs.weights = str(default_weights())
 
     def _run_interface(self, runtime: Any) -> Any:
@@ -138,7 +145,7 @@ class GetNetCorrection(CommandInterface):
             if path is not None:
                 images.extension(path)
         if self.ignored:
-            LOGGER.info("GetNet has no use for %s: ignored", ", ".join(self.ignored))
+            LOGGER.info("GetNet does not use %s: ignored", ", ".join(self.ignored))
 
         options = Options(
             smoothness=inputs.smoothness if isdefined(inputs.smoothness) else None,
@@ -168,7 +175,7 @@ class GetNetCorrection(CommandInterface):
             self._results["seconds"] = time.perf_counter() - started
         storage = Storage(inputs.output_dtype, inputs.compress)
         made = result.image
-        if streamed:  # first, as the next does: it may refuse, and nothing else is to be written then
+        if streamed:  # first, like the next: it may raise an error, and then nothing else must be written
             series.divide(source, result.field, corrected, storage=storage)
         elif storage.dtype == "same":
             made = storage.numbers(image, source).image(made)
@@ -188,7 +195,7 @@ class GetNetCorrection(CommandInterface):
         return runtime
 
     def _arguments(self) -> list[str]:
-        """Return what follows ``getnet``; a weight_image has no option there."""
+        """Return the arguments of the ``getnet`` command, which has no option for a weight_image."""
         inputs, source = self.inputs, self.inputs.input_image
         given = [source, str(output_path(inputs.output_image, source, "_corrected", ""))]
         if inputs.save_bias or isdefined(inputs.bias_image):
@@ -215,13 +222,13 @@ class GetNetCorrection(CommandInterface):
 
     @property
     def ignored(self) -> list[str]:
-        """Names of the inputs that were set but have no effect."""
+        """The names of inputs that were set but have no effect."""
         given = self.inputs.trait_get(ignored=True)
         standard = self.input_spec().trait_get(ignored=True)
         return sorted(name for name, value in given.items() if isdefined(value) and value != standard[name])
 
     def _mask(self, image: Any) -> Any:
-        """Return the image of where the field is to be fitted, or None."""
+        """Return the mask of the voxels to which the field is fitted, or None."""
         import nibabel as nib
         import numpy as np
 
@@ -232,7 +239,7 @@ class GetNetCorrection(CommandInterface):
             inside = masks.read_mask(inputs.mask_image, image)
         if isdefined(inputs.weight_image):
             weight = images.read(inputs.weight_image)
-            masks.mask_for(image, weight, inputs.weight_image)  # refuses another grid, and all zeros
+            masks.mask_for(image, weight, inputs.weight_image)  # raises an error for another grid, or zeros only
             values = images.magnitudes(weight).reshape(image.shape[:3])
             heavy = values >= 0.5 * np.nanmax(values)
             inside = heavy if inside is None else inside & heavy

@@ -1,4 +1,4 @@
-"""How inhomogeneous each tissue is before and after each correction, as a table."""
+"""Measure how inhomogeneous each tissue is before and after each correction, as a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PURE_SHARE = 0.9
-"""A voxel is a tissue's if its probability is above this."""
+"""A voxel belongs to a tissue if its probability is above this."""
 
 
 class InhomogeneityMetricsInputSpec(BaseInterfaceInputSpec):
@@ -35,23 +35,23 @@ class InhomogeneityMetricsInputSpec(BaseInterfaceInputSpec):
     bias_images = InputMultiObject(File(exists=True), desc="the field of each")
     seconds = InputMultiObject(traits.Float, desc="the time of each")
     tissue_maps = InputMultiObject(File(exists=True), desc="probability map of each tissue, 0 to 1")
-    tissue_names = InputMultiObject(Str, desc="their names; CJV is given where there are GM and WM")
-    original_image = File(exists=True, desc="the image without gain, where it is known")
+    tissue_names = InputMultiObject(Str, desc="names of the tissues; CJV is computed if there are GM and WM")
+    original_image = File(exists=True, desc="the image without bias field, if it is known")
 
 
 class InhomogeneityMetricsOutputSpec(TraitedSpec):
     """Outputs of `InhomogeneityMetrics`."""
 
     out_tsv = File(exists=True, desc="one row for each method and region")
-    out_json = File(exists=True, desc="what the columns are")
-    out_table = File(exists=True, desc="relative MAE in the form of the paper's Table 1, where the original is known")
+    out_json = File(exists=True, desc="descriptions of the columns")
+    out_table = File(exists=True, desc="relative MAE in the form of the paper's Table 1, if the original is known")
 
 
 class InhomogeneityMetrics(SimpleInterface):
     """Measure each tissue before and after each correction.
 
-    All figures are those of `getnet_bids.core.metrics`, over the same voxels for every method: probability above
-    0.9 for a tissue, and for the entire image the foreground before correction.
+    All measures are those of `getnet_bids.core.metrics`, over the same voxels for every method: those with a
+    probability above 0.9 for a tissue, and the foreground before correction for the entire image.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class InhomogeneityMetrics(SimpleInterface):
 
 
 def check_lengths(names: list[str], inputs: Any, *lists: str) -> None:
-    """Refuse lists of another length than the names'."""
+    """Raise an error for lists that differ in length from the names."""
     for name in lists:
         values = getattr(inputs, name)
         if isdefined(values) and len(values) != len(names):
@@ -115,7 +115,7 @@ def check_lengths(names: list[str], inputs: Any, *lists: str) -> None:
 
 
 def volume_like(image: Any, path: str) -> NDArray[np.float32]:
-    """Read an image on the same grid as another; a series gives its mean."""
+    """Read an image that must have the same grid as another; for a series return its mean."""
     from getnet_bids import images
 
     voxels = images.magnitudes(images.read(path), path)
@@ -137,20 +137,20 @@ def measure(
     Parameters
     ----------
     volumes : dict of ndarray
-        By method.
+        Images by method.
     regions : dict of ndarray of bool
-        By name, `ENTIRE` among them.
+        Regions by name, including `ENTIRE`.
     fields : dict of ndarray
-        By method.
+        Fields by method.
     seconds : dict of float
-        By method.
+        Times by method.
     original : ndarray, optional
-        The image without gain.
+        The image without bias field.
 
     Returns
     -------
     list of dict
-        One for each method and region, by column.
+        A row for each method and region, by column.
     """
     from getnet_bids.core import metrics
 
@@ -195,7 +195,7 @@ def measure(
 
 
 def as_tsv(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    r"""Write rows as a TSV table of BIDS.
+    r"""Format rows as a TSV table as in BIDS.
 
     Examples
     --------

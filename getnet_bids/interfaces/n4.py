@@ -1,4 +1,4 @@
-"""The N4 of ANTs, through antspyx or ANTs' own binary, with GetNetCorrection's inputs and outputs."""
+"""ANTs' N4, through antspyx or ANTs' own binary, with the inputs and outputs of GetNetCorrection."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ Volume = NDArray[np.float32]
 
 
 def antspyx_field(volume: Volume, spacing: list[float], mask: Any, weight: Any, inputs: Any) -> Volume:
-    """Estimate the field by antspyx.
+    """Estimate the field with antspyx.
 
     Parameters
     ----------
     volume : ndarray, shape (X, Y) or (X, Y, Z), float32
     spacing : list of float
-        mm.
+        Voxel size, mm.
     mask, weight : ndarray or None
         On the same grid.
     inputs : N4CorrectionInputSpec
-        The settings; what is undefined is as antspyx has it.
+        The settings; undefined ones have antspyx's defaults.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def antspyx_field(volume: Volume, spacing: list[float], mask: Any, weight: Any, 
 
 
 def binary_field(volume: Volume, spacing: list[float], mask: Any, weight: Any, inputs: Any) -> Volume:
-    """Estimate the field by ANTs' binary, through nipype's interface; otherwise as `antspyx_field`.
+    """Estimate the field with ANTs' binary through nipype's interface; otherwise like `antspyx_field`.
 
     Raises
     ------
@@ -119,53 +119,60 @@ def binary_field(volume: Volume, spacing: list[float], mask: Any, weight: Any, i
 
 
 def itk_threads(count: int) -> None:
-    """Limit ITK to so many threads in this process.
+    """Set the number of ITK's threads in this process.
 
-    ITK looks at the environment when it first needs to know, and never again: call this before anything of antspyx
-    runs. What the user has exported stands.
+    ITK reads the environment only once, when it first needs the number, so call this before anything of antspyx runs.
+    A variable that the user has exported takes precedence.
 
     Parameters
     ----------
     count : int
-        -1 leaves it as it is.
+        Number of threads; -1 changes nothing.
     """
     if count > 0:
         os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(count))
 
 
 class N4CorrectionInputSpec(BiasFieldInputSpec):
-    """Inputs of `N4Correction`: those of nipype's N4BiasFieldCorrection, and which N4 it is."""
+    """Inputs of `N4Correction`: those of nipype's N4BiasFieldCorrection, and the backend."""
 
     backend = traits.Enum("antspyx", "ants", usedefault=True, desc="the Python package, or ANTs' binary on the PATH")
     copy_header = traits.Bool(False, usedefault=True, nohash=True, desc="ignored: the header is always kept")
     weight_image = File(desc="weights of the voxels in the fit of the spline")
-    dimension = traits.Enum(3, 2, 4, usedefault=True, nohash=True, desc="ignored: the file's own counts")
+    dimension = traits.Enum(3, 2, 4, usedefault=True, nohash=True, desc="ignored: the dimension is that of the file")
     shrink_factor = traits.Int(desc="default: the backend's (4)")
-    n_iterations = traits.List(traits.Int(), desc="at most, at each level; default: the backend's (50, 50, 50, 50)")
+    n_iterations = traits.List(
+        traits.Int(), desc="largest number of iterations at each level; default: the backend's (50, 50, 50, 50)"
+    )
     convergence_threshold = traits.Float(requires=["n_iterations"], desc="default: 1e-7 with antspyx, 0 with ants")
-    bspline_fitting_distance = traits.Float(desc="mm, with antspyx whole ones; default: a mesh of one element")
-    bspline_order = traits.Int(requires=["bspline_fitting_distance"], desc="with antspyx always 3")
-    rescale_intensities = traits.Bool(False, usedefault=True, desc="to the range that the image had in the mask")
+    bspline_fitting_distance = traits.Float(desc="in mm, a whole number with antspyx; default: a mesh of one element")
+    bspline_order = traits.Int(requires=["bspline_fitting_distance"], desc="always 3 with antspyx")
+    rescale_intensities = traits.Bool(
+        False, usedefault=True, desc="rescale intensities to the range of the input in the mask"
+    )
     histogram_sharpening = Tuple(
-        traits.Float, traits.Float, traits.Int, desc="FWHM, Wiener noise, bins; with antspyx always (0.15, 0.01, 200)"
+        traits.Float, traits.Float, traits.Int, desc="FWHM, Wiener noise, bins; always (0.15, 0.01, 200) with antspyx"
     )
     num_threads = traits.Int(
-        1, usedefault=True, nohash=True, desc="of ITK, which fixes it once per process; -1: as ITK has it"
+        1,
+        usedefault=True,
+        nohash=True,
+        desc="threads of ITK, which sets the number once per process; -1: ITK's default",
     )
 
 
 class N4CorrectionOutputSpec(BiasFieldOutputSpec):
     """N4's outputs and its time."""
 
-    seconds = traits.Float(desc="that N4 took, reading and writing the files apart")
+    seconds = traits.Float(desc="time of N4, without reading and writing files")
 
 
 class N4Correction(CommandInterface):
-    """Correct the intensity of an image by N4 (Tustison et al., IEEE TMI 2010), to compare GetNet with.
+    """Correct the bias field of an image by N4 (Tustison et al., IEEE TMI 2010), for comparison with GetNet.
 
-    What is not set is as the backend has it. As in `GetNetCorrection`, volumes of a 4-D image share one field, that
-    of their mean, headers are kept and the results are float32. As N4 has it, the field has any scale, and outside a
-    mask the image stays as it was.
+    Settings that are not given have the backend's defaults. As in `GetNetCorrection`, the volumes of a 4-D image share
+    one field, that of their mean, headers are kept and the results are float32. As usual for N4, the scale of the field
+    is arbitrary, and outside a mask the image is unchanged.
 
     Examples
     --------
@@ -212,7 +219,7 @@ class N4Correction(CommandInterface):
             weight = images.magnitudes(given).reshape(volume.shape)
 
         estimate = antspyx_field if inputs.backend == "antspyx" else binary_field
-        # To N4 a volume of one slice has to be a slice.
+        # N4 needs a volume of one slice to be two-dimensional.
         spacing = [size for size, n in zip(images.voxel_size(image), volume.shape, strict=True) if n > 1]
         squeezed: list[Any] = [None if a is None else a.squeeze() for a in (volume, mask, weight)]
         started = time.perf_counter()
@@ -223,7 +230,7 @@ class N4Correction(CommandInterface):
         inside = np.ones(volume.shape, bool) if mask is None else mask
         if inputs.rescale_intensities:
             result = rescaled(result, voxels, inside)
-        # As N4 itself has it: outside the mask the image stays as it was.
+        # As in N4 itself, the image is unchanged outside the mask.
         result = np.where(inside if voxels.ndim < 4 else inside[..., None], result, voxels)
         if bias is not None:
             images.write(images.like(image, field), bias)
@@ -236,7 +243,7 @@ class N4Correction(CommandInterface):
 def rescaled(
     corrected: NDArray[np.floating], image: NDArray[np.floating], inside: NDArray[np.bool_]
 ) -> NDArray[np.floating]:
-    """Scale a corrected image to the range that the image had inside the mask, as N4's own option does.
+    """Scale a corrected image to the range of the input inside the mask, as N4's own option does.
 
     Examples
     --------

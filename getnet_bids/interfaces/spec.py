@@ -1,4 +1,4 @@
-"""What GetNet's and N4's interfaces have in common: inputs, names of outputs, nipype's command line."""
+"""Common parts of the interfaces to GetNet and N4: inputs, names of outputs, nipype's command line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from getnet_bids import __version__
 
 
 class BiasFieldInputSpec(BaseInterfaceInputSpec):
-    """Inputs that mean the same to GetNet and to nipype's N4BiasFieldCorrection, under N4's names."""
+    """Inputs with the same meaning for GetNet and nipype's N4BiasFieldCorrection, under N4's names."""
 
     input_image = File(mandatory=True, desc="image to correct, in 2-D, 3-D or 4-D: NIfTI or MGH")
-    mask_image = File(desc="the field is fitted where this is above 0; it is given, and applied, everywhere")
-    weight_image = File(desc="weights of the voxels that the field is fitted to, such as a probability map")
+    mask_image = File(desc="the field is fitted where this is above 0, and applied everywhere")
+    weight_image = File(desc="weights of the voxels to which the field is fitted, such as a probability map")
     output_image = Str(
         name_source=["input_image"],
         name_template="%s_corrected",
@@ -35,27 +35,27 @@ class BiasFieldOutputSpec(TraitedSpec):
     """N4's outputs."""
 
     output_image = File(exists=True, desc="corrected image")
-    bias_image = File(exists=True, desc="the field that it was divided by; undefined unless asked for")
+    bias_image = File(exists=True, desc="the field that the image was divided by; undefined unless asked for")
 
 
 def output_path(given: str, source: str, suffix: str, folder: str) -> Path:
-    """Name an output as N4 does.
+    """Return the path of an output, named as in N4.
 
     Parameters
     ----------
     given : str or Undefined
-        What the user set: a name, or one with ``%s`` for the source's.
+        The name set by the user, in which ``%s`` stands for the name of the source.
     source : str
         The input image.
     suffix : str
-        What comes after the source's name where nothing was set.
+        Text after the source's name if no name was set.
     folder : str
-        The node's, against which names are taken.
+        Folder of the node, to which names are relative.
 
     Returns
     -------
     Path
-        Absolute.
+        Absolute path.
 
     Examples
     --------
@@ -77,18 +77,18 @@ def output_path(given: str, source: str, suffix: str, folder: str) -> Path:
 
 
 class CommandInterface(SimpleInterface):
-    """An interface that can take the place of one of ANTs' commands in scripts that set or print what commands have.
+    """An interface that can replace one of ANTs' commands in scripts that use the attributes of nipype's commands.
 
     Parameters
     ----------
     command : str, optional
-        Ignored: no command is run.
+        Ignored, since no command is run.
     terminal_output : str, optional
-        As nipype's commands have it; nothing is printed, whatever it is.
+        As in nipype's commands, but nothing is ever printed.
     write_cmdline : bool
-        Kept, and ignored.
+        Stored, but ignored.
     **inputs
-        As of any interface.
+        As for any interface.
     """
 
     _version = __version__
@@ -108,17 +108,17 @@ class CommandInterface(SimpleInterface):
 
     @classmethod
     def set_default_num_threads(cls, num_threads: int) -> None:
-        """Set the number of threads of interfaces of this class that are made from now on."""
+        """Set the default number of threads for new instances of this class."""
         cls._num_threads = num_threads
 
     @classmethod
     def set_default_terminal_output(cls, output_type: str) -> None:
-        """Set what `terminal_output` is of interfaces of this class."""
+        """Set the default of `terminal_output` for this class."""
         cls._terminal_output = checked_output(output_type)
 
     @property
     def terminal_output(self) -> str:
-        """Where a command's output would go; here there is none."""
+        """Destination of a command's output, of which there is none here."""
         return self.__dict__.get("own_terminal_output", self._terminal_output)
 
     @terminal_output.setter
@@ -127,17 +127,17 @@ class CommandInterface(SimpleInterface):
 
     @property
     def cmd(self) -> str:
-        """The command that does the same."""
+        """The equivalent command."""
         return self._cmd
 
     @property
     def cmdline(self) -> str:
-        """The command line that does the same; as of nipype's commands, an error where a mandatory input is missing."""
+        """The equivalent command line; as in nipype's commands, an error if a mandatory input is missing."""
         self._check_mandatory_inputs()
         return shlex.join([self._cmd, *self._arguments()])
 
     def _pre_run_hook(self, runtime: Any) -> Any:
-        self._results: dict[str, Any] = {}  # what an earlier run made, with other inputs, is no output of this one
+        self._results: dict[str, Any] = {}  # outputs of an earlier run with other inputs are not outputs of this one
         return runtime
 
     def _post_run_hook(self, runtime: Any) -> Any:
@@ -146,7 +146,7 @@ class CommandInterface(SimpleInterface):
         return runtime
 
     def _list_outputs(self) -> dict[str, Any]:
-        """Return what the run made; before one, as of a command, the files that it would make."""
+        """Return the outputs of the run; before a run, as in nipype's commands, the files that it would make."""
         if self._results:
             return self._results
         inputs, folder = self.inputs, os.getcwd()
@@ -156,12 +156,12 @@ class CommandInterface(SimpleInterface):
         return made
 
     def _arguments(self) -> list[str]:
-        """Return the arguments of the command that does the same; abstract: each interface has a command of its own."""
+        """Return the arguments of the equivalent command; each interface implements this."""
         raise NotImplementedError
 
 
 def checked_output(value: str) -> str:
-    """Return a value of `terminal_output` if nipype knows it; else raise its error."""
+    """Return a value of `terminal_output` if nipype knows it, otherwise raise an error."""
     if value not in VALID_TERMINAL_OUTPUT:
         raise AttributeError(f"terminal_output must be one of {', '.join(VALID_TERMINAL_OUTPUT)}, not {value!r}")
     return value

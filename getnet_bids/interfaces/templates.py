@@ -1,4 +1,4 @@
-"""Templates of the human brain with tissue priors, and their registration with an image."""
+"""Templates of the human brain with tissue priors, and their registration to an image."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 """Name of the template that needs no download: MNI152 (2009a, symmetric) without skull, from nilearn."""
 RESOLUTION = 2
-"""mm; registration at 1 mm takes eight times as long and does not place the priors better."""
+"""Voxel size of templates, mm; registration at 1 mm takes eight times as long and is not better."""
 TEMPLATE_FILES = (("T1w", {}), ("mask", {"desc": "brain"}), *(("probseg", {"label": tissue}) for tissue in TISSUES))
 """Files of a template: suffix and entities."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template and its priors, all on one grid.
+    """A template and its priors on the same grid.
 
     Parameters
     ----------
@@ -59,15 +59,15 @@ def load_template(name: str = BUNDLED) -> Template:
     Raises
     ------
     ValueError
-        TemplateFlow has no such template, or not all that is needed of it.
+        TemplateFlow has no such template, or lacks some of its images.
     FileNotFoundError
-        It is not in TemplateFlow's folder and cannot be downloaded.
+        The template is not in TemplateFlow's folder and cannot be downloaded.
     """
     return bundled() if name == BUNDLED else of_templateflow(name)
 
 
 def bundled() -> Template:
-    """Load nilearn's MNI152; its CSF prior is what of the brain is neither gray nor white."""
+    """Load nilearn's MNI152; its CSF prior is the part of the brain that is neither gray nor white matter."""
     import nibabel as nib
     import numpy as np
     from nilearn import datasets
@@ -84,7 +84,7 @@ def bundled() -> Template:
 
 
 def of_templateflow(name: str) -> Template:
-    """Load a template of TemplateFlow, from its folder or, if there is a network, from its archive."""
+    """Load a TemplateFlow template from its folder or, if there is a network, from the archive."""
     import nibabel as nib
     from templateflow import api, conf
 
@@ -100,7 +100,7 @@ def of_templateflow(name: str) -> Template:
         fixed = {"tpl": label, **({"cohort": cohort} if cohort else {}), **({"res": resolution} if resolution else {})}
         found = [path for suffix, entities in TEMPLATE_FILES if (path := find(folder, suffix, fixed | entities))]
         if len(found) == len(TEMPLATE_FILES):
-            # What was never fetched is there as well, but empty.
+            # Files that were never fetched exist as well, but are empty.
             whole.append((not all(path.stat().st_size for path in found), found))
     if not whole:
         raise GetNetError(
@@ -122,7 +122,7 @@ def of_templateflow(name: str) -> Template:
 
 
 def find(folder: Path, suffix: str, entities: dict[str, Any]) -> Path | None:
-    """Find the file of just these entities; TemplateFlow itself would first index all templates, for many seconds."""
+    """Find the file with exactly these entities; TemplateFlow's own search would first index all templates."""
     for path in sorted(folder.rglob(f"*_{suffix}.nii.gz")):
         have = entities_of(path)
         have.pop("suffix")
@@ -151,26 +151,26 @@ def entities_of(path: Path, for_api: bool = False) -> dict[str, Any]:
 
 
 BRAIN_MARGIN = 6.0
-"""mm around the template's brain within which images are compared: what lies beyond is no matter."""
+"""Distance from the template's brain, mm, within which images are compared."""
 START_RESOLUTION, REGISTRATION_RESOLUTION = 4.0, 2.0
-"""Voxel sizes, mm, at which starts are tried and at which the best is refined."""
+"""Voxel sizes, mm, at which starting points are tried, and at which the best is refined."""
 START_SHIFTS = (0.0, 25.0, 50.0)
-"""Starts of the brain's centre above that of the foreground, mm: with neck and shoulders the brain is high in it."""
+"""Starting heights of the brain's centre above that of the foreground, mm, since a neck lowers the latter."""
 MASK_GROWTH = 1.5
-"""Growth of the registered mask, mm: a template's edge is inside of the CSF around the brain."""
+"""Dilation of the registered mask, mm, since a template's edge lies within the CSF around the brain."""
 
 
 @dataclass(frozen=True)
 class TemplateRegistration:
-    """A template registered with an image.
+    """A template registered to an image.
 
     Parameters
     ----------
     brain : ndarray of bool, shape of the image
     priors : tuple of ndarray, float32, shape of the image
-        Probabilities of CSF, GM and WM; of CSF outside of the template's brain too, so that the sum is 1.
+        Probabilities of CSF, GM and WM; outside the template's brain that of CSF is 1, so that the sum is 1.
     volume : float
-        That of the template's brain after the affine, over that before.
+        Volume of the template's brain after the affine transform, relative to that before.
     information : float
         Mutual information of image and template in and just around the brain, nats.
     """
@@ -184,17 +184,17 @@ class TemplateRegistration:
 def register_template(
     image: SpatialImage, inside: NDArray[np.bool_], template: Template, folder: Path
 ) -> TemplateRegistration:
-    """Register a template's brain with an image, affine and then deformable, and carry its mask and priors over.
+    """Register a template's brain to an image, first affinely and then by SyN, and transform its mask and priors.
 
-    The images are compared in and just around the template's brain alone, so that it matters little whether either
-    has a skull; mutual information makes the contrast no matter. The affine is started from several places.
+    The images are compared only in and just around the template's brain, so that it matters little whether either has a
+    skull; mutual information makes the contrast irrelevant. The affine transform has several starting points.
 
     Parameters
     ----------
     image : SpatialImage, shape (X, Y, Z)
-        In any orientation; corrected.
+        The corrected image, in any orientation.
     inside : ndarray of bool, shape (X, Y, Z)
-        What has signal.
+        The foreground.
     template : Template
     folder : Path
         For temporary files.
@@ -228,11 +228,11 @@ def register_template(
     )
     tries = []
     for i, rise in enumerate(START_SHIFTS):
-        # antspyx keeps ITK's axes, which point left and back.
+        # antspyx uses ITK's axes, which point to the left and back.
         shift = (centre + np.array([0, 0, rise]) - target) * [-1, -1, 1]
         start = str(folder / f"start{i}.mat")
         ants.write_transform(ants.create_ants_transform("AffineTransform", dimension=3, translation=shift), start)
-        # Rigid first: with a scale that is free and so few voxels a brain is readily laid on the whole head.
+        # Rigid first: with a free scale and so few voxels, the brain would easily be fitted to the whole head.
         prefix = folder / f"try{i}"
         found = linear(still, around, moved, "Rigid", [start], prefix, iterations=(200, 100), shrink=(2, 1))
         tries.append((information(still, found["warpedmovout"], around), found["fwdtransforms"]))
@@ -276,7 +276,7 @@ def register_template(
 def linear(
     fixed: Any, near: Any, moving: Any, kind: str, start: list[str], prefix: Path, iterations: Any, shrink: Any
 ) -> dict[str, Any]:
-    """Register rigidly or affinely, comparing near the brain alone."""
+    """Register rigidly or affinely, comparing only near the brain."""
     import ants
 
     return ants.registration(
@@ -295,7 +295,7 @@ def linear(
 
 
 def at_resolution(image: Any, size: float, order: int) -> Any:
-    """Resample an image of antspyx to cubes, mm, unless it is that already; order 1 is for masks."""
+    """Resample an antspyx image to cubic voxels of a size in mm, unless it has them already; order 1 is for masks."""
     import ants
 
     if all(abs(spacing - size) < 0.2 * size for spacing in image.spacing):
@@ -304,7 +304,7 @@ def at_resolution(image: Any, size: float, order: int) -> Any:
 
 
 def information(first: Any, second: Any, near: Any, bins: int = 32) -> float:
-    """Compute the mutual information of two images where a third is above 0.5, nats."""
+    """Compute the mutual information, in nats, of two images over the voxels where a third is above 0.5."""
     import numpy as np
 
     inside = near.numpy() > 0.5

@@ -1,4 +1,4 @@
-"""Segmentation of an image into tissues: a user's own, by template and Atropos, or classes where it is no brain."""
+"""Segmentation of an image into tissues: the user's own, by template and Atropos, or into classes of intensity."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ITERATIONS = 4
-"""Iterations of Atropos; few, since the priors are a good start."""
+"""Iterations of Atropos; a few are enough, since the priors are a good start."""
 
 
 @contextmanager
 def temporary_files() -> Iterator[None]:
-    """Redirect temporary files to a folder that is removed: antspyx leaves Atropos's probabilities there."""
+    """Redirect temporary files to a folder that is removed afterwards, since antspyx leaves Atropos's files there."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
@@ -62,12 +62,12 @@ def atropos(
     image : SpatialImage, shape (X, Y, Z)
     inside : ndarray of bool, shape (X, Y, Z)
     start : int or tuple of ndarray
-        Number of classes to find by k-means, or each one's prior probability.
+        Number of classes for k-means, or the prior probability of each class.
 
     Returns
     -------
     list of ndarray, float32, shape (X, Y, Z)
-        Probabilities: of the priors' tissues in their order, or of classes from dark to bright.
+        Probabilities of the tissues in the order of the priors, or of classes from dark to bright.
     """
     import ants
     import nibabel as nib
@@ -104,7 +104,7 @@ def atropos(
 
 LOGGER = logging.getLogger("nipype.interface")
 DSEG_LABELS = {1: "GM", 2: "WM", 3: "CSF"}
-"""Labels of a dseg without a table, as fMRIPrep and sMRIPrep have them."""
+"""Labels of a dseg without a table, as in fMRIPrep and sMRIPrep."""
 FREESURFER_LABELS = {
     **dict.fromkeys((2, 7, 16, 28, 41, 46, 60, 77, 85, 251, 252, 253, 254, 255), "WM"),
     **dict.fromkeys((3, 8, 10, 11, 12, 13, 17, 18, 26, 42, 47, 49, 50, 51, 52, 53, 54, 58), "GM"),
@@ -113,14 +113,14 @@ FREESURFER_LABELS = {
 """Labels of aseg; labels of 1000 and more (aparc+aseg) are cortex."""
 TISSUE_OF_NAME = {"CSF": "CSF", "GM": "GM", "WM": "WM", "GRAY MATTER": "GM", "GREY MATTER": "GM", "WHITE MATTER": "WM"}
 LABEL_OF_TISSUE = {tissue: index for index, tissue in DSEG_LABELS.items()}
-"""Labels in the dseg, as fMRIPrep has them."""
+"""Labels in the dseg, as in fMRIPrep."""
 MIN_EXTENT = 100.0
-"""mm that a human head or brain measures at least along each axis but one, which may be a slab's."""
+"""Smallest extent of a human head or brain, mm, along all axes but one, which may be that of a slab."""
 VOLUME_RANGE = (0.5, 1.8)
-"""Volume of a human brain over the template's, at least and at most."""
+"""Smallest and largest volume of a human brain, relative to the template's."""
 MIN_INFORMATION = 0.35
-"""Mutual information of a brain and the template, nats, at least."""
-NO_BRAIN = "not taken for a human brain, since {}: intensity classes in the place of tissues"
+"""Smallest mutual information of a brain and the template, nats."""
+NO_BRAIN = "not taken for a human brain, since {}: intensity classes instead of tissues"
 UNLIKELY = "segmented as a human brain as asked, though {}"
 
 
@@ -129,7 +129,8 @@ class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
 
     input_image = File(exists=True, mandatory=True, desc="the image before correction")
     bias_images = InputMultiObject(
-        File(exists=True), desc="fields of the methods to be compared; what is segmented is divided by their mean"
+        File(exists=True),
+        desc="fields of the methods to compare; the input is divided by their geometric mean before segmentation",
     )
     method = traits.Enum(
         "auto",
@@ -137,15 +138,19 @@ class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
         "atropos",
         "classes",
         usedefault=True,
-        desc="derivatives: the segmentation given; atropos: template and Atropos; classes: Atropos without priors in "
-        "the foreground; auto: the first that is possible",
+        desc="derivatives: the existing segmentation; atropos: template and Atropos; classes: intensity classes of the "
+        "foreground; auto: the first that is possible",
     )
-    dseg = File(exists=True, desc="labels that there are already")
-    probsegs = InputMultiObject(File(exists=True), desc="tissue probabilities that there are already")
-    brain_mask = File(exists=True, desc="a mask of the brain that there is already, for the template's in atropos")
-    template = Str(BUNDLED, usedefault=True, desc="bundled (nilearn's MNI152), or a template of TemplateFlow by name")
-    n_classes = traits.Range(low=2, high=8, value=3, usedefault=True, desc="of what is not a brain")
-    num_threads = traits.Int(1, usedefault=True, nohash=True, desc="of ITK, which fixes it once per process; -1: ITK's")
+    dseg = File(exists=True, desc="existing labels")
+    probsegs = InputMultiObject(File(exists=True), desc="existing tissue probabilities")
+    brain_mask = File(exists=True, desc="existing brain mask, used by atropos in place of the template's")
+    template = Str(BUNDLED, usedefault=True, desc="bundled (nilearn's MNI152), or the name of a TemplateFlow template")
+    n_classes = traits.Range(
+        low=2, high=8, value=3, usedefault=True, desc="number of classes for an image that does not show a brain"
+    )
+    num_threads = traits.Int(
+        1, usedefault=True, nohash=True, desc="threads of ITK, fixed for a process; -1: ITK's default"
+    )
 
 
 class TissueSegmentationOutputSpec(TraitedSpec):
@@ -155,22 +160,22 @@ class TissueSegmentationOutputSpec(TraitedSpec):
     dseg_tsv = File(exists=True, desc="names of the labels")
     tissue_maps = OutputMultiObject(File(exists=True), desc="probability of each tissue or class")
     tissue_names = traits.List(Str, desc="CSF, GM, WM; or class 1, class 2 ...")
-    brain_mask = File(exists=True, desc="the brain; undefined where there is none")
-    method = traits.Enum("derivatives", "atropos", "classes", desc="how it was made")
-    note = Str(desc="what a reader should know of it; undefined if nothing")
+    brain_mask = File(exists=True, desc="brain mask; undefined if there is none")
+    method = traits.Enum("derivatives", "atropos", "classes", desc="method of the segmentation")
+    note = Str(desc="remark for the reader; undefined if there is none")
 
 
 class TissueSegmentation(SimpleInterface):
     """Segment an image once, so that all methods are judged with the same labels.
 
-    What is segmented is the input divided by the geometric mean of the methods' fields, ``v / sqrt(g1 g2)``: it is as
-    near to one method's result as to the other's, so that the labels favour neither. A segmentation that is given
-    goes before.
+    The image to segment is the input divided by the geometric mean of the methods' fields, ``v / sqrt(g1 g2)``, which
+    is equally close to the results of both methods, so that the labels favour neither. An existing segmentation takes
+    precedence.
 
-    A brain is found by a template laid on the image (affine from several starts, then SyN, compared in and just
-    around the template's brain, so that a skull is no matter), and split by Atropos with the template's priors. Where
-    the object is too small, the fit poor or the volume not a human brain's, it is split into classes, which are named
-    as such.
+    The brain is found by registering a template to the image (an affine transform with several starting points, then
+    SyN, compared in and just around the template's brain, so that a skull does not matter), and is segmented by Atropos
+    with the template's priors. If the object is too small, the fit is poor or the volume is not that of a human brain,
+    the foreground is divided into classes of intensity, which are named as such.
 
     Examples
     --------
@@ -249,7 +254,7 @@ class TissueSegmentation(SimpleInterface):
 
 
 def whole_numbers(image: SpatialImage, data: NDArray[Any]) -> SpatialImage:
-    """Make an image of bytes with another's header; `images.like` is for float32."""
+    """Make an image of bytes with the header of another; `images.like` is for float32."""
     import numpy as np
 
     from getnet_bids import images
@@ -260,12 +265,12 @@ def whole_numbers(image: SpatialImage, data: NDArray[Any]) -> SpatialImage:
 
 
 def inside_of(mask: str, image: SpatialImage) -> NDArray[np.bool_]:
-    """Read a mask onto an image's grid; it may lie on another one in the same scanner space."""
+    """Read a mask and resample it to an image's grid; it may have another grid in the same scanner space."""
     from getnet_bids import images
 
     inside = on_grid(images.read(mask), image, 0) > 0.5
     if not inside.any():
-        raise GetNetError("is empty where the image is; give the brain mask of this image", mask)
+        raise GetNetError("has no voxel inside the image; give the brain mask of this image", mask)
     return inside
 
 
@@ -276,12 +281,12 @@ def tissues_of(
     must: bool,
     mask: NDArray[np.bool_] | None = None,
 ) -> tuple[dict[str, NDArray[np.float32]] | None, str | None]:
-    """Segment a brain, in a mask if there is one and return no maps for what is not one, unless it must be, and why."""
+    """Segment a brain, in a mask if there is one; for other images return no maps (unless `must`), and the reason."""
     from .templates import load_template, register_template
 
     why = not_a_head(image, inside)
     if must and min(image.shape) == 1:
-        raise GetNetError("a template cannot be laid on a single slice; let the segmentation be auto")
+        raise GetNetError("a template cannot be registered to a single slice; let the segmentation be auto")
     if why is None or must:
         with TemporaryDirectory() as folder:
             registration = register_template(image, inside, load_template(template), Path(folder))
@@ -296,7 +301,7 @@ def tissues_of(
 
 
 def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
-    """Return why an image cannot be of a whole human brain, from its size alone."""
+    """Return the reason why an image cannot show a whole human brain, from its size only."""
     import numpy as np
 
     from getnet_bids import images
@@ -311,32 +316,31 @@ def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
 
 
 def classes_of(image: SpatialImage, inside: NDArray[np.bool_], count: int) -> dict[str, NDArray[np.float32]]:
-    """Split the foreground into classes, from dark to bright."""
+    """Divide the foreground into classes, from dark to bright."""
     maps = atropos(image, inside, count)
     return {f"class {i}": data for i, data in enumerate(maps, 1)}
 
 
 def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None) -> dict[str, NDArray[np.float32]]:
-    """Read a user's tissue maps onto an image's grid.
+    """Read a user's tissue maps and resample them to an image's grid.
 
     Parameters
     ----------
     image : SpatialImage, shape (X, Y, Z)
     dseg : str or None
-        Labels; a table of the same name with ``index`` and ``name`` tells what they are, otherwise values above 3
-        mean FreeSurfer's and others those of fMRIPrep.
+        Labels, named in a table beside it (``index``, ``name``), or else FreeSurfer's (above 3) or fMRIPrep's.
     probsegs : list of str or None
-        Probabilities, with ``label-CSF``, ``label-GM`` and ``label-WM`` in their names. They go before the dseg.
+        Probabilities, with ``label-CSF``, ``label-GM`` and ``label-WM`` in their names. They take precedence.
 
     Returns
     -------
     dict of ndarray, float32, shape (X, Y, Z)
-        Probabilities by tissue, in the order of `TISSUES`; those that are there.
+        Probabilities by tissue, in the order of `TISSUES`, of those that exist.
 
     Raises
     ------
     GetNetError
-        No tissue is found, or none of it lies on the image.
+        No tissue is found, or none overlaps the image.
     """
     import numpy as np
 
@@ -369,7 +373,7 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
 
 
 def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
-    """Return which tissue each label of a dseg is."""
+    """Return the tissue of each label of a dseg."""
     table = Path(re.sub(r"\.(nii(\.gz)?|mg[hz])$", ".tsv", dseg))
     if table.is_file():
         with open(table, newline="") as file:
@@ -382,7 +386,7 @@ def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
 
 
 def on_grid(given: SpatialImage, image: SpatialImage, order: int) -> NDArray[np.float32]:
-    """Return a map on an image's grid, resampled in scanner space where the grids differ."""
+    """Return a map on an image's grid, resampled in scanner space if the grids differ."""
     import numpy as np
     from nibabel.processing import resample_from_to
 

@@ -1,4 +1,4 @@
-"""Pages for people: one of each subject, one of the dataset."""
+"""HTML pages: one for each subject, and one for the dataset."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["write_missing_reports", "write_reports"]
 
 
 def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
-    """Write the pages of some images' subjects anew; pictures and measures that are missing are made first.
+    """Write the pages of the images' subjects again, after making missing pictures and measures.
 
     Parameters
     ----------
     output_dir : Path
         The derivative dataset.
     sources : iterable of Source
-        The raw images: what is missing is made from them, as far as they are here.
+        The raw images, from which missing pictures and measures are made, if they are available.
 
     Returns
     -------
     list of Path
-        The pages; one that could not be written is warned of.
+        The pages; a page that cannot be written causes a warning.
     """
     from .pages import write_page
     from .records import RunHistory, by_subject
@@ -39,9 +39,9 @@ def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
 
 
 def write_missing_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
-    """Write the pages that are missing or older than a result of their subject; else as `write_reports`.
+    """Write the pages that are missing or older than a result of their subject; otherwise like `write_reports`.
 
-    So the pages of a run that was ended between an image and its subject's page are made by the next.
+    Thus, if a run ends between an image and its subject's page, the next run makes the page.
     """
     from getnet_bids.bids.outputs import Outputs, sidecar
 
@@ -57,7 +57,7 @@ def write_missing_reports(output_dir: Path, sources: Iterable[Source]) -> list[P
 
 
 def modified(path: Path) -> int:
-    """Return the time of a file's last change, nanoseconds; -1 if it is not there."""
+    """Return a file's modification time in nanoseconds; -1 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

@@ -18,7 +18,7 @@ from .records import CORRECTED, Record, RunHistory, image_folders, read_record, 
 
 NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
 RUN_AGAIN = "run the participant level again"
-ALIKE = "fields differ by about 2e-4; --precision float32 makes all alike"
+ALIKE = "fields differ by about 2e-4; --precision float32 avoids this"
 SERIES_OF = {reference: series for series, reference in REFERENCES.items()}
 MAX_NAMED = 20
 """Largest number of subjects that a message names."""
@@ -26,18 +26,18 @@ MAX_NAMED = 20
 
 @dataclass
 class Completeness:
-    """How many images have results, and why the others have none.
+    """The number of images with results, and the reasons why others have none.
 
     Parameters
     ----------
     expected : set of str
-        Images that some run was to do or that have a result, by their paths in the raw dataset.
+        Images that a run had planned or that have a result, by their paths in the raw dataset.
     missing : dict of str
-        Those without a result that is complete, and why.
+        Images without a complete result, and the reasons.
     untouched : list of str
-        Further images of the raw dataset, which were part of no run.
+        Further images of the raw dataset, which were in no run.
     precisions : Counter
-        Results by the precision that the network ran in.
+        Number of results for each precision of the network.
     """
 
     expected: set[str] = field(default_factory=set)
@@ -47,7 +47,7 @@ class Completeness:
 
     @property
     def summary(self) -> str:
-        """How many images have results, in words.
+        """Description of how many images have results.
 
         Examples
         --------
@@ -62,7 +62,7 @@ class Completeness:
 
     @property
     def lines(self) -> list[str]:
-        """A line for each subject and reason, one for what was part of no run, one for mixed precisions."""
+        """A line for each subject and reason, one for images that were in no run, and one for mixed precisions."""
         groups: dict[tuple[str, str], list[str]] = {}
         for source, reason in sorted(self.missing.items()):
             groups.setdefault((source.partition("/")[0], reason), []).append(Path(source).name)
@@ -84,21 +84,21 @@ class Completeness:
 
 
 def counted(number: int) -> str:
-    """Return a number of images in words."""
+    """Format a number of images, as in "2 images"."""
     return "1 image" if number == 1 else f"{number} images"
 
 
 def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Completeness:
-    """Compare what lies in a derivative dataset with what its runs were to do.
+    """Compare the results in a derivative dataset with the plans of its runs.
 
     Parameters
     ----------
     output_dir : Path
         The derivative dataset.
     raw : Path
-        The dataset that it was made from: an image that is no longer there is not missed.
+        The raw dataset; images that are no longer in it do not count as missing.
     found : collection of str
-        Images that the raw dataset has, paths from its root.
+        Images in the raw dataset, as paths from its root.
 
     Returns
     -------
@@ -141,10 +141,13 @@ def suffix_of(source: str) -> str:
 
 
 def defect_of(output_dir: Path, record: Record) -> str | None:
-    """Return why the files of a result are not those that its sidecar tells of, or None."""
+    """Return the reason why the files of a result do not match its sidecar, or None."""
     algorithm = record.made.get("Algorithm")
     if algorithm != ALGORITHM:
-        return f"of another algorithm ({algorithm}; this is {ALGORITHM}); {RUN_AGAIN}, or gather with that version"
+        return (
+            f"of another algorithm ({algorithm}; this is {ALGORITHM}); {RUN_AGAIN}, or run the group level with "
+            "that version"
+        )
     sizes = record.made.get("Outputs")
     for name, size in sizes.items() if isinstance(sizes, dict) else ():
         path = output_dir / record.folder / Path(str(name)).name
@@ -161,7 +164,7 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
 
 
 def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]:
-    """Find images whose sidecar is not here or cannot be read; yield the raw image, without extension, and why."""
+    """Find images whose sidecar is missing or cannot be read; yield the raw image, without extension, and why."""
     for folder in image_folders(output_dir, subject):
         files = [file for file in entries(output_dir / folder) if file.endswith((".json", *IMAGES))]
         stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in CORRECTED)}
@@ -177,11 +180,11 @@ def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]
             elif path.exists() and not os.access(path, os.R_OK):
                 yield source, f"{path.name} may not be read; change its permissions"
             else:
-                yield source, f"{path.name} is missing, or no sidecar of getnet_bids; {RUN_AGAIN}"
+                yield source, f"{path.name} is missing, or is not a sidecar of getnet_bids; {RUN_AGAIN}"
 
 
 def logged(output_dir: Path, history: RunHistory) -> dict[str, bool]:
-    """Return the images that runs were to do, and whether the last run ended before it came to them."""
+    """Return the images that runs had planned, and whether the last run ended before it reached them."""
     images = dict.fromkeys(planned_before(output_dir / "logs"), True)
     for subject in {source.partition("/")[0] for source in images} | set(history.subjects()):
         images |= {source: False for source, entry in history.of(subject).items() if entry.status != "failed"}

@@ -1,4 +1,4 @@
-"""The dataset's table of measures, and a page that shows which images stand out."""
+"""The dataset's table of measures, and a page with distributions and outliers."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from .visits import NOTE, Difference, Visit, differences
 OUTLIER_Z = 3.5
 """Robust z from which a value is an outlier (Iglewicz and Hoaglin 1993)."""
 MIN_VALUES = 8
-"""Least number of values among which there can be outliers."""
+"""Smallest number of values for outliers to be defined."""
 MIN_MAD = 0.01
-"""Smallest median absolute deviation of the logarithms: a hundredth, so that what hardly varies has no outliers."""
+"""Lower limit of the median absolute deviation of the logarithms, for measures that hardly vary."""
 RULE = (
     f"An image is an outlier in a measure if its robust z is beyond {OUTLIER_Z}: "
     "z = 0.6745 (ln x - median) / MAD, where the median and the median absolute deviation (MAD, taken as at least "
@@ -47,12 +47,12 @@ RULE = (
 
 
 def robust_z(values: Sequence[float | None]) -> list[float | None]:
-    """Return each value's robust z, on the scale of logarithms.
+    """Compute each value's robust z on a logarithmic scale.
 
     Parameters
     ----------
     values : sequence of float or None
-        Above 0; others have no z.
+        Values that are None or not above 0 have no z.
 
     Returns
     -------
@@ -88,11 +88,12 @@ MEASURES = {
     "volume": (VOLUME.title, VOLUME.summary),
     "seconds": (SECONDS.title, SECONDS.summary),
 }
-"""Title and text of each measure on the page."""
+"""Title and description of each measure on the page."""
 MAX_LINES = 16
-"""Largest number of pairs of suffix and session that have a line each in the plots; else each suffix has one."""
+"""Largest number of pairs of suffix and session for which each pair has its own row in the plots; otherwise each suffix
+has one."""
 MAX_LISTED = 30
-"""Largest number of outliers that are listed, the furthest first; the table has all."""
+"""Largest number of outliers in the list, the most extreme first; the table has all."""
 
 
 @dataclass
@@ -106,9 +107,9 @@ class ImageRow:
     state : str
         The verdict (``done`` or ``remarks`` of earlier versions), ``failed`` or ``missing``.
     values : dict of float or None
-        By measure.
+        Values by measure.
     outlying : dict of float
-        Robust z of the measures in which it is an outlier.
+        Robust z for the measures in which the image is an outlier.
     """
 
     source: str
@@ -121,29 +122,29 @@ class ImageRow:
 
     @property
     def page(self) -> str:
-        """Where its subject's page shows it."""
+        """Link to the image on its subject's page."""
         return f"{link(self.subject)}.html#{anchor(self.source)}"
 
     @property
     def furthest(self) -> list[tuple[str, float | None, float]]:
-        """The measures in which it stands out, the furthest first, with value and robust z."""
+        """The measures in which the image is an outlier, the most extreme first, with value and robust z."""
         ordered = sorted(self.outlying.items(), key=lambda item: -abs(item[1]))
         return [(MEASURES[measure][0], self.values[measure], z) for measure, z in ordered]
 
     @property
     def title(self) -> str:
-        """Its file's name, without extension."""
+        """The file's name without extension."""
         return Path(self.source).name.partition(".")[0]
 
 
 def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = None) -> list[Path]:
-    """Gather the measures of all images in a derivative dataset.
+    """Collect the measures of all images in a derivative dataset.
 
     Parameters
     ----------
     output_dir : Path
     missing : mapping of str, optional
-        Images without a result that is complete, and why; the page lists them.
+        Images without a complete result, and the reasons; the page lists them.
 
     Returns
     -------
@@ -151,7 +152,7 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
         The table, its sidecar and the page.
     """
     table, page = output_dir / TABLE, output_dir / PAGE
-    with locked(table):  # the table and the page of one run, not one of each of two
+    with locked(table):  # so that the table and the page come from the same run
         failed = RunHistory(output_dir).failed()
         images, visits = [], []
         with atomic(table) as file:
@@ -180,7 +181,7 @@ def all_records(output_dir: Path) -> Iterator[Record]:
 
 
 def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> ImageRow:
-    """Return what the page shows of an image."""
+    """Return the row of an image that has a result."""
     measures = record.measures
     low, high = measures.get("FieldP1"), measures.get("FieldP99")
     cjv = {row.get("method"): value_of(row["cjv"]) for row in rows if row.get("cjv", "n/a") != "n/a"}
@@ -206,14 +207,14 @@ def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> Image
 
 
 def state_of(record: Record) -> str:
-    """Return the state of an image that has a result: its verdict, if one was given."""
+    """Return the state of an image that has a result: its verdict, if there is one."""
     if record.verdict != "n/a":
         return record.verdict
     return "remarks" if record.remarks else "done"
 
 
 def failed_row(source: str) -> ImageRow:
-    """Return what the page shows of an image that has no result."""
+    """Return the row of an image that has no result."""
     parts = source.split("/")
     session = parts[1] if len(parts) > 1 and parts[1].startswith("ses-") else ""
     suffix = parts[-1].partition(".")[0].rpartition("_")[2]
@@ -229,7 +230,7 @@ def value_of(text: str | None) -> float | None:
 
 
 def mark_outliers(images: list[ImageRow]) -> None:
-    """Find each image's measures that stand out among the images of its suffix."""
+    """Find the measures in which each image is an outlier among the images with its suffix."""
     suffixes: dict[str, list[ImageRow]] = {}
     for image in images:
         suffixes.setdefault(image.suffix, []).append(image)
@@ -281,7 +282,7 @@ def group_page(
 
 
 def draw_plots(images: list[ImageRow], measures: list[str]) -> list[Plot]:
-    """Draw each measure, by suffix, and by session too where there are not too many."""
+    """Draw the distribution of each measure, by suffix, and by session if there are not too many."""
 
     def both(image: ImageRow) -> str:
         return f"{image.suffix} {image.session}".strip()
@@ -315,7 +316,7 @@ FIELD = {
 
 
 def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
-    """Return an image's rows: those of its comparison, else of its foreground before and after.
+    """Yield an image's rows: those of its comparison, or else those of the foreground before and after.
 
     Parameters
     ----------
@@ -326,7 +327,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
     Yields
     ------
     dict of str
-        By column; what is not known is missing.
+        Values by column; unknown values are left out.
     """
     measures = record.measures
     about = {
@@ -376,7 +377,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
 
 
 def text(value: Any) -> str:
-    """Write a number for a table.
+    """Format a number for a table.
 
     Examples
     --------
@@ -389,7 +390,7 @@ def text(value: Any) -> str:
 
 
 def as_line(row: dict[str, str]) -> str:
-    r"""Write a row.
+    r"""Format a row of the table.
 
     Examples
     --------

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_SAMPLE = 400_000
-"""At most so many voxels of the grid are looked at."""
+"""Largest number of voxels of the grid in a sample."""
 MIN_SAMPLE = 5_000
-"""Unless fewer than this are foreground: then more are looked at."""
+"""Smallest number of foreground voxels in a sample; if there are fewer, more of the grid is sampled."""
 BINS = 96
 PERCENTILES = (0.5, 1, 50, 99, 99.5)
-"""Bins of the histogram of intensities."""
+"""Number of bins of the histogram, and the percentiles that are computed."""
 EXTREME_RANGE = 15.0
-"""Ratio of the field's 99th to its 1st percentile from which it is remarked on: a head coil's receive field that was
-measured at 3 T, by the ratio to the body coil, spans 7 to 10 over head and neck, and half as
-much again at 7 T."""
+"""Ratio of the field's 99th to its 1st percentile from which a field counts as extreme. For comparison, the receive
+field of a head coil, measured relative to the body coil, spans 7 to 10 over head and neck at 3 T, and half as much
+again at 7 T."""
 CV_INCREASE = 1.2
-"""Ratio of the coefficients of variation after and before from which it is remarked on."""
+"""Ratio of the coefficients of variation after and before the correction from which there is a remark."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Sample:
     Parameters
     ----------
     before, after, field : ndarray, one dimension
-        Of the same voxels; a series gives the mean of its volumes, as far as they are finite.
+        Values of the same voxels; for a series, the mean over the finite values of its volumes.
     """
 
     before: NDArray[np.floating]
@@ -40,7 +40,7 @@ class Sample:
 
     @cached_property
     def percentiles(self) -> dict[float, tuple[float, float]]:
-        """The `PERCENTILES` before and after."""
+        """The `PERCENTILES` before and after the correction."""
         both = [np.percentile(values, PERCENTILES).tolist() for values in (self.before, self.after)]
         return dict(zip(PERCENTILES, zip(*both, strict=True), strict=True))
 
@@ -51,7 +51,7 @@ def sample(
     field: NDArray[np.floating],
     foreground: NDArray[np.bool_],
 ) -> Sample:
-    """Sample a foreground: every voxel, or every second, third ... along each axis if there are very many.
+    """Sample a foreground: every voxel, or every second, third, ... along each axis of a large image.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def sample(
 
 
 def measure(taken: Sample, foreground_ml: float) -> dict[str, Any]:
-    """Measure an image before and after its correction, and the field.
+    """Compute the measures of an image before and after its correction, and of the field.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def measure(taken: Sample, foreground_ml: float) -> dict[str, Any]:
 
 
 def histogram(taken: Sample) -> dict[str, Any]:
-    """Count the intensities before and after in the same bins, which leave out 0.5 % at either end.
+    """Count the intensities before and after in the same bins, leaving out 0.5 % at either end.
 
     Examples
     --------
@@ -127,14 +127,14 @@ def histogram(taken: Sample) -> dict[str, Any]:
     (2.4975, 994.005, 992, 995)
     """
     low, high = min(taken.percentiles[0.5]), max(taken.percentiles[99.5])
-    if not high - low > 1e-5 * abs(low):  # or float32 could not tell the bins apart
+    if not high - low > 1e-5 * abs(low):  # otherwise float32 could not distinguish the bins
         high = low + max(1e-3 * abs(low), 1e-6)
     counts = [np.histogram(values, BINS, (low, high))[0].tolist() for values in (taken.before, taken.after)]
     return {"From": rounded(low), "To": rounded(high), "Before": counts[0], "After": counts[1]}
 
 
 def variation(values: NDArray[np.floating]) -> float | None:
-    """Return the coefficient of variation; None if the mean is 0."""
+    """Compute the coefficient of variation; None if the mean is 0."""
     mean = values.mean(dtype=np.float64)
     return rounded(values.std(dtype=np.float64) / abs(mean)) if mean else None
 
@@ -151,19 +151,19 @@ def rounded(value: float) -> float:
 
 
 def remarks(measures: dict[str, Any], metadata: dict[str, Any]) -> list[str]:
-    """Return what a reader should know of a result before using it.
+    """Return remarks on a result that a reader should know before using it.
 
     Parameters
     ----------
     measures : dict
-        As `measure` gives them.
+        As returned by `measure`.
     metadata : dict
-        Of the raw image.
+        Metadata of the raw image.
 
     Returns
     -------
     list of str
-        Each with what to do; mostly none.
+        Remarks, each with what to do; usually none.
 
     Examples
     --------
@@ -175,19 +175,19 @@ def remarks(measures: dict[str, Any], metadata: dict[str, Any]) -> list[str]:
     kinds = metadata.get("ImageType")
     if isinstance(kinds, list) and "NORM" in kinds:
         found.append(
-            "the scanner has normalised the source already (its ImageType has NORM), and the field is of what was "
-            "left: look whether there is any, or correct the image from before that"
+            "the scanner has normalised the source already (its ImageType has NORM), and the field is that of the "
+            "remaining shading: check whether there is any, or correct the image before normalisation"
         )
     ratio = measures["FieldP99"] / measures["FieldP1"]
     if ratio >= EXTREME_RANGE:
         found.append(
-            f"the field is extreme, its 99th percentile {ratio:.1f} times its 1st: look whether a coil failed, or "
+            f"the field is extreme, its 99th percentile {ratio:.1f} times its 1st: check whether a coil failed, or "
             "whether the field follows anatomy"
         )
     before, after = measures["CVBefore"], measures["CVAfter"]
     if before and after and after > CV_INCREASE * before:
         found.append(
             f"the foreground varies much more after the correction (CV {after:.3f}) than before ({before:.3f}): "
-            "compare the two with care"
+            "compare the two carefully"
         )
     return found

@@ -1,4 +1,4 @@
-"""Slices of a volume side by side, in anatomical orientation, drawn with numpy and Pillow."""
+"""Draw slices of a volume side by side in anatomical orientation, with numpy and Pillow."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ COLUMNS = 5
 CELL = 170
 """Longest side of a slice, pixels."""
 SINGLE_SLICE_WIDTH = 440
-"""The same where there is one slice only."""
+"""The same if there is only one slice."""
 MAX_ENLARGEMENT = 8
-"""Most pixels that a voxel is drawn with along its smallest side."""
+"""Largest number of pixels for a voxel along its smallest side."""
 MIN_SIDE = 16
 """A plane with fewer voxels than this along one side is not drawn if there is a better one."""
 EDGE_MARGIN = 0.03
-"""Left around the foreground, as a share of its extent."""
+"""Margin around the foreground, as a fraction of its extent."""
 PLANES = {2: (0, 1), 1: (0, 2), 0: (1, 2)}
-"""Axial, coronal, sagittal: the axis that is cut, and those that go right and up."""
+"""Axial, coronal, sagittal: the axis that is cut, and the axes that point to the right and up in the picture."""
 NAMES = {2: "axial", 1: "coronal", 0: "sagittal"}
 LETTERS = {0: ("L", "R"), 1: ("P", "A"), 2: ("I", "S")}
 """Letters of the directions at both ends of an axis."""
@@ -32,14 +32,14 @@ LETTERS = {0: ("L", "R"), 1: ("P", "A"), 2: ("I", "S")}
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice and where it is drawn.
+    """A slice and its position in the mosaic.
 
     Parameters
     ----------
     axis, index : int
-        The anatomical axis that is cut, and where.
+        The anatomical axis that is cut, and the index along it.
     row, column : int
-        In the mosaic.
+        Position in the mosaic.
     """
 
     axis: int
@@ -50,22 +50,22 @@ class Slice:
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Which slices are drawn, and how large.
+    """The layout of a mosaic: its slices and their sizes.
 
     Parameters
     ----------
     slices : tuple of Slice
     box : tuple of slice
-        What is drawn along each anatomical axis.
+        The range to draw along each anatomical axis.
     sizes : dict of tuple of int
-        By axis that is cut: width and height of the slice, pixels.
+        Width and height of a slice in pixels, by the axis that is cut.
     columns : int
     width : int
-        Of a column, pixels; all are alike.
+        Width of every column, pixels.
     heights : tuple of int
-        Of each row, pixels.
+        Height of each row, pixels.
     texts : tuple of tuple
-        Column, row, place and text of each label.
+        Column, row, position and text of each label.
     """
 
     slices: tuple[Slice, ...]
@@ -78,16 +78,16 @@ class Mosaic:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the whole, pixels."""
+        """Width and height of the mosaic, pixels."""
         return self.columns * self.width, sum(self.heights)
 
     @property
     def planes(self) -> list[str]:
-        """Names of the planes, from the top."""
+        """Names of the planes, from top to bottom."""
         return [NAMES[axis] for axis in dict.fromkeys(s.axis for s in self.slices)]
 
     def corner(self, s: Slice) -> tuple[int, int]:
-        """Where a slice's left upper corner lies, pixels; it stands in the middle of its cell."""
+        """Return the upper left corner of a slice in pixels, so that it is centred in its cell."""
         width, height = self.sizes[s.axis]
         top = sum(self.heights[: s.row])
         return s.column * self.width + (self.width - width) // 2, top + (self.heights[s.row] - height) // 2
@@ -95,7 +95,7 @@ class Mosaic:
     def cut(self, volume: NDArray, s: Slice) -> NDArray:
         """Extract a slice of a volume in anatomical orientation, as rows from the top.
 
-        A series gives the mean of its volumes.
+        For a series, the mean of its volumes is used.
         """
         right, up = PLANES[s.axis]
         where: list[slice | int] = list(self.box)
@@ -113,12 +113,12 @@ class Mosaic:
         volume : ndarray
             In anatomical orientation.
         to_bytes : callable
-            Turns values into grey levels.
+            Converts values to gray levels.
 
         Returns
         -------
         Image
-            Grey.
+            Gray picture.
         """
         canvas = Image.new("L", self.size)
         for s in self.slices:
@@ -141,7 +141,7 @@ class Mosaic:
         """
 
         def border(pixels: Image.Image) -> NDArray[np.uint8]:
-            outside = grow_mask(~grow_mask(np.pad(np.asarray(pixels) >= 128, 4)))  # what is left when it is closed
+            outside = grow_mask(~grow_mask(np.pad(np.asarray(pixels) >= 128, 4)))  # complement of the closed mask
             pieces, _ = ndimage.label(outside)
             inside = pieces != pieces[0, 0]
             within = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
@@ -161,7 +161,7 @@ class Mosaic:
 
     @cached_property
     def labels(self) -> tuple[Image.Image, Image.Image]:
-        """White letters with a black border, and the shape of both together."""
+        """Draw white letters with a black border; return them and the shape of both together."""
         letters, shape = Image.new("L", self.size), Image.new("L", self.size)
         for s, place, text in self.texts:
             top, left = sum(self.heights[: s.row]), s.column * self.width
@@ -180,7 +180,7 @@ class Mosaic:
 
 @lru_cache(maxsize=1024)
 def text_and_outline(text: str, anchor: str) -> tuple[tuple[Image.Image, tuple[int, int]], ...]:
-    """Draw a text, and its shape with a border of one pixel and return both and how far from the anchor each lies."""
+    """Draw a text, and its shape with a border of one pixel; return both with their offsets from the anchor."""
     drawn = []
     for fill in (0, 255):
         left, top, right, bottom = label_font().getbbox(text, anchor=anchor, stroke_width=1)
@@ -193,7 +193,7 @@ def text_and_outline(text: str, anchor: str) -> tuple[tuple[Image.Image, tuple[i
 
 
 def grow_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Grow a mask by one pixel to all eight sides, but not at its own border, which is cut off."""
+    """Dilate a mask by one pixel to all eight sides, and cut off its border."""
     rows = mask[:-2] | mask[1:-1] | mask[2:]
     return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
 
@@ -205,7 +205,7 @@ def label_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def orientation(affine: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return nibabel's orientation of an affine's axes; that of the array as it lies if the affine leaves it open.
+    """Return nibabel's orientation of an affine's axes; that of the array itself if the affine does not determine it.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def orientation(affine: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def anatomical(volume: NDArray, affine: NDArray[np.floating]) -> NDArray:
-    """Return a view of a volume whose axes go to the right, the front and the top, as nearly as whole axes can.
+    """Return a view of a volume whose axes point as closely as possible to the right, the front and the top.
 
     Parameters
     ----------
@@ -235,18 +235,18 @@ def anatomical(volume: NDArray, affine: NDArray[np.floating]) -> NDArray:
 def arrange(
     foreground: NDArray[np.bool_], voxel_size: tuple[float, ...], affine: NDArray[np.floating], sides_known: bool = True
 ) -> Mosaic:
-    """Choose the slices of a volume: each plane that is worth it, at several positions through the foreground.
+    """Choose the slices of a volume: in each useful plane, at several positions through the foreground.
 
     Parameters
     ----------
     foreground : ndarray of bool, shape (X, Y) or (X, Y, Z)
-        As the file has it; at least one voxel.
+        In the orientation of the file; at least one voxel.
     voxel_size : tuple of float
-        Of the file's axes, mm.
+        Voxel size along the file's axes, mm.
     affine : ndarray, shape (4, 4)
-        Of the file.
+        Affine of the file.
     sides_known : bool
-        Whether the affine tells left from right.
+        Whether the affine says which side is left.
 
     Returns
     -------
@@ -302,14 +302,14 @@ def arrange(
 
 
 def extent(foreground: NDArray[np.bool_], axis: int) -> tuple[int, int]:
-    """Return the first and the last index along an axis where anything is set."""
+    """Return the first and the last index along an axis at which any voxel is set."""
     others = tuple(a for a in range(3) if a != axis)
     indices = np.flatnonzero(foreground.any(others))
     return int(indices[0]), int(indices[-1])
 
 
 def with_margin(low: int, high: int, n: int) -> tuple[int, int]:
-    """Return the range of a picture from the extent of what is in it.
+    """Return an extent with a margin on both sides.
 
     Examples
     --------
@@ -321,7 +321,7 @@ def with_margin(low: int, high: int, n: int) -> tuple[int, int]:
 
 
 def positions(low: int, high: int, most: int) -> list[int]:
-    """Return indices spread over an extent, its ends left out; all of them where there are no more than wanted.
+    """Return indices spread over an extent without its ends; all indices if there are not more than wanted.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pages that are one file each: templates, style and scripts in, nothing from elsewhere."""
+"""Render pages as single files that contain their style and scripts and load nothing else."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def render(template: str, script: str, **context: Any) -> str:
     Parameters
     ----------
     template, script : str
-        Files in the package's ``templates``; the script is the only one that the page lets run.
+        Files in the package's ``templates``; the page allows only this script to run.
     **context
-        What the template speaks of; all text is escaped.
+        Variables of the template; all text is escaped.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def render(template: str, script: str, **context: Any) -> str:
 
 @lru_cache
 def environment() -> Environment:
-    """Return the templates."""
+    """Return the jinja2 environment with the templates."""
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -62,7 +62,7 @@ def read(name: str) -> str:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Write a number with so many significant digits, thousands whole.
+    """Format a number with a number of significant digits; thousands are written as whole numbers.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def percent(value: Any) -> str:
-    """Write a share as per cent.
+    """Format a fraction as per cent.
 
     Examples
     --------
@@ -99,12 +99,12 @@ def link(path: str) -> str:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Turn a file's content into a link that holds it."""
+    """Convert a file's content to a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def as_json(value: Any) -> Markup:
-    r"""Write JSON that may stand inside a script element.
+    r"""Format JSON so that it can be placed inside a script element.
 
     Examples
     --------

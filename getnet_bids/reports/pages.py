@@ -1,4 +1,4 @@
-"""Subjects' pages, each written as soon as the last of its images has ended, after pictures that are missing."""
+"""Write each subject's page as soon as its last image has ended, after drawing missing pictures."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LOG = logging.getLogger(__name__)
 
 
 class Pages:
-    """Writes a subject's page when told that its last image has ended; what goes wrong is only warned of.
+    """Writes a subject's page when its last image has ended; errors only cause a warning.
 
     Parameters
     ----------
     output_dir : Path
         The derivative dataset.
     sources : iterable of Source
-        All images that will end.
+        All images of the run.
     """
 
     def __init__(self, output_dir: Path, sources: Iterable[Source]) -> None:
@@ -43,7 +43,7 @@ class Pages:
         self.waiting = {subject: len(images) for subject, images in self.images.items()}
 
     def ended(self, source: Source) -> None:
-        """Record that an image has ended, done or failed; its line stands in ``status.tsv``."""
+        """Record that an image has ended, done or failed; its row is already in ``status.tsv``."""
         subject = subject_of(source)
         self.waiting[subject] -= 1
         if self.waiting[subject] == 0:
@@ -51,9 +51,9 @@ class Pages:
 
 
 def write_page(output_dir: Path, subject: str, images: list[Source], history: RunHistory) -> Path | None:
-    """Write a subject's page, after its pictures where they are missing.
+    """Write a subject's page, after drawing missing pictures.
 
-    What goes wrong is warned of and gives None: no image is lost for want of a page.
+    An error only causes a warning, and None is returned, since the images do not depend on the page.
     """
     from .subject import write_subject_report
 
@@ -66,9 +66,9 @@ def write_page(output_dir: Path, subject: str, images: list[Source], history: Ru
 
 
 def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
-    """Draw the pictures that are missing of some images, and add measures to sidecars that lack them.
+    """Draw missing pictures of images, and add measures to sidecars that lack them.
 
-    What cannot be read or drawn is warned of and left.
+    Images that cannot be read or drawn cause a warning and are skipped.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
             if record.measures and record.made.get("Figures") and all(path.is_file() for path in pictures.all):
                 continue
             try:
-                # A run beside this one may be writing the image anew.
+                # Another run may be writing the image at the same time.
                 with locked(output_dir / record.folder / str(record.corrected)):
                     regenerate(output_dir, source, record, pictures)
             except (OSError, ValueError) as error:
@@ -96,7 +96,7 @@ def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
 
 
 def regenerate(output_dir: Path, source: Source, record: Record, pictures: Pictures) -> None:
-    """Make the pictures of an image, and the measures in its sidecar if it has none."""
+    """Draw the pictures of an image, and add measures to its sidecar if it has none."""
     folder = output_dir / record.folder
     shaded, corrected = folder / str(record.name.derived(desc="simulated")), folder / str(record.corrected)
     if REFERENCE in record.made:
@@ -120,7 +120,7 @@ def regenerate(output_dir: Path, source: Source, record: Record, pictures: Pictu
 
 
 def field_of(image: SpatialImage, after: NDArray[np.floating], path: Path) -> NDArray[np.floating]:
-    """Read a field; where it was not kept, the image over the corrected one, and 1 where that is open."""
+    """Read a field; if it was not kept, compute it as image over corrected image, and 1 where that is undefined."""
     before = images.magnitudes(image).reshape(after.shape)
     if path.is_file():
         return images.magnitudes(images.read(path)).reshape(after.shape[:3])

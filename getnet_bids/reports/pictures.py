@@ -21,9 +21,9 @@ from .measures import Sample, measure, remarks, rounded, sample
 from .mosaic import anatomical, arrange
 
 JPEG_QUALITY = 70
-"""Of the JPEG files."""
+"""Quality of the JPEG files."""
 MIN_COLOUR_RANGE = 1.1
-"""The field's colours span at least a tenth up and down, so that a flat field looks flat."""
+"""Smallest range of the field's colour scale: a tenth up and down, so that a flat field looks flat."""
 COLOURS = (
     (68, 1, 84),
     (71, 45, 123),
@@ -35,12 +35,13 @@ COLOURS = (
     (173, 220, 48),
     (253, 231, 37),
 )
-"""Viridis (van der Walt and Smith, 2015; public domain), perceptually uniform: nine colours, straight between."""
+"""Nine colours of viridis (van der Walt and Smith, 2015; public domain), which is perceptually uniform; colours between
+them are interpolated linearly."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where the pictures of an image lie.
+    """Paths of the pictures of an image.
 
     Parameters
     ----------
@@ -54,16 +55,16 @@ class Pictures:
 
     @classmethod
     def of(cls, name: Name, output_dir: Path, desc: str = "preproc") -> Pictures:
-        """Name an image's pictures.
+        """Determine the paths of an image's pictures.
 
         Parameters
         ----------
         name : Name
-            Of the raw image.
+            Name of the raw image.
         output_dir : Path
             The derivative dataset.
         desc : str
-            Of the corrected image.
+            Value of the ``desc`` entity of the corrected image.
 
         Examples
         --------
@@ -79,7 +80,7 @@ class Pictures:
 
     @property
     def all(self) -> list[Path]:
-        """All of them."""
+        """All paths."""
         return [self.before, self.after, self.field, self.outline]
 
 
@@ -96,19 +97,19 @@ def draw_pictures(
     Parameters
     ----------
     image : SpatialImage
-        Before correction, in memory.
+        The image before correction, in memory.
     after, field : ndarray
         The corrected image and the field.
     foreground : ndarray of bool, spatial shape
     pictures : Pictures
-        Where they go; the folder is made.
+        Paths of the pictures; their folder is created.
     metadata : dict
-        Of the raw image.
+        Metadata of the raw image.
 
     Returns
     -------
     dict
-        For the sidecar: what was measured, how the pictures are laid out and scaled, and remarks on both.
+        For the sidecar: the measures, the layout and scales of the pictures, and remarks.
     """
     before = magnitudes(image)
     before = before.reshape(before.shape[:4])
@@ -126,7 +127,7 @@ def draw_pictures(
     span = 2 * np.log(reach)
 
     def grey(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-        seen = np.fmin(np.fmax(values, low), high)  # what is no number counts as black
+        seen = np.fmin(np.fmax(values, low), high)  # NaN counts as black
         return ((seen - low) * (255 / (high - low))).astype(np.uint8)
 
     def colour(values: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -154,21 +155,21 @@ def draw_pictures(
 
 
 def packed(canvas: Image.Image, kind: str, **options: Any) -> bytes:
-    """Return a picture as a file's bytes: Pillow writing to a file does not notice when a disk is full."""
+    """Return a picture as the bytes of a file, since Pillow does not notice a full disk when it writes a file."""
     file = BytesIO()
     canvas.save(file, kind, **options)
     return file.getvalue()
 
 
 def window(taken: Sample) -> tuple[float, float]:
-    """Return the intensities of black and white: one window for before and after."""
+    """Return the intensities of black and white, which are the same for both pictures."""
     bright = max(taken.percentiles[99])
     dark = min(0.0, *taken.percentiles[1])
     return dark, 1.05 * bright if bright > dark else dark + 1.0
 
 
 def field_reach(measures: dict[str, Any]) -> float:
-    """Return the largest value that the field's colours show; the smallest is one over it.
+    """Return the largest value of the field's colour scale; the smallest is its reciprocal.
 
     Examples
     --------
@@ -180,7 +181,7 @@ def field_reach(measures: dict[str, Any]) -> float:
 
 
 def coloured(indices: Image.Image) -> Image.Image:
-    """Turn the grey levels 1 to 255 into the field's colours; 0, beside the slices, stays black."""
+    """Convert the gray levels 1 to 255 to the field's colours; 0, outside the slices, stays black."""
     stops = np.linspace(1, 255, len(COLOURS))
     table = np.stack([np.interp(np.arange(1, 256), stops, channel) for channel in zip(*COLOURS, strict=True)], axis=1)
     canvas = indices.convert("P")

@@ -1,4 +1,4 @@
-"""Distributions: a measure over a dataset by matplotlib, a box and a dot for each value; the histogram of an image."""
+"""Plots: the distribution of a measure over a dataset, drawn by matplotlib as box and dots; an image's histogram."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 PLOT_WIDTH, LINE = 444, 44
 """Width of a plot and height of a group, pixels."""
 LEFT, RIGHT, BELOW = 110, 24, 26
-"""Margins, pixels: for the groups' names, half a tick's label, the ticks' labels."""
+"""Margins in pixels for the groups' names, half a tick label, and the tick labels."""
 COLOURS = {"#1b1f24": "--text", "#57606a": "--soft", "#d0d7de": "--line", "#0a58ca": "--accent", "#b42318": "--bad"}
-"""Placeholders for the colours of these names in ``style.css``, which differ on light and dark pages."""
+"""Placeholders for the colours with these names in ``style.css``, which differ between light and dark pages."""
 TEXT, SOFT, GRID, DOT, OUTLIER = COLOURS
 WHISKERS, BOX = (5, 95), (25, 50, 75)
 """Percentiles."""
 MIN_BOXED = 5
-"""Least number of values for a box."""
+"""Smallest number of values for a box."""
 MAX_DOTS = 2000
-"""About so many dots of a group are drawn: of more values, every second, third ...; outliers all the same."""
+"""Approximate largest number of dots of a group; of more values every second, third, ... is drawn, and all outliers."""
 MAX_LINKED = 200
-"""At most so many outliers of a group are dots that can be pointed at; all are in the table."""
+"""Largest number of outliers of a group that are drawn as links; the table has all."""
 GOLDEN = 0.6180339887498949
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -48,7 +48,7 @@ class Dot:
     value : float
     outlier : bool
     name, link : str
-        Of its image.
+        Name of the image, and the link to it.
     """
 
     value: float
@@ -59,7 +59,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Plot:
-    """A measure's distribution.
+    """The plot of a measure's distribution.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def plot(title: str, text: str, groups: Mapping[str, Sequence[Dot]]) -> Plot | N
     ----------
     title, text : str
     groups : dict of sequence of Dot
-        By name; values above 0.
+        Dots by the name of the group; values above 0.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def linked(dots: Sequence[Dot]) -> list[Dot]:
 
 
 def draw(groups: Mapping[str, Sequence[Dot]]) -> Figure:
-    """Draw the groups below each other, a pixel of the page a point of the figure."""
+    """Draw the groups below each other; a point of the figure is a pixel of the page."""
     from matplotlib.figure import Figure
 
     width, height = PLOT_WIDTH, LINE * len(groups) + BELOW
@@ -128,7 +128,7 @@ def draw(groups: Mapping[str, Sequence[Dot]]) -> Figure:
 
 
 def left_edge(axes: Axes) -> Any:
-    """Return the transform of points from the axes' left edge, and of lines down them."""
+    """Return a transform whose coordinates are points from the left edge, and rows downwards."""
     from matplotlib.transforms import Affine2D, blended_transform_factory
 
     edge = Affine2D().translate(LEFT, 0)
@@ -145,7 +145,7 @@ def set_scale(axes: Axes, values: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     decades = np.log10(high / low)
-    if decades < 0.7:  # straight enough for evenly spaced numbers
+    if decades < 0.7:  # nearly linear, so evenly spaced numbers are suitable
         locator: Locator = MaxNLocator(5, steps=(1, 2, 5, 10))
     else:
         locator = LogLocator(subs=(1, 2, 5) if decades <= 2 else (1,), numticks=6)
@@ -159,12 +159,12 @@ def draw_group(axes: Axes, line: int, dots: Sequence[Dot]) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    # The golden ratio's multiples fill the height evenly, always alike.
+    # Multiples of the golden ratio fill the height evenly and reproducibly.
     heights = line + 0.55 * ((np.arange(len(dots)) * GOLDEN) % 1 - 0.5)
     values = np.array([dot.value for dot in dots])
     usual = np.array([not dot.outlier for dot in dots])
     usual &= np.arange(len(dots)) % -(-len(dots) // MAX_DOTS) == 0
-    # One path of strokes with hardly a length and round ends: a third of the bytes of as many markers.
+    # One path of very short strokes with round ends takes a third of the bytes of separate markers.
     points = np.repeat(np.column_stack([values, heights])[usual], 2, axis=0)
     points[1::2, 1] += 0.005
     if len(points):
@@ -200,22 +200,22 @@ def draw_group(axes: Axes, line: int, dots: Sequence[Dot]) -> None:
 
 
 def as_svg(figure: Figure, title: str, links: Sequence[str], summary: str) -> Markup:
-    """Turn a figure into an SVG element that may stand in a page beside others.
+    """Convert a figure to an SVG element that can be on a page together with others.
 
     Parameters
     ----------
     figure : Figure
     title : str
-        Of the plot; identifiers are made from it.
+        Title of the plot, from which identifiers are made.
     links : sequence of str
-        What each link leads to, for people who do not see the dot.
+        Text of each link for screen readers.
     summary : str
-        What people who do not see the plot should know.
+        Summary of the plot for screen readers.
 
     Returns
     -------
     Markup
-        Colours are the page's, fonts too.
+        With the colours and fonts of the page.
     """
     from matplotlib import rc_context
 
@@ -260,11 +260,11 @@ def clean(element: ElementTree.Element, names: Mapping[str | None, str]) -> None
 
 
 HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 640, 180
-"""Pixels. Two lines need no matplotlib, which takes longer to import than a subject's page to write."""
+"""Size of the histogram, pixels. It is drawn without matplotlib, whose import takes longer than writing the page."""
 
 
 def histogram(made: dict[str, Any]) -> dict[str, Any] | None:
-    """Turn the histogram's counts into lines; None if there are none."""
+    """Convert the histogram's counts to lines; None if there are none."""
     measures = made.get("Measures")
     counts = measures.get("Histogram") if isinstance(measures, dict) else None
     if not isinstance(counts, dict) or not is_number(counts.get("From")) or not is_number(counts.get("To")):
@@ -285,7 +285,7 @@ def histogram(made: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def smooth(counts: list[float]) -> list[float]:
-    """Average over five bins, triangularly: whole numbers of a scan and bins beat against each other.
+    """Smooth by a triangle over five bins, since whole numbers of a scan and bins make a comb-like pattern.
 
     Examples
     --------
@@ -297,7 +297,7 @@ def smooth(counts: list[float]) -> list[float]:
 
 
 def outline(counts: list[float], highest: float) -> str:
-    """Draw counts as the points of a line.
+    """Convert counts to the points of a line.
 
     Examples
     --------

@@ -17,31 +17,31 @@ from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.provenance import KEY
 
 CORRECTED = ("preproc", "simulatedGetNet")
-"""The ``desc`` of images that GetNet corrected; the second if they had been shaded first."""
+"""The ``desc`` of images corrected by GetNet; the second is for images that were shaded first."""
 RAW = "bids:raw:"
 SERIES_OF = {reference: series for series, reference in REFERENCES.items()}
-"""The suffix of a series by that of its mean."""
+"""The suffix of a series for the suffix of its mean."""
 VERDICTS = ("corrected", "nothing to correct", "doubtful")
 
 
 @dataclass(frozen=True)
 class Record:
-    """A corrected image, as its sidecar tells.
+    """A corrected image as described by its sidecar.
 
     Parameters
     ----------
     source : str
         Path of the raw image in its dataset.
     name : Name
-        Of the raw image.
+        Name of the raw image.
     desc : str
-        Of the corrected image.
+        Value of the ``desc`` entity of the corrected image.
     folder : str
-        Where the results lie in the derivative dataset.
+        Folder of the results in the derivative dataset.
     made : dict
-        The sidecar's entry of provenance; may hold anything.
+        The sidecar's entry on provenance, which may contain anything.
     averaged : bool
-        Whether the corrected image is a series' mean in the series' place.
+        Whether the corrected image is the mean of a series, written in its place.
     """
 
     source: str
@@ -63,7 +63,7 @@ class Record:
 
     @property
     def field(self) -> Name:
-        """The field's name: that of its set, where images share one."""
+        """The field's name: that of its set, if images share the field."""
         sizes = self.made.get("Outputs")
         for file in sizes if isinstance(sizes, dict) else ():
             if str(file).endswith(("_biasfield.nii", "_biasfield.nii.gz")) and "_stat-" not in str(file):
@@ -80,25 +80,25 @@ class Record:
 
     @property
     def measures(self) -> dict[str, float]:
-        """What was measured, as far as it is a number."""
+        """The measures that are numbers."""
         measures = self.made.get("Measures")
         return {k: float(v) for k, v in measures.items() if is_number(v)} if isinstance(measures, dict) else {}
 
     @property
     def seconds(self) -> float | None:
-        """What computing took."""
+        """Time of the computation."""
         value = self.made.get("Seconds")
         return float(value) if is_number(value) else None
 
     @property
     def verdict(self) -> str:
-        """What the result is worth; n/a of earlier versions."""
+        """The verdict on the result; n/a for results of earlier versions."""
         found = self.made.get("Verdict")
         return found if found in VERDICTS else "n/a"
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader should know: why the result is doubtful."""
+        """The reasons why the result is doubtful."""
         found = self.made.get("Reasons", self.made.get("Remarks"))
         return [str(remark) for remark in found] if isinstance(found, list) else []
 
@@ -109,20 +109,20 @@ def subjects_of(output_dir: Path) -> list[str]:
 
 
 def image_folders(output_dir: Path, subject: str) -> list[str]:
-    """List the folders that may hold a subject's images, paths from the root; those outside of sessions first."""
+    """List the folders for a subject's images, as paths from the root; those outside sessions first."""
     sessions = [entry for entry in entries(output_dir / subject) if entry.startswith("ses-")]
     return [f"{folder}/{kind}" for folder in (subject, *(f"{subject}/{ses}" for ses in sessions)) for kind in DATATYPES]
 
 
 def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
-    """Read a subject's records, by session and name.
+    """Read a subject's records in the order of session and name.
 
     Parameters
     ----------
     output_dir : Path
         The derivative dataset.
     subject : str
-        With ``sub-``.
+        Folder of the subject, with ``sub-``.
 
     Yields
     ------
@@ -133,14 +133,14 @@ def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
         for file in files:
             if file.endswith(".json") and any(f"_desc-{desc}_" in file for desc in CORRECTED):
                 record = read_record(output_dir, folder, file)
-                # Of a series that was corrected both whole and as its mean, once is enough.
+                # A series that was corrected both as a whole and as its mean has only one record.
                 whole = record is not None and str(record.name.derived(extension=".json", desc=record.desc))
                 if record is not None and not (record.averaged and whole in files):
                     yield record
 
 
 def read_record(output_dir: Path, folder: str, file: str) -> Record | None:
-    """Read a corrected image's sidecar; None if it is none."""
+    """Read a corrected image's sidecar; None if it is not one of ours."""
     try:
         derived = Name.parse(file)
     except ValueError:
@@ -171,7 +171,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a TSV file; an empty list if it is not there, or is none."""
+    """Read a TSV file; return an empty list if it does not exist or is not valid."""
     try:
         with open(path, newline="", encoding="utf-8", errors="replace") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -181,7 +181,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def anchor(source: str) -> str:
-    """Return the place of an image in its subject's page.
+    """Return the HTML anchor of an image on its subject's page.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def anchor(source: str) -> str:
 
 
 def by_subject(sources: Iterable[Source]) -> dict[str, list[Source]]:
-    """Sort images by subject, ``sub-`` included."""
+    """Group images by subject, including ``sub-``."""
     subjects: dict[str, list[Source]] = {}
     for source in sources:
         subjects.setdefault(subject_of(source), []).append(source)
@@ -206,14 +206,14 @@ def subject_of(source: Source) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of an image in a run.
+    """The outcome of an image in a run.
 
     Parameters
     ----------
     run : str
-        The folder of the run under ``logs``.
+        The folder of the run in ``logs``.
     status, reason : str
-        As ``status.tsv`` has them.
+        As in ``status.tsv``.
     """
 
     run: str
@@ -222,7 +222,7 @@ class Entry:
 
 
 class RunHistory:
-    """Reads each run's ``status.tsv``, later only what has been added since.
+    """Reads the ``status.tsv`` of each run; later only the rows added since.
 
     Parameters
     ----------
@@ -246,17 +246,17 @@ class RunHistory:
         self._subjects: dict[str, dict[str, Entry]] = {}
 
     def of(self, subject: str) -> dict[str, Entry]:
-        """Return the last word on each image of a subject, ``sub-`` included: that it was skipped changes nothing."""
+        """Return the last outcome of each image of a subject (with ``sub-``), ignoring runs that skipped it."""
         self._update()
         return self._subjects.get(subject, {})
 
     def subjects(self) -> list[str]:
-        """List the subjects of which the logs know."""
+        """List the subjects in the logs."""
         self._update()
         return sorted(subject for subject in self._subjects if subject.startswith("sub-"))
 
     def failed(self) -> dict[str, Entry]:
-        """Return all images on which the last word is that they failed."""
+        """Return all images whose last outcome is a failure."""
         self._update()
         every = (item for images in self._subjects.values() for item in images.items())
         return {source: entry for source, entry in every if entry.status == "failed"}
@@ -268,14 +268,14 @@ class RunHistory:
                     file.seek(self._read.get(run, 0))
                     added = file.read()
             except OSError:
-                continue  # a file, or a run that has written nothing yet
+                continue  # a file rather than a folder, or a run that has written nothing yet
             whole = added[: added.rfind(b"\n") + 1]
             self._read[run] = self._read.get(run, 0) + len(whole)
             for line in whole.decode(errors="replace").splitlines():
                 source, status, _, reason = [*line.split("\t"), "", "", ""][:4]
                 known = self._subjects.setdefault(source.partition("/")[0], {})
                 for folder in PurePosixPath(source).parents:
-                    known.pop(str(folder), None)  # that could not be looked into once
+                    known.pop(str(folder), None)  # a folder that could not be read at that time
                 earlier = known.get(source)
                 if earlier is None or (status != "skipped" and run >= earlier.run):
                     known[source] = Entry(run, status, "" if reason == "n/a" else reason)

@@ -1,4 +1,4 @@
-"""The page of a subject: each image before and after, its field, what is known of it, and its comparison."""
+"""The page of a subject: each image before and after, its field, verdict, measures, provenance, and comparison."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ COLUMN_BY_NAME = {column.name: column for column in MEASURED}
 MAX_FIGURE_WIDTH = 1500
 """Largest width of the comparison's figure on the page, pixels."""
 MAX_FIGURE_BYTES = 300_000
-"""Largest figure that is put into the page unchanged, bytes."""
+"""Largest size in bytes of a figure that is embedded in the page unchanged."""
 MAX_TRACEBACK = 6000
-"""Largest number of characters of a traceback that are shown, from its end."""
+"""Largest number of characters shown from the end of a traceback."""
 
 
 @dataclass(frozen=True)
 class ShownImage:
-    """What the page shows of an image.
+    """The content of the page for an image.
 
     Parameters
     ----------
@@ -44,17 +44,17 @@ class ShownImage:
     session : str
         With ``ses-``; empty if there is none.
     anchor : str
-        Its place in the page.
+        Its anchor on the page.
     run : str or None
-        The run that has the last word on it.
+        The last run that processed it.
     failure : dict or None
-        Why it failed there.
+        Why it failed in that run.
     remarks : list of str
     verdict : str
     certainty : str
-        How well the field is known, in words.
+        Description of how well the field is known.
     simulated : bool
-        Whether it had been shaded first.
+        Whether it was shaded first.
     pictures : dict or None
     measures : dict or None
         None if there is no result.
@@ -84,12 +84,12 @@ class ShownImage:
 
     @property
     def title(self) -> str:
-        """Its file's name."""
+        """The file's name."""
         return Path(self.source).name
 
 
 def write_subject_report(output_dir: Path, subject: str, history: RunHistory | None = None) -> Path:
-    """Write a subject's page from what lies on disk.
+    """Write a subject's page from the files on disk.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
     subject : str
         Label, with or without ``sub-``.
     history : RunHistory, optional
-        Of this dataset, to save reading all logs for each subject.
+        History of this dataset, which saves reading all logs for each subject.
 
     Returns
     -------
@@ -107,14 +107,14 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
     """
     subject = f"sub-{subject.removeprefix('sub-')}"
     path = output_dir / f"{subject}.html"
-    # Runs of two sessions end at the same time, too: who writes last has to have read last.
+    # Runs of two sessions may end at the same time, so the page must be read and written under a lock.
     with locked(path):
         write_text(path, subject_page(output_dir, subject, history or RunHistory(output_dir)))
     return path
 
 
 def subject_page(output_dir: Path, subject: str, history: RunHistory) -> str:
-    """Return a subject's page, of what lies on disk."""
+    """Return a subject's page, made from the files on disk."""
     entries = history.of(subject)
     records = list(records_of(output_dir, subject))
     known = {record.source for record in records}
@@ -140,7 +140,7 @@ def subject_page(output_dir: Path, subject: str, history: RunHistory) -> str:
 
 
 def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> ShownImage:
-    """Collect what the page says of a corrected image."""
+    """Collect the page's content for a corrected image."""
     names = [record.corrected, record.field, record.field.derived(stat="std")]
     names.append(record.corrected.derived(extension=".json"))
     for method in METHODS.values():
@@ -163,7 +163,7 @@ def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> Sh
 
 
 def notes_of(entry: Entry | None, reasons: list[str]) -> list[str]:
-    """Return what the log says of an image that is done, beside the reasons of its verdict."""
+    """Return the log's remarks on an image that is done, without the reasons of its verdict."""
     if entry is None or entry.status != "done":
         return []
     note = entry.reason
@@ -173,7 +173,7 @@ def notes_of(entry: Entry | None, reasons: list[str]) -> list[str]:
 
 
 def certainty(made: dict[str, Any]) -> str:
-    """Describe how well a field is known; nothing where that was not computed."""
+    """Describe how well a field is known; empty if that was not computed."""
     median, p95 = made.get("FieldSDMedian"), made.get("FieldSDP95")
     if not is_number(median) or not is_number(p95):
         return ""
@@ -181,7 +181,7 @@ def certainty(made: dict[str, Any]) -> str:
 
 
 def logged_image(output_dir: Path, source: str, entry: Entry | None) -> ShownImage:
-    """Collect what the page says of an image of which the logs alone know."""
+    """Collect the page's content for an image that is only in the logs."""
     session = re.search(r"/(ses-[^/]+)/", source)
     failed = entry is not None and entry.status == "failed"
     return ShownImage(
@@ -194,7 +194,7 @@ def logged_image(output_dir: Path, source: str, entry: Entry | None) -> ShownIma
 
 
 def failure(output_dir: Path, source: str, entry: Entry) -> dict[str, str]:
-    """Return why an image failed, with the end of the traceback if one was kept."""
+    """Return why an image failed, with the end of the traceback if there is one."""
     named = re.search(r"(crash-[^/\s]+\.txt)", entry.reason)
     file = named[1] if named else f"crash-{Path(source).name.partition('.')[0]}.txt"
     path = output_dir / "logs" / entry.run / file
@@ -237,11 +237,11 @@ def pair(value: Any) -> list[float] | None:
 
 
 def provenance(made: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return how a result was made, as names and values."""
+    """Return the provenance of a result as names and values."""
     rows = []
     titles = {
         "Device": "Device",
-        "Seconds": "Seconds of computing",
+        "Seconds": "Seconds of computation",
         "Weights": "Weights",
         "WeightsHash": "Hash of the weights",
         "InputHash": "Hash of the source",
@@ -276,7 +276,7 @@ def citation(output_dir: Path) -> Markup:
 
 
 def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | None:
-    """Collect what a comparison left of an image; None if there was none.
+    """Collect the results of a comparison for an image; None if there was none.
 
     Parameters
     ----------
@@ -287,12 +287,12 @@ def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | Non
     Returns
     -------
     dict or None
-        For the template.
+        Variables of the template.
     """
     rows = read_table(output_dir / record.folder / str(record.metrics))
     if not rows:
         return None
-    # By region, so that the methods stand below each other.
+    # Sorted by region, so that the methods are below each other.
     regions = list(dict.fromkeys(row.get("region", "") for row in rows))
     rows.sort(key=lambda row: regions.index(row.get("region", "")))
     columns = [key for key in COLUMN_BY_NAME if any(row.get(key, "n/a") != "n/a" for row in rows)]
@@ -317,7 +317,7 @@ def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | Non
 
 
 def comparison_cell(key: str, text: str) -> str:
-    """Write a cell of the table as people read it.
+    """Format a cell of the table for readers.
 
     Examples
     --------
@@ -332,7 +332,7 @@ def comparison_cell(key: str, text: str) -> str:
 
 
 def comparison_figure(output_dir: Path, record: Record) -> dict[str, Any] | None:
-    """Read the comparison's figure, made small enough for a page; None if there is none."""
+    """Read the comparison's figure, reduced to a size suitable for a page; None if there is none."""
     name = str(record.name.derived("comparison", ".png", mod=record.name.suffix, desc="inu"))
     path = output_dir / record.folder.partition("/")[0] / "figures" / name
     try:

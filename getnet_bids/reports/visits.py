@@ -1,4 +1,4 @@
-"""How much the visits of a subject differ, by the measures of each."""
+"""Differences between the visits (sessions) of a subject, from the measures of each."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .page import link
 from .records import Record, anchor
 
 NOTE = (
-    "Of images with the same name but for the session. Brightness is the largest over the smallest median of the "
-    "foreground: scanners' scales are arbitrary, and a correction does not change them. Field range and CV after "
-    "correction are the smallest and the largest; where they differ much the visits were not measured alike, and each "
-    "has a field of its own. Nothing here was registered."
+    "For images whose names differ only in the session. Brightness is the largest over the smallest median of the "
+    "foreground; scanners' scales are arbitrary, and a correction does not change them. Field range and CV after "
+    "correction are given from the smallest to the largest; if they differ much, the visits were acquired differently, "
+    "and each has its own field. The images were not registered."
 )
 
 
 @dataclass(frozen=True)
 class Visit:
-    """An image of one session, by what is compared.
+    """The measures of an image of one session that are compared.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Visit:
 
     @classmethod
     def of(cls, record: Record) -> Visit | None:
-        """Take what is compared from an image's record; None without a session or where it was not measured."""
+        """Make a visit from an image's record; None if there is no session or no measures."""
         found = [record.measures.get(name, 0.0) for name in ("MedianBefore", "MedianAfter", "FieldP99", "FieldP1")]
         cv = record.measures.get("CVAfter", 0.0)
         if not record.session or min(*found, cv) <= 0:
@@ -55,14 +55,14 @@ class Visit:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much some visits differ.
+    """The differences between the visits of one image.
 
     Parameters
     ----------
     title : str
         The image's name without the session.
     page : str
-        Where the first of them is shown.
+        Link to the first visit.
     sessions : list of str
     brightness_before, brightness_after : float
         Largest over smallest.
@@ -80,7 +80,7 @@ class Difference:
 
 
 def differences(visits: Iterable[Visit | None]) -> list[Difference]:
-    """Compare the visits of each image that has several, those first whose fields differ most.
+    """Compare the visits of each image that has several; those whose fields differ most come first.
 
     Examples
     --------

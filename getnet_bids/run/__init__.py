@@ -1,1 +1,1 @@
-"""The engine: which images are to be corrected, and the correction of many, some side by side."""
+"""The engine: finds the images to correct, and corrects many of them, several at a time."""

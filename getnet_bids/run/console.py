@@ -25,12 +25,12 @@ IO_ERROR = 74
 
 
 class CommandError(Exception):
-    """Ends a command with a message and an exit code.
+    """An error that ends a command with a message and an exit code.
 
     Parameters
     ----------
     code : int
-        One of this file's.
+        One of the constants of this module.
     message : str
         One line: what is wrong and what to do.
     """
@@ -41,13 +41,13 @@ class CommandError(Exception):
 
 
 def say(message: str, program: str = APP) -> None:
-    """Print a message on standard error, as one line; what a terminal would obey, as names may hold it, is escaped."""
+    """Print a message on standard error as one line; control characters, which file names may contain, are escaped."""
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
     print_line(f"{program}: {line}")
 
 
 def print_line(line: str) -> None:
-    """Print a line on standard error; that nobody can read it is no reason to stop."""
+    """Print a line on standard error; if it cannot be printed, go on."""
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
@@ -58,7 +58,7 @@ class Progress:
     Parameters
     ----------
     total : int
-        Images to do.
+        Number of images to process.
     """
 
     def __init__(self, total: int) -> None:
@@ -80,7 +80,7 @@ class Progress:
             self.bar.close()
 
     def stage(self, source: str, what: str) -> None:
-        """Show that a stage of an image began: images of a comparison take minutes.
+        """Show that a stage of an image has begun, since images of a comparison take minutes.
 
         Parameters
         ----------
@@ -95,14 +95,14 @@ class Progress:
             print_line(f"{source}: {what} ...")
 
     def ended(self, source: str, seconds: float, failure: str | None = None) -> None:
-        """Show that an image ended; failures are named on a terminal too.
+        """Show that an image has ended; failures are also named on a terminal.
 
         Parameters
         ----------
         source : str
             The image.
         seconds : float
-            What it took.
+            Time that it took.
         failure : str, optional
             Why it failed.
         """
@@ -117,7 +117,7 @@ class Progress:
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to end."""
+    """Raised when a signal asks the program to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -126,7 +126,7 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into `Interrupted`, so that both end the run alike and cleanly."""
+    """Turn Ctrl-C and SIGTERM into `Interrupted`, so that both end a run cleanly in the same way."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

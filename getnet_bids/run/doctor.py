@@ -1,4 +1,4 @@
-"""getnet-bids doctor: facts about an installation for reports of bugs, and what is wrong with it."""
+"""getnet-bids doctor: collect facts about an installation for bug reports, and find what is wrong with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from getnet_bids import __version__
 from getnet_bids.core import ALGORITHM
 from getnet_bids.errors import GetNetError, one_line, reason_of
 from getnet_bids.files import has_locks
-from getnet_bids.machine import memory_limit, memory_of_machine, processors
+from getnet_bids.machine import memory_limit, memory_of_machine, processor_name, processors
 from getnet_bids.weights import default_weights
 
 from .pipeline import DEFAULT_MEMORY
@@ -35,9 +35,9 @@ VOXEL_SIZE = 5.0
 """Size of a voxel, mm."""
 SHAPE = (32, 38, 34)
 EXPECTED_ERROR = 0.008
-"""Error of the field that algorithm 5 leaves, standard deviation of log(field) - log(truth) over the head."""
+"""Expected error of the field (algorithm 5): standard deviation of log(field) - log(truth) over the head."""
 ERROR_TOLERANCE = 0.005
-"""What precision, processor and versions of libraries may change of it."""
+"""Largest change of this error that the precision, the processor and versions of libraries may cause."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class SelfTest:
     before, error : float
         Error of the field, without correction and with it.
     device : str
-        Where it was computed.
+        Device of the computation.
     precision : str
-        That the network ran in.
+        Precision in which the network ran.
     loading, computing : float
         Seconds.
     """
@@ -70,7 +70,7 @@ class SelfTest:
 
 
 def known_head() -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
-    """Make a head of three tissues with 2 % noise under a known gain.
+    """Make a head of three tissues with 2 % noise under a known gain field.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def self_test(device: str = "auto") -> SelfTest:
 
 
 PROGRAM_MEMORY = 500_000_000
-"""Bytes that program and network take besides the images."""
+"""Memory of the program and the network, without images, in bytes."""
 IMPORTS = {
     "torch": "nothing runs without it",
     "nibabel": "nothing runs without it",
@@ -141,9 +141,9 @@ IMPORTS = {
     "matplotlib": "--compare needs it",
     "ants": "--compare needs it",
 }
-"""Modules that are imported, and what each is needed for."""
+"""Modules that the doctor imports, and what each is needed for."""
 NOT_EVERYWHERE = {"ants": "antspyx"}
-"""Modules whose distributions are not there for every Python: where one is missing, `look_at_versions` has told it."""
+"""Modules whose distributions do not exist for every Python; `look_at_versions` reports those that are missing."""
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
 IMPORT_TIMEOUT = 300
 """Seconds after which an import counts as hanging."""
@@ -156,11 +156,11 @@ class Diagnosis:
     Parameters
     ----------
     facts : list of tuple of str
-        What it is about, and what is so.
+        Subject and statement of each fact.
     wrong : list of str
-        What keeps something from running, each with what to do.
+        Problems that keep something from running, each with what to do.
     remarks : list of str
-        What may be meant as it is.
+        Unusual settings that may be intended.
     """
 
     facts: list[tuple[str, str]] = field(default_factory=list)
@@ -168,7 +168,7 @@ class Diagnosis:
     remarks: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Return all as lines to print, the home folder not by its name."""
+        """Return everything as lines to print; the name of the home folder is replaced."""
         width = max(len(about) for about, _ in self.facts)
         told = [f"{about:<{width}}  {what}" for about, what in self.facts]
         told += [f"{'remark':<{width}}  {remark}" for remark in self.remarks]
@@ -182,9 +182,9 @@ def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
     Parameters
     ----------
     device : str
-        Where to correct it.
+        Device of the correction.
     folder : Path, optional
-        Where derivatives are to go: may it be written to, and does it know locks?
+        Folder for derivatives: check that it can be written to, and that it supports locks.
 
     Returns
     -------
@@ -206,7 +206,7 @@ def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
 
 
 def look_at_versions(found: Diagnosis) -> None:
-    """Report versions, and of packages that are too old or not there."""
+    """Report versions, and packages that are too old or missing."""
     found.facts.append(("getnet_bids", f"{__version__}, algorithm {ALGORITHM}, in {Path(__file__).parents[1]}"))
     found.facts.append(("Python", f"{platform.python_version()} in {sys.prefix}"))
     found.facts.append(("system", f"{platform.platform()}{', in a container' if in_container() else ''}"))
@@ -243,7 +243,7 @@ def is_installed(name: str) -> bool:
 
 
 def in_container() -> bool:
-    """Return whether this runs in a container, as far as that can be seen."""
+    """Return whether this process appears to run in a container."""
     return bool(os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")) or any(
         Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv", "/opt/getnet-check.py")
     )
@@ -265,7 +265,7 @@ def look_at_weights(found: Diagnosis) -> None:
 
 
 def look_at_machine(found: Diagnosis) -> None:
-    """Report processors, memory and what the environment says of them."""
+    """Report processors and memory, and limits that the environment sets for them."""
     count, of_machine = processors(), os.cpu_count() or 1
     found.facts.append(("processors", f"{count} for this process, {of_machine} in the machine; {processor_name()}"))
     given = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
@@ -289,25 +289,15 @@ def look_at_machine(found: Diagnosis) -> None:
         )
 
 
-def processor_name() -> str:
-    """Name the processor."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        text = ""
-    named = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()
-
-
 def in_gb(size: float) -> str:
-    """Return a number of bytes in words."""
+    """Format a number of bytes as GB."""
     return f"{size / 1e9:.1f} GB"
 
 
 def look_at_folder(found: Diagnosis, folder: Path, which: str) -> None:
-    """Report whether a folder can be written to, how much room it has and whether it knows locks."""
+    """Report whether a folder can be written to, how much space it has, and whether it supports locks."""
     place = folder.absolute()
-    while not place.exists() and place != place.parent:  # it would be made
+    while not place.exists() and place != place.parent:  # a run would make it
         place = place.parent
     try:
         locks = has_locks(place)
@@ -320,13 +310,13 @@ def look_at_folder(found: Diagnosis, folder: Path, which: str) -> None:
         (f"{which} folder", f"{folder}: {in_gb(free)} free, {'with' if locks else 'without'} file locks")
     )
     if not locks:
-        found.remarks.append(f"{folder}: no file locks; let no two runs have the same subject at the same time")
+        found.remarks.append(f"{folder}: no file locks; do not run the same subject twice at the same time")
     if free < 1e9:
         found.wrong.append(f"{which} folder {folder}: only {in_gb(free)} are free; make room")
 
 
 def look_at_imports(found: Diagnosis) -> set[str]:
-    """Import everything in a process of its own, since a package may end it; return what cannot be imported."""
+    """Import everything in a separate process, which a broken package may end; return the packages that fail."""
     code = (
         "import importlib, sys, warnings\nwarnings.simplefilter('ignore')\n"
         "for name in sys.argv[1:]:\n"
@@ -360,7 +350,7 @@ def look_at_imports(found: Diagnosis) -> set[str]:
 
 
 def look_at_device(found: Diagnosis) -> None:
-    """Report what torch sees, and of a GPU that it does not see."""
+    """Report the devices that torch can use, and an NVIDIA GPU that it cannot."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -373,7 +363,7 @@ def look_at_device(found: Diagnosis) -> None:
 
 
 def look_at_result(found: Diagnosis, device: str) -> None:
-    """Correct the tiny head."""
+    """Correct the tiny head and judge the result."""
     try:
         result = self_test(device)
     except GetNetError as error:
@@ -392,6 +382,6 @@ def look_at_result(found: Diagnosis, device: str) -> None:
     )
     if not result.passed:
         found.wrong.append(
-            f"the self-test leaves an error of {result.error:.4f}, not {EXPECTED_ERROR:.4f}; results of this machine "
-            "are not to be trusted; please report it"
+            f"the self-test has an error of {result.error:.4f}, not {EXPECTED_ERROR:.4f}; results of this machine "
+            "cannot be trusted; please report it"
         )

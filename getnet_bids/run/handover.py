@@ -44,9 +44,9 @@ class HandedOver:
     session : str or None
         Label of the image's session.
     image : str
-        What was handed over, from the root of the hand-over; empty if nothing was.
+        The image, as a path from the root of the hand-over; empty if none was handed over.
     reason : str
-        Why this image, or why none.
+        Why this image was chosen, or why none was.
     """
 
     subject: str
@@ -56,12 +56,12 @@ class HandedOver:
 
 
 def unit_of(kind: str) -> str:
-    """Return what a kind of hand-over has one image for."""
+    """Return whether a kind of hand-over has one image for each session or for each subject."""
     return "session" if kind.endswith("-sessionwise") else "subject"
 
 
 def check_hand_over(root: Path, raw: Path, out: Path, kind: str = "fmriprep") -> str | None:
-    """Return what forbids a folder for a hand-over, or None.
+    """Return the reason why a folder cannot be used for a hand-over, or None.
 
     Parameters
     ----------
@@ -92,20 +92,20 @@ def check_hand_over(root: Path, raw: Path, out: Path, kind: str = "fmriprep") ->
 def hand_over(
     images: Iterable[tuple[Source, Outputs]], root: Path, raw: Path, out: Path, unit: str = "subject"
 ) -> list[HandedOver]:
-    """Put the one T1w image of each subject, or session, into a dataset of its own.
+    """Put the one T1w image of each subject, or session, into a separate dataset.
 
-    Nothing is removed or replaced but the same image of an earlier hand-over.
+    Only the same image of an earlier hand-over is replaced, and nothing is removed.
 
     Parameters
     ----------
     images : iterable of Source and Outputs
-        The images of a run and what was made of each, if it was.
+        The images of a run, and the outputs of each, which may not exist.
     root : Path
-        The hand-over's folder; made if need be.
+        The hand-over's folder; created if it does not exist.
     raw, out : Path
         The raw dataset and that of the results.
     unit : {"subject", "session"}
-        What there is one for.
+        Hand over one image for each subject or for each session.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def hand_over(
 
 
 def hand_over_one(members: Sequence[tuple[Source, Outputs]], root: Path, unit: str) -> HandedOver:
-    """Hand over the image of one subject or session, or tell why not."""
+    """Hand over the image of one subject or session, or return the reason why not."""
     source, outputs = members[0]
     subject, session = source.name.entities["sub"], source.name.entities.get("ses")
     folder = root / Path(source.relative).parent
@@ -160,7 +160,7 @@ def hand_over_one(members: Sequence[tuple[Source, Outputs]], root: Path, unit: s
 
 
 def choose(members: Sequence[tuple[Source, Outputs]], unit: str) -> str:
-    """Return why the first of some images is the one to be handed over; raise `GetNetError` if it is not."""
+    """Return the reason for handing over the first image; raise `GetNetError` if none can be handed over."""
     if len(members) > 1:
         names = ", ".join(Path(source.relative).name for source, _ in members)
         sessions = {source.name.entities.get("ses") for source, _ in members}
@@ -186,13 +186,13 @@ def choose(members: Sequence[tuple[Source, Outputs]], unit: str) -> str:
 
 
 def others_in(folder: Path, name: str) -> list[str]:
-    """List the T1w images below a folder that have another name."""
+    """List the T1w images below a folder that have a different name."""
     found = [path.name for path in folder.rglob(f"*_{SUFFIX}.nii*") if not path.name.startswith(".")]
     return sorted(other for other in found if other != name)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Make a hard link to a file, which works in a container too; a copy where the file system has no links."""
+    """Make a hard link to a file, which also works in a container; or a copy if the file system has no hard links."""
     if target.exists() and target.samefile(source):
         return
     part = part_of(target)
@@ -224,7 +224,7 @@ def hand_images_over(images: Sequence[tuple[Source, Outputs]], settings: Setting
     Returns
     -------
     int
-        `console.SOME_FAILED` if a subject or session goes without.
+        `console.SOME_FAILED` if a subject or session has no image in the hand-over.
     """
     root = settings.hand_over_root
     try:

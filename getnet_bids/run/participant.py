@@ -1,4 +1,4 @@
-"""The participant level: find the images, plan, correct those that are not done."""
+"""The participant level: find the images, plan the run, and correct the images that are not done."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from getnet_bids.bids.status import RunLog
     from getnet_bids.comparison.jobs import CompareJob
 
-NO_LOCKS = "the file system has no file locks; let no two runs have the same subject at the same time"
+NO_LOCKS = "the file system has no file locks; do not run the same subject twice at the same time"
 CORRECTED, DOUBTFUL = "corrected", "doubtful"
 APART = "on another grid, or by another coil, than the others of the session, so with a field of its own"
 MAX_NAMED = 5
@@ -78,7 +78,7 @@ def verdict_line(verdicts: dict[str, list[str]]) -> str:
     >>> verdict_line({"corrected": ["a", "b"]})
     ''
     >>> verdict_line({"corrected": ["a"], "doubtful": ["sub-02/anat/sub-02_T1w.nii.gz"]})
-    'verdicts: 1 corrected, 1 doubtful (sub-02_T1w.nii.gz); status.tsv and the pages tell why'
+    'verdicts: 1 corrected, 1 doubtful (sub-02_T1w.nii.gz); see status.tsv and the pages for the reasons'
     """
     known = {name: verdicts[name] for name in (CORRECTED, "nothing to correct", DOUBTFUL) if name in verdicts}
     if not known.keys() - {CORRECTED}:
@@ -86,7 +86,7 @@ def verdict_line(verdicts: dict[str, list[str]]) -> str:
     doubtful = [PurePosixPath(source).name for source in known.get(DOUBTFUL, [])]
     some = ", ".join(doubtful[:MAX_NAMED]) + (", ..." if len(doubtful) > MAX_NAMED else "")
     counts = ", ".join(f"{len(images)} {name}" for name, images in known.items())
-    return f"verdicts: {counts}" + (f" ({some}); status.tsv and the pages tell why" if doubtful else "")
+    return f"verdicts: {counts}" + (f" ({some}); see status.tsv and the pages for the reasons" if doubtful else "")
 
 
 def find(settings: Settings) -> SearchResult:
@@ -98,36 +98,36 @@ def find(settings: Settings) -> SearchResult:
     found = search(settings)
     for i, (relative, reason) in enumerate(found.skipped.items()):
         if i == MAX_NAMED and not settings.verbose:
-            console.say(f"... and {len(found.skipped) - MAX_NAMED} more passed over; -v names all")
+            console.say(f"... and {len(found.skipped) - MAX_NAMED} more left out; -v names all")
             break
-        console.say(f"{relative}: passed over: {reason}")
+        console.say(f"{relative}: left out: {reason}")
     for folder, reason in found.unreadable.items():
         console.say(f"{folder}: {reason}")
     absent = without_images(found, settings)
     if absent and found.sources:
-        console.say(f"no image is taken for {', '.join(absent)}; look at the spelling, or leave it out")
+        console.say(f"no image to correct for {', '.join(absent)}; check the spelling, or leave it out")
     if any(found.unrequested.values()):
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.unrequested.items()) if count)
-        console.say(f"not taken unless named with --modalities: {counts}")
+        console.say(f"corrected only if named with --modalities: {counts}")
     if lone := found.asl_without_m0scan:
         some = ", ".join(lone[:MAX_NAMED]) + (", ..." if len(lone) > MAX_NAMED else "")
         console.say(f"{some}: its m0scan is not corrected, so that their ratio changes; add m0scan to --modalities")
     if found.unreadable and not found.sources:
         raise console.CommandError(
-            console.IO_ERROR, f"{settings.bids_dir}: no image can be read; see to the permissions"
+            console.IO_ERROR, f"{settings.bids_dir}: no image can be read; check the permissions"
         )
     if not found.sources:
         labels = ", ".join(one for one in absent if one not in settings.suffixes)
         raise console.CommandError(
             console.NOTHING_MATCHED,
-            f"{settings.bids_dir}: no image matches; looked for {' '.join(settings.suffixes)}"
+            f"{settings.bids_dir}: no image matches; searched for {' '.join(settings.suffixes)}"
             + (f" and {labels}" if labels else ""),
         )
     return found
 
 
 def without_images(found: SearchResult, settings: Settings) -> list[str]:
-    """List the subjects, sessions and suffixes that were asked for by name and of which no image is taken."""
+    """List the subjects, sessions and suffixes that were asked for by name but have no image to correct."""
     names = [source.name for source in found.sources]
     unreadable = " ".join(found.unreadable)
     absent = []
@@ -141,7 +141,7 @@ def without_images(found: SearchResult, settings: Settings) -> list[str]:
 
 
 def search(settings: Settings) -> SearchResult:
-    """Look into the dataset's folders, or ask PyBIDS where its language or its database is given."""
+    """Search the dataset's folders, or query PyBIDS if a filter file or a database is given."""
     from getnet_bids.bids.discovery import find_images
 
     if settings.bids_filter_file is None and settings.bids_database_dir is None:
@@ -154,7 +154,7 @@ def search(settings: Settings) -> SearchResult:
         if settings.bids_filter_file is not None:
             queries, others = layout.read_queries(settings.bids_filter_file)
             if unused := [*(name for name in queries if name not in settings.suffixes), *others]:
-                console.say(f"{settings.bids_filter_file}: unused, as no such images are taken: {', '.join(unused)}")
+                console.say(f"{settings.bids_filter_file}: unused, as no such image is corrected: {', '.join(unused)}")
             suffixes = layout.suffixes_of(queries, settings.suffixes)
         index = layout.open_layout(settings.bids_dir, settings.bids_database_dir, settings.participant_label)
         if settings.bids_database_dir is not None:
@@ -167,7 +167,7 @@ def search(settings: Settings) -> SearchResult:
 
 
 def write_reports(found: SearchResult, settings: Settings) -> int:
-    """Write the subjects' pages anew and return the exit code."""
+    """Write the subjects' pages again and return the exit code."""
     from getnet_bids.reports import write_reports
 
     written = write_reports(settings.output_dir, found.sources)
@@ -176,7 +176,7 @@ def write_reports(found: SearchResult, settings: Settings) -> int:
 
 
 def recipe_of(settings: Settings) -> Recipe:
-    """Return what determines the results."""
+    """Return the recipe, which determines the results."""
     from getnet_bids.bids.provenance import Recipe
     from getnet_bids.files import hash_file
     from getnet_bids.weights import default_weights
@@ -185,7 +185,7 @@ def recipe_of(settings: Settings) -> Recipe:
         weights = settings.weights or default_weights()
     except FileNotFoundError as error:
         raise console.CommandError(console.NO_INPUT, str(error)) from None
-    # Only what is not the default, so that what was done before it could be chosen stays done.
+    # Only if it is not the default, so that results from before this option existed still count as done.
     chosen = {"output_dtype": settings.output_dtype, "receive_field": settings.receive_field}
     stored = {key: value for key, value in chosen.items() if value not in ("float32", "none")}
     return Recipe(weights, hash_file(weights), {**settings.options, **stored})
@@ -193,14 +193,14 @@ def recipe_of(settings: Settings) -> Recipe:
 
 @dataclass(frozen=True)
 class Planned:
-    """A job of a run, and whether its results are there.
+    """A job of a run, and whether its results exist.
 
     Parameters
     ----------
     job : Job
     done : bool
     comparison : CompareJob or None
-        What a comparison needs; None without one, or where its files cannot be read, which it tells in its turn.
+        The inputs of a comparison; None without one, or if its files cannot be read, which is reported later.
     """
 
     job: Job
@@ -209,12 +209,12 @@ class Planned:
 
     @property
     def results(self) -> tuple[Job, list[Outputs]]:
-        """The job, and what is written besides its own outputs."""
+        """The job, and the outputs that are written in addition to its own."""
         return self.job, [self.comparison.comparison.other] if self.comparison else []
 
 
 def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planned]:
-    """Name each job's outputs and find out whether they are done."""
+    """Determine the outputs of each job and whether they are done."""
     from getnet_bids.bids.groups import Group, group_images
     from getnet_bids.bids.jobs import Job
     from getnet_bids.bids.metadata import Metadata, receive_pair
@@ -249,7 +249,7 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
             else:
                 done = not settings.force and job.is_done(recipe, metadata)
         except OSError:
-            pass  # the image is not there or cannot be read, which is told when its turn comes
+            pass  # the image does not exist or cannot be read, which is reported when it is processed
         planned.append(Planned(job, done, comparison))
     return planned
 
@@ -274,7 +274,7 @@ def run(
     settings: Settings,
     argv: list[str],
 ) -> RunLog:
-    """Run the jobs that are not done; return the log of all, and of folders that cannot be read."""
+    """Run the jobs that are not done; return the log of all jobs, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
     from getnet_bids.bids.jobs import files_of_others
     from getnet_bids.bids.status import RunLog
@@ -285,7 +285,7 @@ def run(
     sources = [target.source for planned in jobs for target in planned.job.targets]
     try:
         prepare_output(settings.bids_dir, settings.output_dir)
-        # Not the whole output: a task of an array has one subject of many thousands.
+        # Not the whole output: a task of a job array may have one subject of many thousands.
         sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
         others = files_of_others([one.results for one in jobs if not one.done], settings.output_dir / "logs")
@@ -320,11 +320,11 @@ def run(
 
 
 def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, settings: Settings, log: RunLog) -> None:
-    """Load the network and do some images; tell if those that are done ran in another precision."""
+    """Load the network and correct images; say so if results that are done were computed in another precision."""
     # OpenMP's idle threads sleep rather than spin: the reader and the writer need the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     use_huge_pages()
-    # These take seconds to import: not before it is known that there is something to do.
+    # These take seconds to import, so only after it is known that there is something to do.
     from getnet_bids.core.correction import Options
     from getnet_bids.core.device import resolve_device
     from getnet_bids.weights import load_network
@@ -361,7 +361,7 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
 
 
 def precision_line(done: list[Planned], settings: Settings) -> str:
-    """Return what a run says if results that are there were computed in another precision than it will take."""
+    """Return the message that existing results were computed in another precision than this run will use."""
     from getnet_bids.bids.metadata import read_object
     from getnet_bids.bids.outputs import sidecar
     from getnet_bids.bids.provenance import KEY
@@ -378,21 +378,21 @@ def precision_line(done: list[Planned], settings: Settings) -> str:
         return ""
     return (
         f"{others} of the images that are done ran in another precision than the {here} of this machine; "
-        "fields differ by about 2e-4; --precision float32 makes all alike"
+        "fields differ by about 2e-4; --precision float32 avoids this"
     )
 
 
 def worker_counts(images: int, settings: Settings) -> tuple[int, int, int]:
     """Choose how many images are computed at a time, how many further ones are read or written, and threads for each.
 
-    A GPU computes one at a time, and soon waits for what is read and written.
+    A GPU computes one at a time, and would otherwise wait for reading and writing.
     """
     import torch
 
     from getnet_bids.core.device import resolve_device
     from getnet_bids.machine import processors as allowed
 
-    # torch does not know of a control group's share of time, as of ``docker run --cpus``.
+    # torch does not consider a control group's limit of processor time, as set by ``docker run --cpus``.
     processors = settings.nprocs or min(torch.get_num_threads(), allowed())
     if resolve_device(settings.device).type != "cpu":
         return 1, processors, processors

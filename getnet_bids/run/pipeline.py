@@ -1,4 +1,4 @@
-"""Jobs in three stages, some computed while others are read and written, within a budget of memory."""
+"""Run jobs in three stages: some are computed while others are read and written, within a memory budget."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ Job = TypeVar("Job")
 Loaded = TypeVar("Loaded")
 Computed = TypeVar("Computed")
 BYTES_PER_VOXEL = 20
-"""Peak memory of an image that is read, corrected and written: 13 to 15 by ``benchmarks/speed.py``, and a margin."""
+"""Peak memory per voxel, in bytes, of an image that is read, corrected and written: 13 to 15 were measured by
+``benchmarks/speed.py``, plus a margin."""
 MAX_THREADS = 8
-"""Neither GetNet, N4 nor the registration gains much from more."""
+"""Largest number of threads per image; neither GetNet, N4 nor the registration gains much from more."""
 DEFAULT_MEMORY = 1_500_000_000
-"""Bytes that images in work take by default; with what a program of this kind takes anyway, 2 GB."""
+"""Default memory for images, in bytes; together with the program itself this makes 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Outcome(Generic[Job]):
     ----------
     job : Job
     seconds : float
-        From when it was begun to its end.
+        From its start to its end.
     error : Exception or None
-        What ended it early, in whichever stage.
+        The error that ended it, in any stage.
     """
 
     job: Job
@@ -56,25 +57,25 @@ def stream(
 ) -> None:
     """Read, compute and write jobs.
 
-    Each job has a thread from its beginning to its end. They are begun in their order; an error ends its own job
-    alone. After an interrupt no job goes on to its next stage, and what is being written is finished.
+    Each job runs in one thread from start to end. Jobs start in their order; an error ends only its own job. After an
+    interrupt no job enters its next stage, and jobs that are being written are completed.
 
     Parameters
     ----------
     jobs : iterable
     read, compute, write : callable
-        The stages; each is given what the one before returned.
+        The stages; each is called with the result of the previous one.
     report : callable
-        Told of each job as it ends, one at a time but from any thread; once it is false, none that is not being
-        computed already goes on.
+        Called with the outcome of each job when it ends, once at a time but from any thread. When it returns false,
+        only jobs that are already being computed continue.
     cost : callable
-        Bytes of `budget` that a job holds from its reading to its end.
+        Bytes of `budget` that a job holds from reading to its end.
     budget : MemoryBudget, optional
-        A job does not begin before the budget has its cost. Default: no limit.
+        A job starts only when the budget has room for its cost. Default: no limit.
     compute_workers : int
-        Jobs that are computed at a time.
+        Number of jobs that are computed at a time.
     io_workers : int
-        Further jobs that may be in memory, read or written meanwhile.
+        Number of further jobs that may be in memory, being read or written.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def stream(
     going = True
 
     def begin() -> tuple[Job, int] | None:
-        with beginning:  # held while waiting: smaller jobs must not overtake a large one for ever
+        with beginning:  # held while waiting, so that smaller jobs do not overtake a large one forever
             for job in queue:
                 if not going:
                     break
@@ -148,16 +149,16 @@ def stream(
 
 
 class ClosedError(Exception):
-    """The budget was closed while somebody waited."""
+    """Raised in a waiting thread when the budget is closed."""
 
 
 class MemoryBudget:
-    """A number of bytes that threads share; a request that does not fit waits for those before it.
+    """A number of bytes that threads share; a request that does not fit waits until others are released.
 
     Parameters
     ----------
     size : float
-        Bytes. A request for more than that is granted when nobody holds any.
+        Bytes. A request for more than that is granted when no other thread holds any.
 
     Examples
     --------
@@ -174,7 +175,7 @@ class MemoryBudget:
         self.changed = Condition()
 
     def acquire(self, wanted: int) -> None:
-        """Wait for so many bytes and take them; raise `ClosedError` if the budget is closed."""
+        """Wait for a number of bytes and take them; raise `ClosedError` if the budget is closed."""
         with self.changed:
             self.changed.wait_for(lambda: self.closed or not self.taken or self.taken + wanted <= self.size)
             if self.closed:
@@ -182,20 +183,20 @@ class MemoryBudget:
             self.taken += wanted
 
     def release(self, taken: int) -> None:
-        """Return as many bytes as were acquired."""
+        """Give back bytes that were acquired."""
         with self.changed:
             self.taken -= taken
             self.changed.notify_all()
 
     def close(self) -> None:
-        """End all waiting."""
+        """Wake up all waiting threads with `ClosedError`."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
 
 
 def memory_of(path: Path, series: bool = False) -> int:
-    """Estimate what an image takes at the peak, from its header.
+    """Estimate the peak memory of an image from its header.
 
     Parameters
     ----------
@@ -206,24 +207,24 @@ def memory_of(path: Path, series: bool = False) -> int:
     Returns
     -------
     int
-        Bytes; 0 for what cannot be read, since that ends at once.
+        Bytes; 0 for an image that cannot be read, since its job ends at once.
     """
     return BYTES_PER_VOXEL * voxels_of(path, 3 if series else None)
 
 
 def use_huge_pages() -> None:
-    """Let Linux back large arrays by huge pages: an eighth less time. Call it before torch is imported."""
+    """Let Linux use huge pages for large arrays, which saves an eighth of the time. Call it before importing torch."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def voxels_of(path: Path, axes: int | None = None) -> int:
-    """Count an image's voxels, along so many axes, by its header; 0 for what cannot be read."""
+    """Count an image's voxels along a number of axes from its header; 0 for an image that cannot be read."""
     from getnet_bids.series import open_series
 
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # opening a pipe would block
         return 0
     try:
-        # Not by nibabel: where it uses indexed_gzip, some names and files end the process.
+        # Not by nibabel: with indexed_gzip, some names and files end the process.
         with open_series(path) as series:
             return math.prod(int(n) for n in series.image.shape[:axes])
     except (GetNetError, OSError):
@@ -231,7 +232,7 @@ def voxels_of(path: Path, axes: int | None = None) -> int:
 
 
 def threads_for(images: int, processes: int) -> int:
-    """Return each image's threads: more than one only where there are fewer images than processes.
+    """Return the number of threads per image: more than one only if there are fewer images than processes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Results of a corrected image: images, sidecars and pictures, the sidecar that says they are complete last."""
+"""Write the results of a corrected image: images, pictures, and last the sidecar that marks it as done."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """An image read.
+    """An image that has been read.
 
     Parameters
     ----------
     job : Job
     file : InputFile
-        What was read.
+        The file that was read.
     image : SpatialImage
-        Float32, in memory: the image, or the mean of those volumes of a series that the field is estimated from.
+        Float32, in memory: the image, or the mean of the volumes of a series from which the field is estimated.
     reference : dict
-        What the sidecar tells of that; empty of an image by itself.
+        What the sidecar says about that mean; empty for a single image.
     further : tuple of SpatialImage
-        The other images that the field is estimated from jointly.
+        Other images that share the field, in a joint estimate.
     receive : ndarray, optional
-        The receive field as it was measured, on the image's grid.
+        The measured receive field, on the image's grid.
     volumes : list of int, optional
-        Those of the series that `image` is the mean of, from 0; default all.
+        Volumes of the series that were averaged, counted from 0; default all.
     """
 
     job: Job
@@ -73,18 +73,18 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Computed:
-    """An image corrected.
+    """An image that has been corrected.
 
     Parameters
     ----------
     loaded : Loaded
     volume : CorrectedVolume
     seconds : float
-        What computing took.
+        Time of the computation.
     device : str
-        Where, by name.
+        Name of the device.
     further : tuple of CorrectedVolume
-        Of the other images of a joint estimate.
+        Results for the other images of a joint estimate.
     """
 
     loaded: Loaded
@@ -94,7 +94,7 @@ class Computed:
     further: tuple[CorrectedVolume, ...] = ()
 
     def volume_of(self, target: Target) -> CorrectedVolume:
-        """Return the estimate that a target is judged by: its own of a joint one."""
+        """Return the result for a target, which in a joint estimate has its own verdict."""
         own = zip(self.loaded.job.references[1:], self.further, strict=False)
         return next((volume for source, volume in own if source == target.source), self.volume)
 
@@ -108,7 +108,7 @@ class Average:
     image : SpatialImage
         3-D, float32, in memory.
     volumes : list of int or None
-        Which, from 0; None: all.
+        The volumes, counted from 0; None for all.
     text : str
         The same in words.
     """
@@ -119,7 +119,7 @@ class Average:
 
     @classmethod
     def of(cls, source: Source, metadata: Metadata) -> Average:
-        """Average what a field is estimated from: all volumes, or those of a diffusion series without weighting."""
+        """Average the volumes for the estimate: all, or those of a diffusion series without diffusion weighting."""
         bvals = metadata.bvals(source)
         count = volumes_in(source.path)
         volumes, text = volumes_for_field(count, read_bvals(bvals) if bvals else None, source.relative)
@@ -129,7 +129,7 @@ class Average:
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
-    """Write a job's results; the sidecars, which say that they are complete, go first and come last."""
+    """Write a job's results; sidecars, which mark results as complete, are removed first and written last."""
     storage = storage or Storage()
     loaded, volume = computed.loaded, computed.volume
     job, outputs = loaded.job, loaded.job.outputs
@@ -171,25 +171,25 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, st
 def save_target(
     computed: Computed, target: Target, gain: SpatialImage, metadata: Metadata, storage: Storage
 ) -> tuple[list[Path], tuple[bool, str], dict[str, Any]]:
-    """Write a corrected image, what belongs to it and its pictures.
+    """Write a corrected image, the files that belong to it, and its pictures.
 
     Parameters
     ----------
     computed : Computed
     target : Target
-        One of its job's.
+        One of the job's targets.
     gain : SpatialImage
         The field.
     metadata : Metadata
     storage : Storage
-        How the corrected image is stored.
+        Data type and compression of the corrected image.
 
     Returns
     -------
     copies : list of Path
         Files that belong to a series, copied beside it.
     skull_stripped : tuple of bool and str
-        Whether it is, and how that is known.
+        Whether the image is skull-stripped, and how that was determined.
     found : dict
         For the sidecar: the verdict, measures, and what the field was estimated from.
     """
@@ -224,7 +224,7 @@ def save_target(
 
 
 def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
-    """Return what the sidecar holds of the verdict, and what was drawn; what measures remark on is a reason too."""
+    """Return the verdict and the drawn pictures for the sidecar; remarks on the measures are also reasons."""
     reasons = [*volume.reasons, *drawn.get("Remarks", [])]
     return {
         "Verdict": "doubtful" if reasons else volume.verdict,
@@ -236,7 +236,7 @@ def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
 
 
 def finite(value: float) -> float | None:
-    """Round a number to four significant digits; None, which JSON has, for one that is not finite."""
+    """Round a number to four significant digits; return None, which JSON can store, if it is not finite."""
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
@@ -250,23 +250,23 @@ def draw(
     metadata: dict[str, Any],
     desc: str = "preproc",
 ) -> dict[str, Any]:
-    """Draw an image's pictures and return what the sidecar holds for the pages. What goes wrong is only warned of.
+    """Draw an image's pictures and return what the pages need from the sidecar. Errors only cause a warning.
 
     Parameters
     ----------
     source : Source
     corrected : Path
-        Where its result lies, which tells the derivative dataset.
+        Path of the result, from which the derivative dataset follows.
     image : SpatialImage
-        Before correction; of a series the mean.
+        The image before correction; the mean of a series.
     after : ndarray
-        The same corrected.
+        The same after correction.
     field : ndarray
     foreground : ndarray of bool
     metadata : dict
-        Of the raw image.
+        Metadata of the raw image.
     desc : str
-        Of the corrected image.
+        Value of the ``desc`` entity of the corrected image.
 
     Returns
     -------
@@ -283,14 +283,14 @@ def draw(
 
 
 def make_folder(folder: Path, depth: int) -> None:
-    """Make a folder so deep in a derivative dataset; raise `OSError` if that is gone: no result is without its mark."""
+    """Make a folder in a derivative dataset; raise `OSError` if the dataset has been deleted."""
     root = folder.parents[depth - 1]
     (root / DESCRIPTION).stat()
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
-    """Write an image's results while no other run writes them: they might be of other options, and get mixed."""
+    """Write an image's results while no other run does, whose options might differ, so that files are never mixed."""
     with ExitStack() as held:
         for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
             make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
@@ -311,7 +311,7 @@ def precision_of(recipe: Recipe, device: torch.device) -> str:
 
 
 def device_text(device: torch.device) -> str:
-    """Name a device, with all that results depend on."""
+    """Return the name of a device with everything that results depend on."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.get_num_threads()} threads)"

@@ -1,4 +1,4 @@
-"""Correction of a dataset's jobs: read, correct, write; several side by side."""
+"""Correct a dataset's jobs: read, correct, write, several at a time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LOG = logging.getLogger(__name__)
 
 
 def load(job: Job, metadata: Metadata) -> Loaded:
-    """Read what a job's field is estimated from."""
+    """Read the image, or the images, from which a job's field is estimated."""
     for one in [*(target.source for target in job.targets), *job.references, *job.receive]:
         if not_fetched(one.path):
             raise GetNetError("not fetched; run `datalad get` on it", one.relative)
@@ -87,7 +87,7 @@ def estimate_jointly(
     options: Options,
     loaded: Loaded,
 ) -> list[CorrectedVolume]:
-    """Correct one image, or several with one field, by an estimate, a measured receive field, or both."""
+    """Correct one image, or several with a common field, by an estimate, a measured receive field, or both."""
     receive = loaded.receive
     if receive is None:
         return correct_together(images, size, network, options=options)
@@ -132,28 +132,28 @@ def run_jobs(
     network : GetNet
         On its device.
     options : Options
-        The recipe's, and the batch size.
+        Options of the recipe, and the batch size.
     recipe : Recipe
-        For the sidecars.
+        Stored in the sidecars.
     log : RunLog
     stop_on_failure : bool
-        Begin no further image after one failed.
+        Start no further image after one has failed.
     memory : int
-        Bytes that the images in work may take; one that takes more is done by itself.
+        Bytes that all images in progress may take; an image that needs more is processed by itself.
     compute_workers : int
-        Images that are computed at a time.
+        Number of images that are computed at a time.
     io_workers : int
-        Further images that may be read or written meanwhile.
+        Number of further images that may be read or written at the same time.
     threads : int
-        For each that is computed; -1: torch's.
+        Threads for each image that is computed; -1 for torch's default.
     storage : Storage, optional
-        How images are stored; default float32.
+        Data type and compression of the images; default float32.
     """
     silence_nibabel()
     metadata = Metadata(jobs[0].source.root)
     targets = [target for job in jobs for target in job.targets]
     pages = Pages(log.folder.parents[1], [target.source for target in targets])
-    # Set once: a number that is set in one thread holds for a part of torch in all.
+    # Set once, since part of torch uses the number set in one thread for all threads.
     with torch_threads(threads), Progress(len(targets)) as progress:
 
         def report(outcome: Outcome[Job]) -> bool:
@@ -166,7 +166,7 @@ def run_jobs(
                 elif isinstance(outcome.error, GetNetError):
                     about = outcome.error.subject
                     if about and (outcome.job.others or about != outcome.job.source.relative):
-                        reason = f"{about}: {reason}"  # that one of several cannot be used fails all
+                        reason = f"{about}: {reason}"  # if one of several cannot be used, all fail
             of_each = list(outcome.job.targets)
             for target in of_each:
                 relative, seconds = target.source.relative, outcome.seconds / len(of_each)
@@ -192,7 +192,7 @@ def run_jobs(
 
 
 def cost_of(job: Job) -> int:
-    """Estimate the bytes that a job takes at the peak: series are never whole in memory."""
+    """Estimate the peak memory of a job in bytes; series are never in memory as a whole."""
     if job.is_plain:
         return memory_of(job.source.path)
     costs = [memory_of(target.source.path, series=True) for target in job.targets]

@@ -1,4 +1,4 @@
-"""The trained weights that come with the package, and networks made of weights."""
+"""The trained weights of the package, and networks with given weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def default_weights() -> Path:
-    """Return the path of the weights that come with the package.
+    """Return the path of the package's weights.
 
     Returns
     -------
@@ -33,12 +33,12 @@ def default_weights() -> Path:
 
 
 def load_network(weights: str | os.PathLike[str] | None = None, device: str | torch.device = "auto") -> GetNet:
-    """Return the network with some weights on a device; the same again is not read again.
+    """Return a network with given weights on a device; the four most recent ones are cached.
 
     Parameters
     ----------
     weights : str or path, optional
-        A safetensors file as `getnet-train` writes; default the package's own.
+        A safetensors file as written by `getnet-train`; default: the package's own.
     device : str or torch.device
         As for `getnet_bids.core.device.resolve_device`.
 
@@ -50,9 +50,9 @@ def load_network(weights: str | os.PathLike[str] | None = None, device: str | to
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        The file does not exist.
     ValueError
-        The file is not the weights of a GetNet, or the device is not there.
+        The file does not contain weights of a GetNet, or the device is not available.
     """
     from getnet_bids.core.device import resolve_device
 

@@ -56,7 +56,7 @@ def test_weighted_magnitude_images_are_found(tree):
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
-        ("sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz", "no magnitude"),
+        ("sub-02/ses-a/anat/sub-02_ses-a_part-phase_T2starw.nii.gz", "not a magnitude"),
         ("sub-03/anat/sub-03_T1w.nii.gz", "another image has this name"),
         ("sub-03/anat/sub-04_T2w.nii.gz", "not that of its folder"),
         ("sub-03/anat/sub-03_desc-preproc_T2w.nii.gz", "not a raw image"),

@@ -20,7 +20,7 @@ from tests.datasets import add, describe
 CHECKOUT = os.environ.get("GETNET_BIDS_EXAMPLES")
 
 DIFFERENCES = {
-    "is no magnitude image": "PyBIDS gives phase, real and imaginary parts too unless asked for part-mag",
+    "is not a magnitude image": "PyBIDS gives phase, real and imaginary parts too unless asked for part-mag",
     "listed in .bidsignore": "PyBIDS does not read .bidsignore",
     "not a raw image: it has": "PyBIDS gives the images of a derivative dataset; corrected ones are not raw",
     "not a BIDS name: 'space-": "the same, in a standard space",

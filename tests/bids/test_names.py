@@ -53,8 +53,8 @@ def test_names_come_back_as_they_were(text):
         ("sub-01_foo-1_T1w.nii.gz", "foo-1"),
         ("sub-01_acq-_T1w.nii.gz", "acq-"),
         ("sub-01_acq-a_acq-b_T1w.nii.gz", "twice"),
-        ("sub-01_T1-w.nii.gz", "no suffix"),
-        (".nii.gz", "no suffix"),
+        ("sub-01_T1-w.nii.gz", "not a suffix"),
+        (".nii.gz", "not a suffix"),
     ],
 )
 def test_other_names_are_refused(text, reason):

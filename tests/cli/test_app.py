@@ -105,7 +105,7 @@ def test_filter_file_and_database(dataset, tmp_path, capsys):
         assert app(raw, out, "participant", "--dry-run", "--bids-filter-file", tmp_path / "filter.json", *more) == 0
         printed = capsys.readouterr()
         assert [line.split("\t")[0] for line in printed.out.splitlines()[1:]] == [TWO]
-        assert "unused, as no such images are taken: bold" in printed.err
+        assert "unused, as no such image is corrected: bold" in printed.err
     assert app(raw, out, "participant", "--dry-run", *with_database) == 0
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]] == [ONE, TWO]
 
@@ -254,7 +254,7 @@ def test_a_dry_run_prints_the_jobs_and_writes_nothing(dataset, tmp_path, capsys)
         (66, "no such file", ["raw", "out", "participant", "--config-file", "absent"]),
         (66, "run the participant level first", ["raw", "new", "group"]),
         (64, "T1map", ["raw", "out", "participant", "-m", "T1map"]),
-        (64, "no label", ["raw", "out", "participant", "--participant-label", "a/b"]),
+        (64, "not a label", ["raw", "out", "participant", "--participant-label", "a/b"]),
         (64, "not available", ["raw", "new", "participant", "--device", "cuda:77"]),
         (65, "not the weights", ["raw", "new", "participant", "--weights", "raw/T1w.json"]),
         (66, "no such folder", ["absent", "out", "participant"]),
@@ -387,5 +387,5 @@ def test_a_doubtful_image_is_named_at_the_end(dataset, capsys):
     (raw / "T1w.json").write_text('{"ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM"]}')
     assert app(raw, out, "participant", "--device", "cpu", "--force", "--participant-label", "01") == 0
     said = capsys.readouterr().err
-    assert "verdicts: 1 doubtful (sub-01_T1w.nii.gz); status.tsv and the pages tell why" in said
+    assert "verdicts: 1 doubtful (sub-01_T1w.nii.gz); see status.tsv and the pages for the reasons" in said
     assert "normalised the source already" in status(out)[ONE]["reason"]

@@ -43,7 +43,7 @@ def refused(checked, *arguments, **options):
         (["--reports-only", "--dry-run"], "contradict"),
         (["--reports-only", "--force"], "contradict"),
         (["--compare", "n4", "--derivatives", "x=raw", "x=."], "two folders"),
-        (["--participant-label", "a_b"], "no label"),
+        (["--participant-label", "a_b"], "not a label"),
     ],
 )
 def test_options_that_do_nothing_together(checked, arguments, said):

@@ -50,7 +50,7 @@ def test_what_is_not_there_is_named_beside_what_is(dry_run, options, absent):
     code, taken, said = dry_run(*options)
     assert code == 0
     assert taken
-    assert said == f"getnet-bids: no image is taken for {absent}; look at the spelling, or leave it out\n"
+    assert said == f"getnet-bids: no image to correct for {absent}; check the spelling, or leave it out\n"
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_a_simulated_gain(raw, tmp_path, capsys):
     np.testing.assert_allclose(shaded, given * gain, rtol=1e-5, atol=1e-4)
     assert (gain.min(), gain.max()) == pytest.approx((0.7, 1.3), abs=1e-3)
     said = json.loads((out / "sub-01/anat/sub-01_desc-simulatedGetNet_T2w.json").read_text())
-    assert "no correction of the image that was scanned" in said["Description"]
+    assert "not a correction of the image as it was scanned" in said["Description"]
     table = read_table(out / "sub-01/anat/sub-01_mod-T2w_desc-table1_metrics.tsv")
     assert [row["method"] for row in table] == ["Gain", "GetNet", "N4"]
     error = np.abs(shaded * (given * shaded).sum() / (shaded**2).sum() - given).sum() / given.sum()

@@ -74,7 +74,7 @@ def test_jobs_have_a_name_where_the_environment_has_no_logname(tmp_path, monkeyp
         ("plugin: [", "not valid YAML"),
         ("- MultiProc", "names no plugin"),
         ("plugin_args: {}", "names no plugin"),
-        ("plugin: MultiProc\nplugin_args: [1]", "no table"),
+        ("plugin: MultiProc\nplugin_args: [1]", "not a table"),
         ("plugin: Nonsense", "MultiProc"),
         ("plugin: SLURMGraph", "does not wait"),
         ("plugin: !!python/object/apply:os.getcwd []", "not valid YAML"),

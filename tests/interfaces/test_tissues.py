@@ -112,13 +112,13 @@ def test_a_brain_mask_that_is_there_goes_before_the_templates(folder, head, monk
     np.testing.assert_array_equal(data(outputs.brain_mask) > 0, smaller)
     assert outputs.note.startswith("segmented as a human brain as asked, though the template fits poorly")
     nib.Nifti1Image(np.zeros(inside.shape, np.uint8), image.affine).to_filename(folder / "mask.nii.gz")
-    with pytest.raises(GetNetError, match="is empty where the image is"):
+    with pytest.raises(GetNetError, match="has no voxel inside the image"):
         segmentation.run()
 
 
 def test_a_slice_is_no_brain_even_if_asked(folder, tmp_path):
     nib.Nifti1Image(phantom.head()[:, :, 28:29], np.diag([3.0, 3, 3, 1])).to_filename(tmp_path / "a.nii")
-    with pytest.raises(ValueError, match="cannot be laid on a single slice"):
+    with pytest.raises(ValueError, match="cannot be registered to a single slice"):
         TissueSegmentation(input_image=str(tmp_path / "a.nii"), method="atropos").run()
 
 

@@ -234,7 +234,7 @@ def test_what_may_not_be_read(both, launcher, permissions, tmp_path):
     for folder in raw.glob("sub-*"):
         folder.chmod(0o755)
     assert code == 74
-    assert "no image can be read; see to the permissions" in said.splitlines()[-1]
+    assert "no image can be read; check the permissions" in said.splitlines()[-1]
 
 
 def test_results_that_may_not_be_read_are_named_by_the_group_level(both, launcher, permissions):
@@ -254,7 +254,7 @@ def test_an_image_that_vanishes_after_it_was_listed(raw, launcher, tmp_path):
     (raw / IMAGES[-1]).unlink()
     assert run.end() == 1
     assert "Traceback" not in run.said
-    assert rows(out)[IMAGES[-1]] == ("failed", f"No such file or directory: {raw / IMAGES[-1]}; look at the path")
+    assert rows(out)[IMAGES[-1]] == ("failed", f"No such file or directory: {raw / IMAGES[-1]}; check the path")
     assert sorted(done_in(out)) == IMAGES[:-1]
     assert_whole(out)
 
@@ -269,7 +269,7 @@ def test_an_output_folder_that_is_deleted_while_it_is_written_to(raw, original, 
     assert "Traceback" not in run.said
     last = run.said.splitlines()[-1]
     assert last.startswith("getnet-bids: No such file or directory: ")
-    assert last.endswith("status.tsv; look at the path")
+    assert last.endswith("status.tsv; check the path")
     assert_whole(tmp_path)
     assert launcher.run(raw, out, "participant")[0] == 0
     assert results(out) == results(original[1])
@@ -328,7 +328,7 @@ def test_ten_thousand_names_that_are_none(raw, launcher, tmp_path):
     assert len(found.skipped) == 10_000 + len(folders)
     code, said = launcher.run(raw, tmp_path / "out", "participant", "--participant-label", "01")
     assert (code, "Traceback" in said) == (0, False)
-    assert "more passed over; -v names all" in said
+    assert "more left out; -v names all" in said
     assert said.count("\n") < 12
     assert list(rows(tmp_path / "out")) == IMAGES[:1]
 

@@ -75,7 +75,7 @@ SPOILED = {
     "sidecar not fetched": (0, unfetched, "not fetched"),
     "sidecar is a pointer": (0, pointer, "not fetched"),
     "sidecar deleted": (0, lambda path: path.unlink(), "is missing"),
-    "sidecar emptied": (0, lambda path: path.write_text(""), "is missing, or no sidecar"),
+    "sidecar emptied": (0, lambda path: path.write_text(""), "is missing, or is not a sidecar"),
     "image not fetched": (1, unfetched, "not fetched"),
     "image is a pointer": (1, pointer, "not fetched"),
     "image deleted": (1, lambda path: path.unlink(), "is missing"),

@@ -62,7 +62,7 @@ def test_table_has_two_rows_an_image_and_every_column_is_described(many):
 def test_what_stands_out_is_named_and_linked(many):
     page = Page(write_group_report(many)[2])
     page.check(many)
-    assert "1 image stands out" in page.text
+    assert "1 image is an outlier" in page.text
     assert "sub-12.html#sub-12_T1w" in {link["href"] for link in page.all("a")}
     assert "sub-05.html#sub-05_T1w" not in {link["href"] for link in page.all("a")}
     data = rows_in(many / "group_metrics.html")

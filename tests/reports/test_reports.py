@@ -110,7 +110,7 @@ def test_a_simulated_gain_has_its_pictures(derived):
     write_reports(out, find_images(raw).sources)
     page = (out / "sub-01.html").read_text()
     assert page.count("data:image/jpeg") == 3
-    assert "before is the shaded image" in page
+    assert '"before" is the shaded image' in page
     measures = json.loads((folder / "sub-01_desc-simulatedGetNet_T1w.json").read_text())["GetNet"]["Measures"]
     # The head has 0.85 of the grid's extent, along which the field's logarithm rises by 0.6.
     assert measures["FieldMaximum"] / measures["FieldMinimum"] == pytest.approx(np.exp(0.6 * 0.85), rel=0.05)

@@ -129,11 +129,3 @@ def test_processes_decode_what_threads_do(data: Path, tmp_path: Path, monkeypatc
     module.build_cache(items, tmp_path / "processes", [], threads=2)
     for name in module.FILES:
         assert (tmp_path / "threads" / name).read_bytes() == (tmp_path / "processes" / name).read_bytes()
-
-
-@pytest.mark.parametrize(("limit", "most"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 10**6)])
-def test_a_control_groups_share_of_processors_counts(tmp_path: Path, limit: str, most: int) -> None:
-    (tmp_path / "cpu.max").write_text(limit)
-    allowed = len(os.sched_getaffinity(0))
-    assert module.available_cores(tmp_path / "cpu.max") == min(allowed, most)
-    assert module.available_cores(tmp_path / "none") == allowed

@@ -78,7 +78,7 @@ def test_other_modes(tmp_path: Path, mode: str) -> None:
     ("dtype", "kind"), [(np.uint16, "PNG"), (np.uint16, "TIFF"), (np.int32, "TIFF"), (np.float32, "TIFF")]
 )
 def test_more_than_8_bits_are_refused(tmp_path: Path, dtype: type, kind: str) -> None:
-    with pytest.raises(MedicalImageError, match="more than 8 bits a pixel"):
+    with pytest.raises(MedicalImageError, match="more than 8 bits per pixel"):
         decoded(tmp_path, Image.fromarray(scene(0).astype(dtype) * 16), kind)
 
 

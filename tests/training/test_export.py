@@ -11,7 +11,7 @@ from safetensors import safe_open
 from getnet_bids.core.network import GetNet, GetNetConfig, load_weights
 from getnet_bids.training import checkpoint
 from getnet_bids.training.checkpoint import TrainingState
-from getnet_bids.training.export import doubts, export
+from getnet_bids.training.export import export, export_warnings
 from getnet_bids.training.recipe import Recipe, load_recipe
 
 GOOD = {"image_leakage": 0.05, "field_mae": 0.03, "field_size": 0.2}
@@ -70,5 +70,5 @@ def test_a_spread_that_was_not_trained_is_the_same_everywhere(tmp_path: Path) ->
     ],
 )
 def test_doubts(change: dict[str, float], step: int, warning: str) -> None:
-    (said,) = doubts(TrainingState(step, 1.0, GOOD | change), small("default"))
+    (said,) = export_warnings(TrainingState(step, 1.0, GOOD | change), small("default"))
     assert warning in said

@@ -78,7 +78,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
         outcome = run_tiny(photos, tmp_path / "parts", recipe, Schedule(max_minutes=0))
         assert outcome is Outcome.TIME
     assert checkpoint.read(tmp_path / "parts")["step"] == 3
-    assert f"{tmp_path / 'parts' / 'checkpoint.pt'}: goes on after step 2 of 6" in capsys.readouterr().err
+    assert f"{tmp_path / 'parts' / 'checkpoint.pt'}: resumes after step 2 of 6" in capsys.readouterr().err
     assert run_tiny(photos, tmp_path / "parts", recipe) is Outcome.DONE
     assert_same_bits(tmp_path / "whole", tmp_path / "parts")
     assert run_tiny(photos, tmp_path / "parts", recipe) is Outcome.DONE
@@ -157,8 +157,8 @@ def test_what_a_run_leaves(photos: Photographs, tmp_path: Path, capsys: pytest.C
     assert float(validation[-1]["field_mae"]) > 0
     err = capsys.readouterr().err
     assert "step 4, held-out photographs: ratio_mae " in err
-    assert f"{tmp_path}: begins anew, 4 steps of 4 pairs" in err
-    assert "warning: 30 photographs, where 10000 or more are wanted" in err
+    assert f"{tmp_path}: new run, 4 steps of 4 pairs" in err
+    assert "warning: 30 photographs, fewer than the 10000 wanted" in err
     least = min(float(row["field_mae"]) for row in validation)
     best = checkpoint.read(tmp_path, "best")
     assert best["best"] == best["figures"]["field_mae"] == pytest.approx(least, rel=1e-4)

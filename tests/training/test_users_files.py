@@ -53,14 +53,14 @@ def test_weights_and_card_replace_their_own_kind_only(tmp_path: Path) -> None:
     out, card = tmp_path / "paper.safetensors", tmp_path / "paper.md"
     check_replaced(out, card)
     card.write_text(TEXT)
-    with pytest.raises(ValueError, match=r"paper\.md: is there and is no model card"):
+    with pytest.raises(ValueError, match=r"paper\.md: is an existing file, not a model card"):
         check_replaced(out, card)
     card.write_text("# Model card: GetNet\n")
     check_replaced(out, card)
     out.write_text(TEXT)
-    with pytest.raises(ValueError, match="holds no weights of GetNet"):
+    with pytest.raises(ValueError, match="is an existing file without weights of GetNet"):
         check_replaced(out, card)
     out.write_bytes(default_weights().read_bytes())
     check_replaced(out, card)
-    with pytest.raises(ValueError, match=r"ends in \.safetensors"):
+    with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         check_replaced(card, card)

@@ -1,1 +1,1 @@
-"""How good weights are on images with known fields."""
+"""Evaluation of weights on images with known fields."""

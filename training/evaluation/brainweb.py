@@ -21,7 +21,7 @@ from getnet_bids.core.gain import coil_log_gain, smooth_log_gain, with_spread
 from getnet_bids.core.network import SLICE
 
 SHAPE = (362, 434, 362)
-"""Of a model, axes z, y, x; voxels of 0.5 mm."""
+"""Shape of a model, axes z, y, x, with voxels of 0.5 mm."""
 RELAXATION = {
     1: ("CSF", 2569, 329, 58, 1.00),
     2: ("GM", 833, 83, 69, 0.86),
@@ -34,8 +34,8 @@ RELAXATION = {
     10: ("dura", 900, 47, 30, 0.70),
     11: ("marrow", 350, 70, 58, 0.80),
 }
-"""Label: tissue, T1 ms, T2 ms, T2* ms, proton density (BrainWeb's table; muscle's for tissues it does not list).
-What is not here, air and bone, gives no signal."""
+"""Label: tissue, T1 ms, T2 ms, T2* ms, proton density (BrainWeb's table; muscle's for tissues that it does not list).
+Air and bone, which are not listed, have no signal."""
 ECHO = {"T2w": 120.0, "PDw": 35.0}
 """TE of the spin echoes, ms; TR is 3300 ms (BrainWeb's)."""
 CONTRASTS = ("T1w", *ECHO)
@@ -43,7 +43,9 @@ TISSUES = {"CSF": 1, "GM": 2, "WM": 3}
 
 
 def t1w_signal(t1: float, t2star: float, density: float) -> float:
-    """Signal of a spoiled gradient echo, TR 18 ms, TE 10 ms, 30 degrees (BrainWeb's T1w; Ernst and Anderson 1966).
+    """Compute the signal of a spoiled gradient echo: TR 18 ms, TE 10 ms, 30 degrees (BrainWeb's T1w).
+
+    Ernst and Anderson (1966).
 
     Examples
     --------
@@ -56,7 +58,7 @@ def t1w_signal(t1: float, t2star: float, density: float) -> float:
 
 
 def spin_echo_signal(t1: float, t2: float, density: float, te: float) -> float:
-    """Signal of a spin echo, TR 3300 ms.
+    """Compute the signal of a spin echo, TR 3300 ms.
 
     Examples
     --------
@@ -81,7 +83,7 @@ def signals(contrast: str) -> NDArray[np.float32]:
     Raises
     ------
     ValueError
-        There is no such contrast.
+        The contrast is unknown.
 
     Examples
     --------
@@ -110,7 +112,7 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        The file is not one, or damaged.
+        The file is not a model, or it is damaged.
     """
     try:
         raw = gzip.decompress(path.read_bytes())
@@ -125,21 +127,21 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
 
 
 def to_1mm(fine: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average blocks of 2x2x2 voxels, so that partial volume is real."""
+    """Average blocks of 2x2x2 voxels, which gives realistic partial volume."""
     z, y, x = (n // 2 for n in fine.shape)
     return fine.reshape(z, 2, y, 2, x, 2).mean((1, 3, 5), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class HeadSlice:
-    """A slice of a head, 256x256 pixels of 1 mm, without gain field and noise.
+    """A slice of a head, 256x256 pixels of 1 mm, without bias field and noise.
 
     Parameters
     ----------
     original : ndarray, shape (256, 256), float32
         White matter is about 1; 0 where there is no signal.
     regions : dict of ndarray of bool, shape (256, 256)
-        ``entire image`` (all that has signal), ``CSF``, ``GM``, ``WM`` (of which the pixel is more than half).
+        ``entire image`` (all pixels with signal), ``CSF``, ``GM``, ``WM`` (pixels that are more than half this tissue).
     name : str
         Model, plane and number.
     """
@@ -157,7 +159,7 @@ def slices_of_model(path: Path, least: float = 0.05) -> Iterator[HeadSlice]:
     path : Path
         ``subjectNN_crisp_v.mnc.gz``.
     least : float
-        Slices of which less than this share has signal are left out.
+        Smallest fraction of a slice with signal; other slices are left out.
 
     Yields
     ------
@@ -187,11 +189,11 @@ Mask = NDArray[np.bool_]
 VOXEL = (1.0, 1.0, 1.0)
 """mm."""
 UNIT = 1000.0
-"""What the brightest tissue measures in a simulated image, which holds whole numbers as a scanner's does."""
+"""Intensity of the brightest tissue in a simulated image, which has whole numbers like a scanner's."""
 LENGTH = 45.0
 """Correlation length of the random fields, mm."""
 RANGE = {"coil": 3.0, "steep": 5.0}
-"""Of the receive loops' fields: the 99th over the 1st percentile over the head."""
+"""Range of the receive loops' fields: the 99th over the 1st percentile over the head."""
 SMOOTH = "smooth"
 FIELDS = (*(f"{SMOOTH}{percent}" for percent in (20, 40, 80)), *RANGE, "none")
 """Kinds of gain fields, see `gain_field`."""
@@ -199,14 +201,14 @@ FIELDS = (*(f"{SMOOTH}{percent}" for percent in (20, 40, 80)), *RANGE, "none")
 
 @dataclass(frozen=True)
 class Head:
-    """A head without gain field and noise.
+    """A head without bias field and noise.
 
     Parameters
     ----------
     original : ndarray, shape (X, Y, Z), float32
         The brightest of CSF, GM and WM is 1.
     shares : dict of ndarray, shape (X, Y, Z), float32
-        How much of each voxel is CSF, GM and WM.
+        Fractions of CSF, GM and WM in each voxel.
     """
 
     original: Volume
@@ -214,17 +216,17 @@ class Head:
 
     @property
     def head(self) -> Mask:
-        """All that has signal."""
+        """The voxels with signal."""
         return self.original > 0.03 * self.original.max()
 
     @property
     def brain(self) -> Mask:
-        """What is more than half CSF, GM and WM."""
+        """The voxels that are more than half CSF, GM and WM."""
         csf, gray, white = self.shares.values()
         return csf + gray + white > 0.5
 
     def pure(self, tissue: str) -> Mask:
-        """Return the voxels that are nearly nothing but one tissue."""
+        """Return the voxels that contain almost only one tissue."""
         return self.shares[tissue] > 0.9
 
 
@@ -236,7 +238,7 @@ def read_heads(path: Path, contrasts: Sequence[str]) -> dict[str, Head]:
     path : Path
         ``subjectNN_crisp_v.mnc.gz``.
     contrasts : sequence of str
-        Of T1w, T2w, PDw.
+        Among T1w, T2w and PDw.
 
     Returns
     -------
@@ -258,9 +260,9 @@ def gain_field(kind: str, where: Mask, seed: Sequence[int]) -> Volume:
         NN / 200. ``coil``: one to three receive loops, to the power that makes the field span 3-fold; ``steep``: to
         a higher power, 5-fold. ``none``: 1.
     where : ndarray of bool, shape (X, Y, Z)
-        The object, in voxels of 1 mm: the field's strength is that over it.
+        The object, in voxels of 1 mm, over which the field's strength is defined.
     seed : sequence of int
-        Another one for each kind is made of it.
+        Seed, from which a different one is made for each kind.
 
     Returns
     -------
@@ -270,7 +272,7 @@ def gain_field(kind: str, where: Mask, seed: Sequence[int]) -> Volume:
     Raises
     ------
     ValueError
-        There is no such kind of field.
+        The kind of field is unknown.
     """
     if kind == "none":
         return np.ones(where.shape, np.float32)
@@ -291,14 +293,14 @@ def gain_field(kind: str, where: Mask, seed: Sequence[int]) -> Volume:
 
 
 def shaded(head: Head, gain: Volume, noise: float, seed: Sequence[int]) -> Volume:
-    """Simulate a magnitude image of a head: times a gain field, with Rician noise, in whole numbers.
+    """Simulate a magnitude image of a head with a gain field and Rician noise, in whole numbers.
 
     Parameters
     ----------
     head : Head
     gain : ndarray, shape (X, Y, Z)
     noise : float
-        Standard deviation in each channel, share of the brightest tissue's signal.
+        Standard deviation in each channel, as a fraction of the brightest tissue's signal.
     seed : sequence of int
 
     Returns
@@ -310,5 +312,5 @@ def shaded(head: Head, gain: Volume, noise: float, seed: Sequence[int]) -> Volum
 
 
 def hashed(name: str) -> int:
-    """Turn a name into a number that goes into a seed."""
+    """Convert a name to a number for a seed."""
     return zlib.crc32(name.encode())

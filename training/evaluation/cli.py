@@ -13,18 +13,19 @@ from getnet_bids import __version__
 from ..cli import count
 
 SEARCH_SLICES = 10
-"""So many slices, at the other end of the random order, are used to search N4's spline distance."""
+"""Number of slices, from the end of the random order, for the search of N4's spline distance."""
 
 DESCRIPTION = """
-Relative MAE of slices of 256x256 pixels (1 mm) on all three planes of BrainWeb's anatomical models, T1w simulated
-from published tissue parameters, times a gain field from 0.4 to 1.6: as they are (Gain), and corrected by N4, by the
-network alone as in the paper (GetNet), and by what `getnet` does with a single slice (getnet_bids: network, smooth
-basis, refinement).
+Relative MAE of slices of 256x256 pixels (1 mm) in all three planes of BrainWeb's anatomical models. T1w slices are
+simulated from published tissue parameters and multiplied by a gain field from 0.4 to 1.6. They are measured without
+correction (Gain), and after correction by N4, by the network alone as in the paper (GetNet), and as `getnet` corrects
+a single slice (getnet_bids: network, smooth basis, refinement).
 
-Two conventions: `as is`, where each estimated field has geometric mean 1 over the foreground; and `best scale`,
-after the one factor per slice that fits best in least squares over the foreground. N4 takes long; it is run on a
-random subset of the slices, if asked, with its defaults and, `N4 tuned`, without shrinking and with the spline
-distance that is best on ten other slices; its time is extrapolated. Times are of --threads threads.
+There are two conventions for the scale: with `as is`, each estimated field has a geometric mean of 1 over the
+foreground; with `best scale`, each slice is scaled by the factor that fits best in least squares over the foreground.
+N4 takes long and is only run on request, on a random subset of the slices, with its defaults and, as `N4 tuned`,
+without shrinking and with the spline distance that is best on ten other slices; its time is extrapolated. Times are
+for --threads threads.
 """
 
 
@@ -42,17 +43,21 @@ def make_parser() -> argparse.ArgumentParser:
     brainweb.add_argument(
         "--models", type=Path, required=True, metavar="DIR", help="folder of subjectNN_crisp_v.mnc.gz files"
     )
-    brainweb.add_argument("--weights", type=Path, metavar="FILE", help="safetensors [default: the package's]")
-    brainweb.add_argument("--slices", type=count, metavar="N", help="a random subset of so many slices [all]")
     brainweb.add_argument(
-        "--product-slices", type=int, default=100, metavar="N", help="of these, for getnet_bids [%(default)s]"
+        "--weights", type=Path, metavar="FILE", help="weights, a .safetensors file [default: the package's]"
     )
-    brainweb.add_argument("--n4-slices", type=int, default=0, metavar="N", help="of these, for N4 [%(default)s]")
-    brainweb.add_argument("--gain", type=float, default=0.6, help="fields span 1 minus to 1 plus this [%(default)s]")
+    brainweb.add_argument("--slices", type=count, metavar="N", help="number of slices in a random subset [all]")
     brainweb.add_argument(
-        "--noise", type=float, default=0.0, help="Rician noise, share of white matter's signal [%(default)s]"
+        "--product-slices", type=int, default=100, metavar="N", help="number of these for getnet_bids [%(default)s]"
     )
-    brainweb.add_argument("--threads", type=count, default=1, metavar="N", help="of all methods [%(default)s]")
+    brainweb.add_argument("--n4-slices", type=int, default=0, metavar="N", help="number of these for N4 [%(default)s]")
+    brainweb.add_argument(
+        "--gain", type=float, default=0.6, help="fields span 1 minus this to 1 plus this [%(default)s]"
+    )
+    brainweb.add_argument(
+        "--noise", type=float, default=0.0, help="Rician noise, as a fraction of white matter's signal [%(default)s]"
+    )
+    brainweb.add_argument("--threads", type=count, default=1, metavar="N", help="threads of all methods [%(default)s]")
     brainweb.add_argument(
         "--write-slices", type=Path, metavar="FILE", help="write the images as a .npy array for another tool, and stop"
     )
@@ -62,16 +67,16 @@ def make_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar=("NAME", "FILE"),
-        help="a .npy array of the fields that another tool has estimated from all these slices: one more row",
+        help="add a row for another tool: a .npy array of the fields that it has estimated from all these slices",
     )
     brainweb.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     brainweb.add_argument("--device", default="auto", help="auto, cpu or cuda [%(default)s]")
-    brainweb.add_argument("--out", type=Path, metavar="DIR", help="write table1.tsv and figure2.png there")
+    brainweb.add_argument("--out", type=Path, metavar="DIR", help="folder for table1.tsv and figure2.png")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line; return the exit code."""
     args = make_parser().parse_args(argv)
     try:
         return run_brainweb(args)
@@ -112,7 +117,7 @@ def run_brainweb(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     network = load_network(args.weights, args.device)
     slices = shaded_slices(models, args.slices or 0, args.gain, args.seed, args.noise)
-    # In random order, any first few are a random subset.
+    # In random order, so that the first slices are a random subset.
     random.Random(args.seed).shuffle(slices)
     print(f"{len(slices)} slices of {len(models)} models", file=sys.stderr)
     if args.write_slices:

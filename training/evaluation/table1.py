@@ -30,17 +30,17 @@ REGIONS = ("entire image", "CSF", "GM", "WM")
 SCALES = ("as is", "best scale")
 BATCH = 32
 PAPER_SLICES = 12_000
-"""The paper gives its times for so many slices."""
+"""Number of slices for which the paper gives its times."""
 LOOKS = 8
-"""The network is asked so often about a slice, as `correct_volume` does with a single one."""
+"""Number of times that the network is run on a slice, as `correct_volume` does with a single one."""
 MIN_PIXELS = 100
-"""A tissue is measured in a slice that has so many pixels of it."""
+"""Smallest number of pixels of a tissue for it to be measured in a slice."""
 
 Slice = NDArray[np.float32]
 
 
 SPLINES = (40.0, 60.0, 90.0, 130.0, 200.0)
-"""Spline distances among which N4's is searched, mm; its default, one element a side, is tried too."""
+"""Candidates for N4's spline distance, mm; its default, one element per side, is also tried."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Method:
     seconds : float
         Per slice; 0 for none.
     slices : int
-        How many were corrected.
+        Number of slices corrected.
     fields : list of ndarray
-        The estimated fields, geometric mean 1 over the foreground.
+        The estimated fields, with a geometric mean of 1 over the foreground.
     """
 
     name: str
@@ -84,12 +84,12 @@ def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int, no
     models : sequence of Path
         BrainWeb's anatomical models.
     count : int
-        Slices altogether, as evenly from the models as can be; 0 for all.
+        Total number of slices, taken as evenly as possible from the models; 0 for all.
     gain : float
-        Each field spans 1 minus to 1 plus this; it is as smooth as those of the recipe simko2019.
+        Each field spans 1 minus this to 1 plus this; it is as smooth as those of the recipe simko2019.
     seed : int
     noise : float
-        Standard deviation of the Rician noise, of the signal of the brightest of CSF, GM and WM.
+        Standard deviation of the Rician noise, as a fraction of the signal of the brightest of CSF, GM and WM.
     """
     rng = np.random.default_rng(seed)
     shares = np.diff(np.linspace(0, count, len(models) + 1).round().astype(int))
@@ -115,18 +115,18 @@ def shaded_slices(models: Sequence[Path], count: int, gain: float, seed: int, no
 
 def upsampled(cells: torch.Tensor) -> torch.Tensor:
     """Interpolate from cells to pixels by cubic convolution; shapes (N, 1, n, n) and (N, 256, 256)."""
-    # With antialias, torch takes the kernel that keeps a ramp a ramp (a = -1/2); without, one that makes it wavy.
+    # With antialias, torch uses the kernel that preserves a ramp (a = -1/2); without it, one that makes a ramp wavy.
     return F.interpolate(cells, size=(SLICE, SLICE), mode="bicubic", align_corners=False, antialias=True)[:, 0]
 
 
 def without_noise_around(image: Slice) -> Slice:
-    """Set what is not foreground to 0, as the product does before the network sees an image."""
+    """Set the background to 0, as `getnet` does before the network sees an image."""
     foreground = find_foreground(torch.from_numpy(image)[:, :, None], (1.0, 1.0, 1.0))[:, :, 0].numpy()
     return image * foreground
 
 
 def one_look_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
-    """Return the network's own fields, slice by slice as in the paper: one pass, interpolated smoothly."""
+    """Return the network's fields slice by slice as in the paper: in one pass, interpolated smoothly."""
     device = next(network.parameters()).device
     for start in range(0, len(slices), BATCH):
         images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH]])[:, None]
@@ -136,7 +136,7 @@ def one_look_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice
 
 
 def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
-    """Return the network's fields, each slice asked about with `LOOKS` known fields on it, as the product does."""
+    """Return the network's fields, each averaged over `LOOKS` known fields on the slice, as in `correct_volume`."""
     device = next(network.parameters()).device
     for start in range(0, len(slices), BATCH):
         images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH]])[:, None]
@@ -157,7 +157,7 @@ def product_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]
 
 
 def n4_fields(slices: Sequence[Shaded], shrink: int = 4, spline: float | None = None) -> Iterator[Slice]:
-    """Compute the fields of N4 in two dimensions (antspyx), which is told where the signal is.
+    """Compute the fields of N4 in two dimensions (antspyx), with the true foreground as its mask.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def best_spline(slices: Sequence[Shaded]) -> float | None:
     Parameters
     ----------
     slices : sequence of Shaded
-        Others than those it is then judged by.
+        Slices other than those on which it is judged afterwards.
     """
 
     def error(spline: float | None) -> float:
@@ -199,7 +199,7 @@ def given_fields(path: Path, slices: Sequence[Shaded]) -> list[Slice]:
     Raises
     ------
     ValueError
-        The file does not hold one field for each slice.
+        The file does not contain one field for each slice.
     """
     fields = np.load(path, allow_pickle=False)
     wanted = (len(slices), SLICE, SLICE)
@@ -219,10 +219,10 @@ def measure(name: str, slices: Sequence[Shaded], estimate: Callable[[], Iterator
     Parameters
     ----------
     name : str
-        The method's.
+        Name of the method.
     slices : sequence of Shaded
     estimate : callable, optional
-        Gives the slices' fields, of any scale, in order; None corrects nothing.
+        Returns the slices' fields in order, with any scale; None for no correction.
     """
     errors: dict[tuple[str, str], list[float]] = {(scale, region): [] for scale in SCALES for region in REGIONS}
     began = time.perf_counter()
@@ -243,7 +243,7 @@ def measure(name: str, slices: Sequence[Shaded], estimate: Callable[[], Iterator
 
 
 def as_rows(methods: Sequence[Method]) -> list[list[str]]:
-    """Return the table's rows: a header, then one for each method and scale."""
+    """Return the rows of the table: a header, then one row for each method and scale."""
     rows = [["method", "scale", *(f"{r}{s}" for r in REGIONS for s in ("", " SD")), "slices", "s / 12,000 slices"]]
     for scale in SCALES:
         for method in methods:
@@ -260,13 +260,13 @@ PLANES = ("axial", "coronal", "sagittal")
 
 
 def draw_figure2(slices: Sequence[Shaded], methods: Sequence[Method], path: Path) -> None:
-    """Draw one slice of each plane, the one of most brain, as it is corrected by each method, and the fields below.
+    """Draw the slice with the most brain in each plane, corrected by each method, with the fields below.
 
     Parameters
     ----------
     slices : sequence of Shaded
     methods : sequence of Method
-        Each with fields of the first of these slices, as many as it has.
+        Methods, each with fields for a number of the first slices.
     path : Path
         PNG, PDF or SVG.
     """
@@ -282,7 +282,7 @@ def draw_figure2(slices: Sequence[Shaded], methods: Sequence[Method], path: Path
     columns = ["original", *("with gain" if m.seconds == 0 else m.name for m in methods)]
     figure = Figure(figsize=(1.9 * len(columns), 3.7 * len(best)), layout="constrained")
     axes = figure.subplots(2 * len(best), len(columns), squeeze=False)
-    # Blue to brown through white: told apart with any colour vision. One scale for all fields.
+    # Blue to brown through white, suitable for colour-blind readers; one scale for all fields.
     shading = {"cmap": "PuOr", "norm": TwoSlopeNorm(1.0, 0.7, 1.3)}
     for row, i in enumerate(best):
         s = slices[i]

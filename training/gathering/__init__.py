@@ -1,5 +1,5 @@
-"""The open photographs that the package's weights were trained on, from clones of their repositories to shards.
+"""Collect the open photographs that the package's weights were trained on, from clones of their repositories to shards.
 
-`listed` (what they are, where to fetch them, which of them are there), `shards` (tar files of them) and `cli`. Their
-licences are in ``terms.md``.
+`listed` has the list and finds photographs in clones, `shards` writes tar files, `cli` is the command. The licences are
+in ``terms.md``.
 """

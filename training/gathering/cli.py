@@ -1,4 +1,4 @@
-"""``getnet-photographs``: gather the open photographs of the package's weights from clones; write them as shards."""
+"""``getnet-photographs``: collect the open photographs of the package's weights from clones, and write shards."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from getnet_bids import __version__
 from .listed import commands, listed, package_file
 
 REMEDY = (
-    "photographs are missing or others than listed; fetch them with `getnet-photographs --list | sh`, name the folder "
-    "with --clones, or add --partial to do without"
+    "photographs are missing or differ from the list; fetch them with `getnet-photographs --list | sh`, name the "
+    "folder with --clones, or add --partial to do without them"
 )
 EPILOG = """
-two commands for all, some 4 GB to fetch:
+two commands do everything; they download about 4 GB:
   getnet-photographs --list | sh
   getnet-photographs --out shards
 """
@@ -27,8 +27,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Make the parser of ``getnet-photographs``."""
     parser = argparse.ArgumentParser(
         prog="getnet-photographs",
-        description="Gather the open photographs that the package's weights were trained on, and write them as shards "
-        "for `getnet-train --data`. Each file's SHA-256 is compared with the list's.",
+        description="Collect the open photographs that the package's weights were trained on, and write them as shards "
+        "for `getnet-train --data`. Each file's SHA-256 is compared with the list.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -38,21 +38,25 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         default=[Path("clones")],
         metavar="DIR",
-        help="where the repositories are: git clones, bare or not, or unpacked folders, as OWNER/NAME, OWNER+NAME or "
+        help="folder of the repositories: git clones, bare or not, or unpacked folders, as OWNER/NAME, OWNER+NAME or "
         "NAME [clones]",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--out", type=Path, metavar="DIR", help="write the shards into this folder; never writes over")
-    what.add_argument("--check", action="store_true", help="only look for the photographs and compare them")
+    what.add_argument(
+        "--out", type=Path, metavar="DIR", help="write the shards to this folder; existing files are never overwritten"
+    )
+    what.add_argument("--check", action="store_true", help="only find the photographs and compare them with the list")
     what.add_argument("--list", action="store_true", help="print the commands that fetch the repositories, for `sh`")
-    what.add_argument("--terms", action="store_true", help="print the licence of each collection and what it rests on")
+    what.add_argument(
+        "--terms", action="store_true", help="print the licence of each collection and the evidence for it"
+    )
     parser.add_argument("--partial", action="store_true", help="write shards even though photographs are missing")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``getnet-photographs``; returns the exit code, 1 if photographs are missing and nothing was done about it."""
+    """Run ``getnet-photographs``; return the exit code, 1 if photographs are missing without ``--partial``."""
     args = make_parser().parse_args(arguments)
     photos = listed()
     if args.list:

@@ -1,7 +1,7 @@
-"""The open photographs that the package's weights were trained on, and which of them repositories on disk have.
+"""The list of open photographs that the package's weights were trained on, and the search for them in clones on disk.
 
-``list.tsv.xz`` names each photograph by repository, commit, path and SHA-256, in the order of the shards; ``terms.md``
-says under what licence each collection is, and what that rests on; ``shards.sha256`` are the shards' checksums.
+``list.tsv.xz`` identifies each photograph by repository, commit, path and SHA-256, in the order of the shards;
+``terms.md`` has the licence of each collection and the evidence for it; ``shards.sha256`` has the shards' checksums.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Listed:
     Parameters
     ----------
     collection : str
-        For messages and the table of terms.
+        Name of the collection in messages and the table of terms.
     licence : str
         SPDX identifier, or ``public domain``.
     repository : str
@@ -39,9 +39,9 @@ class Listed:
     commit : str
         40 hexadecimal digits.
     path : str
-        Within the repository.
+        Path within the repository.
     sha256 : str
-        Of the file, 64 hexadecimal digits.
+        Hash of the file, 64 hexadecimal digits.
     """
 
     collection: str
@@ -58,12 +58,12 @@ def listed(text: str | None = None) -> list[Listed]:
     Parameters
     ----------
     text : str, optional
-        A list's content; default that of the package.
+        Content of a list; default: that of the package.
 
     Raises
     ------
     ValueError
-        It has other columns.
+        The list has other columns.
 
     Examples
     --------
@@ -80,18 +80,18 @@ def listed(text: str | None = None) -> list[Listed]:
 
 
 def package_file(name: str) -> Traversable:
-    """Return a file beside the list."""
+    """Return a file in the folder of the list."""
     return importlib.resources.files("getnet_bids.training.gathering") / name
 
 
 def commands(photos: Sequence[Listed], folder: Path = Path("clones")) -> list[str]:
-    r"""Make the shell commands that fetch each repository of a list, its one commit alone.
+    r"""Make the shell commands that fetch the one listed commit of each repository.
 
     Parameters
     ----------
     photos : sequence of Listed
     folder : Path
-        Where the clones go.
+        Folder for the clones.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class Clone:
     Parameters
     ----------
     place : Path
-        The clone's or the folder's root.
+        Root of the clone or the folder.
     git : Path, optional
         Its git directory; None for a plain folder.
     """
@@ -129,7 +129,7 @@ class Clone:
         self.process: subprocess.Popen[bytes] | None = None
 
     def read(self, photo: Listed) -> bytes | None:
-        """Read a photograph's file, of its commit if the clone has that, else as it is now; None if there is none."""
+        """Read a photograph's file from its commit, or else from the working tree; None if there is none."""
         if self.git is None:
             try:
                 return (self.place / photo.path).read_bytes()
@@ -139,7 +139,7 @@ class Clone:
         return self.blob(f"HEAD:{photo.path}") if data is None else data
 
     def blob(self, name: str) -> bytes | None:
-        """Read what git calls by a name, through one ``git cat-file`` for all."""
+        """Read a git object by its name, through one ``git cat-file`` process for all objects."""
         if self.process is None:
             command = ["git", f"--git-dir={self.git}", "cat-file", "--batch"]
             environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
@@ -164,7 +164,7 @@ class Clone:
 
 
 def find_clone(repository: str, folders: Sequence[Path]) -> Clone | None:
-    """Look for a repository in some folders: ``owner/name``, ``owner+name`` or ``name``, also with ``.git``."""
+    """Find a repository in the given folders, as ``owner/name``, ``owner+name`` or ``name``, also with ``.git``."""
     owner, name = repository.split("/")
     for folder in folders:
         for stem in (f"{owner}/{name}", f"{owner}+{name}", name):
@@ -178,7 +178,7 @@ def find_clone(repository: str, folders: Sequence[Path]) -> Clone | None:
 
 
 def reader(photos: Sequence[Listed], folders: Sequence[Path], stack: ExitStack) -> Callable[[Listed], bytes | None]:
-    """Make a function that reads a photograph, from whichever clone has its repository."""
+    """Make a function that reads a photograph from the clone of its repository."""
     clones = {repository: find_clone(repository, folders) for repository in {p.repository for p in photos}}
     for clone in clones.values():
         if clone is not None:
@@ -192,22 +192,22 @@ def reader(photos: Sequence[Listed], folders: Sequence[Path], stack: ExitStack) 
 
 
 def check(photos: Sequence[Listed], folders: Sequence[Path], say: Callable[[str], object]) -> tuple[list[bool], bool]:
-    """Read every photograph and compare its SHA-256; say one line for each repository of each collection.
+    """Read every photograph and compare its SHA-256; report one line for each repository of each collection.
 
     Parameters
     ----------
     photos : sequence of Listed
     folders : sequence of Path
-        Where clones are looked for.
+        Folders in which clones are searched for.
     say : callable
-        Takes each line.
+        Called with each line.
 
     Returns
     -------
     good : list of bool
-        Whether each photograph is there and the listed one.
+        Whether each photograph exists and is the listed one.
     whole : bool
-        Whether all are.
+        Whether this is true for all.
     """
     state: list[str] = []
     with ExitStack() as stack:

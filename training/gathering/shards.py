@@ -1,4 +1,4 @@
-"""Shards: the listed photographs as gray WebP in tar files, the same bytes each time; what is there is kept."""
+"""Write the listed photographs as gray WebP images in tar shards, with reproducible bytes; existing shards are kept."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..sources import gray_of
 from .listed import Listed, package_file
 
 SHARD = 8000
-"""Photographs in a shard, about 50 MB."""
+"""Number of photographs in a shard, about 50 MB."""
 QUALITY, METHOD = 60, 4
-"""WebP's quality and effort: 5 kB a photograph."""
+"""WebP's quality and effort; a photograph takes 5 kB."""
 
 
 def webp(data: bytes, name: str) -> bytes:
@@ -29,9 +29,9 @@ def webp(data: bytes, name: str) -> bytes:
     Parameters
     ----------
     data : bytes
-        JPEG, PNG or whatever Pillow reads.
+        JPEG, PNG or any format that Pillow reads.
     name : str
-        For messages.
+        Name for messages.
 
     Returns
     -------
@@ -44,22 +44,22 @@ def webp(data: bytes, name: str) -> bytes:
 
 
 def write_shard(path: Path, start: int, photos: Sequence[Listed], read: Callable[[Listed], bytes | None]) -> int:
-    """Write some photographs as a tar shard, beside its place first; what is not the listed file is left out.
+    """Write photographs as a tar shard, first under a temporary name; files that differ from the list are left out.
 
     Parameters
     ----------
     path : Path
         The shard.
     start : int
-        The first photograph's number; files are named by it, ``000123.webp``.
+        Number of the first photograph; files are named by their number, as ``000123.webp``.
     photos : sequence of Listed
     read : callable
-        Gives a photograph's file.
+        Returns a photograph's file.
 
     Returns
     -------
     int
-        Photographs in it.
+        Number of photographs in the shard.
     """
     count = 0
     part = path.with_name(f".{path.name}.part")
@@ -76,7 +76,7 @@ def write_shard(path: Path, start: int, photos: Sequence[Listed], read: Callable
 def encoded(
     start: int, photos: Sequence[Listed], read: Callable[[Listed], bytes | None]
 ) -> Iterator[tuple[int, bytes]]:
-    """Read in order, encode in threads, and give number and WebP in order; a few wait at a time."""
+    """Read in order, encode in threads, and yield numbers and WebP images in order, with a few in the queue."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -92,7 +92,7 @@ def encoded(
 
 
 def names_in(path: Path) -> list[str] | None:
-    """List a shard's members; None if it is no whole tar file."""
+    """List a shard's members; None if it is not a complete tar file."""
     try:
         with tarfile.open(path, "r:") as tar:
             return tar.getnames()
@@ -101,17 +101,17 @@ def names_in(path: Path) -> list[str] | None:
 
 
 def shards(photos: Sequence[Listed], folder: Path, read: Callable[[Listed], bytes | None], whole: bool) -> list[str]:
-    """Write all shards that are not there yet, and say of each whether it equals that of the package's weights.
+    """Write all missing shards, and report for each whether it equals the one used for the package's weights.
 
     Parameters
     ----------
     photos : sequence of Listed
     folder : Path
-        Made if need be. Nothing in it is deleted or written over.
+        Created if it does not exist. Nothing in it is deleted or overwritten.
     read : callable
-        Gives a photograph's file.
+        Returns a photograph's file.
     whole : bool
-        Whether all photographs are there, so that a shard that lies there must have them all.
+        Whether all photographs are available, so that existing shards must contain them all.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def shards(photos: Sequence[Listed], folder: Path, read: Callable[[Listed], byte
     Raises
     ------
     ValueError
-        A file of a shard's name is there with other photographs in it, or Pillow cannot write WebP.
+        A file with a shard's name contains other photographs, or Pillow cannot write WebP.
     """
     if not features.check("webp"):
         raise ValueError("this Pillow cannot write WebP; install Pillow as PyPI has it")
