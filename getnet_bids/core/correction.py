@@ -385,7 +385,7 @@ def estimate_log_field(
     planes = planes * len(volumes)
     counted = slices if mask is None else extract_slices(fitted)
     shares = F.avg_pool2d((counted > 0).float(), CELL)[:, 0]
-    log_gain, log_spread = ask(network, slices, options.precision, options.batch_size)
+    log_gain, log_spread = ask(network, slices, options.precision, options.batch_size, len(volumes))
     counts = [len(plane.index) for plane in planes]
     cells = list(log_gain.split(counts))
     weights = list((shares * torch.exp(-2 * log_spread)).split(counts))

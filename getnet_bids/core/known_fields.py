@@ -61,7 +61,9 @@ def known_log_fields(count: int, size: int) -> Tensor:
     return AMPLITUDE * torch.einsum("nt,txy->nxy", signs, terms)
 
 
-def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int) -> tuple[Tensor, Tensor]:
+def ask(
+    network: GetNet, slices: Tensor, precision: str, batch_size: int, volumes: int = 1
+) -> tuple[Tensor, Tensor]:
     """Estimate the field of each slice from its product with a known one.
 
     Parameters
@@ -71,13 +73,16 @@ def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int) -> tup
         Magnitudes of any scale, 0 in the background.
     precision, batch_size
         As for `network.run_network`.
+    volumes : int
+        The slices are those of so many volumes, one after the other, whose n-th get the same known field.
 
     Returns
     -------
     log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
         The log gain of each cell without the known field, and the logarithm of the network's expected error.
     """
-    on_pixels, on_cells = (known_log_fields(len(slices), size).to(slices.device) for size in (SLICE, CELLS))
+    each = len(slices) // volumes
+    on_pixels, on_cells = (known_log_fields(each, n).repeat(volumes, 1, 1).to(slices.device) for n in (SLICE, CELLS))
     shaded = slices.clamp_min(0) * on_pixels.exp()[:, None]
     brightest = shaded.amax((1, 2, 3), keepdim=True)
     shaded = torch.where(brightest > 0, shaded / brightest, 0.0).pow_(CONTRAST_POWER)

@@ -28,10 +28,10 @@ def kept_contrast(corrected, flat):
 @pytest.mark.parametrize(
     ("stripped", "refine", "limit", "contrast"),
     [
-        (False, True, 0.0313, 0.053),
-        (True, True, 0.0312, 0.065),
-        (False, False, 0.0319, 0.059),
-        (True, False, 0.0342, 0.078),
+        (False, True, 0.0308, 0.039),
+        (True, True, 0.0312, 0.029),
+        (False, False, 0.0297, 0.042),
+        (True, False, 0.0336, 0.034),
     ],
     ids=["whole", "stripped", "whole, network alone", "stripped, network alone"],
 )
@@ -42,7 +42,7 @@ def test_error_over_the_brain(network, stripped, refine, limit, contrast):
     assert abs(kept_contrast(done.corrected, head(0.0, stripped)[0]) - 1) < contrast
 
 
-@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0046), (True, 0.0084)])
+@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0110), (True, 0.0210)])
 def test_no_field(network, stripped, limit):
     image, brain = head(0.0, stripped)
     done = correct_volume(image, VOXEL, network)
@@ -56,7 +56,7 @@ def test_single_slice(network):
     assert field_error(done.field, field()[..., middle], brain[..., middle]) < 0.0328
 
 
-FROZEN = [0.1634, 0.1026, 0.0778, 0.075, 0.0698, 0.0258, 0.0238, 0.0211]
+FROZEN = [0.1735, 0.0956, 0.0747, 0.0746, 0.0636, 0.0268, 0.0245, 0.0235]
 """Coefficients of the whole head's refined field; another number of `ALGORITHM` goes with a change of them."""
 
 
@@ -67,4 +67,4 @@ def test_the_numbers_of_the_algorithm_are_these(network):
     theta = estimate_log_field(volume, VOXEL, network, None, options).refined.theta
     found = theta.flatten()[1:].sort(descending=True).values[:8]
     np.testing.assert_allclose(found, FROZEN, atol=1e-3, err_msg="raise ALGORITHM, and renew these on purpose")
-    assert ALGORITHM == 5
+    assert ALGORITHM == 6
