@@ -61,9 +61,7 @@ def known_log_fields(count: int, size: int) -> Tensor:
     return AMPLITUDE * torch.einsum("nt,txy->nxy", signs, terms)
 
 
-def ask(
-    network: GetNet, slices: Tensor, precision: str, batch_size: int, volumes: int = 1
-) -> tuple[Tensor, Tensor]:
+def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int, volumes: int = 1) -> tuple[Tensor, Tensor]:
     """Estimate the field of each slice from its product with a known one.
 
     Parameters
@@ -74,7 +72,7 @@ def ask(
     precision, batch_size
         As for `network.run_network`.
     volumes : int
-        The slices are those of so many volumes, one after the other, whose n-th get the same known field.
+        Number of volumes. Their slices follow one another; the n-th slices of all volumes get the same known field.
 
     Returns
     -------
