@@ -151,9 +151,9 @@ def heads() -> Iterator[Case]:
     for sigma in (4, 8, 14):
         blurred = np.where(face & ~brain, gaussian_filter(head, sigma), head)
         yield case("altered", f"face blurred by {sigma} voxels", blurred, 0.03, *fine)
-    for percent in (1, 5, 10, 30):
+    for percent, bound in ((1, 0.03), (5, 0.03), (10, 0.035), (30, 0.07)):
         limit = np.percentile(head[inside], 100 - percent)
-        yield case("altered", f"brightest {percent} % clipped", np.minimum(head, limit), 0.06, *doubtful)
+        yield case("altered", f"brightest {percent} % clipped", np.minimum(head, limit), bound, *doubtful)
     flat = head / truth
     yield Case(
         *("ordinary", "no field", flat, realistic.VOXEL, np.ones_like(truth), brain, 0.02),

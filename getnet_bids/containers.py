@@ -148,7 +148,7 @@ def as_sizes(voxel_size: float | Sequence[float], axes: int) -> list[float]:
     try:
         sizes = [float(v) for v in np.atleast_1d(np.asarray(voxel_size, dtype=float))]
     except (TypeError, ValueError):
-        raise GetNetError(f"voxel_size must be {axes} numbers above 0, mm, not {voxel_size!r}") from None
+        raise GetNetError(f"voxel_size must be {axes} numbers above 0 in mm, not {voxel_size!r}") from None
     return sizes * axes if len(sizes) == 1 else sizes
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.phantoms.scanned import synthetic
 
-from .invariances import INVARIANCES, change
+from .invariances import INVARIANCES, ROUNDING, change
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def test_a_change_is_measured_whatever_the_scale(subject):
 @pytest.mark.parametrize(
     ("name", "most"),
     [
-        ("flipped", 0.01),
-        pytest.param("turned", 0.01, marks=pytest.mark.slow),
-        pytest.param("times 1e-06 to 1e+06", 1e-5, marks=pytest.mark.slow),
+        ("flipped", 0.02),  # slices of a flipped or turned image get other known fields
+        pytest.param("turned", 0.03, marks=pytest.mark.slow),
+        pytest.param("times 1e-06 to 1e+06", 10 * ROUNDING, marks=pytest.mark.slow),
         ("more of 0", 1e-5),
         pytest.param("brain mask", 0.05, marks=pytest.mark.slow),
     ],
