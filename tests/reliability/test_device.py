@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import getnet_bids
+from getnet_bids.bids.dataset import prepare_output
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import read_object
@@ -96,6 +97,7 @@ def test_a_gpu_without_any_room_leaves_it_to_the_cpu(network, caplog):
 def test_the_app_goes_on_with_a_full_gpu(network, make_dataset, tmp_path, caplog):
     raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
     jobs = [Job(source, Outputs.of(source, tmp_path / "out")) for source in find_images(raw).sources]
+    prepare_output(raw, tmp_path / "out")
     log = RunLog(tmp_path / "out" / "logs")
     Full(network, 0)
     run_jobs(jobs, network, Options(), Recipe(default_weights(), "sha256:0", {}), log)
