@@ -142,7 +142,7 @@ def draw_calibration(rows: Sequence[Row], path: Path) -> None:
     spread.set_yscale("log")
     spread.set_yticks([0.25, 0.5, 0.7, 1, 1.4, 2, 4], [".25", ".5", ".7", "1", "1.4", "2", "4"])
     spread.minorticks_off()
-    names = ["\n".join([*name.split(", "), part]) for name, part in groups]
+    names = ["\n".join([*name.replace(" by ", " by\n").split(", "), part]) for name, part in groups]
     spread.set_xticks(range(len(groups)), names, fontsize=7)
     spread.set_ylabel("SD over an image of error / predicted SD")
     for axis in (scatter, spread):

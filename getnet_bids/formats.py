@@ -62,7 +62,7 @@ HEADER_ERRORS = (
 
 
 def foreign(data: bytes, name: str | os.PathLike[str] = "") -> str | None:
-    """Say what format a file has if this package does not read it, and what to do; None if it may be NIfTI or MGH.
+    """Return the name of a file format that is not read, and what to do; None if the file may be NIfTI or MGH.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ def doctor_parser() -> Parser:
 
 
 def without_defaults(parser: Parser, keep: Sequence[str] = ()) -> Parser:
-    """Give options no default value, since the settings have the defaults; except for some."""
+    """Remove the default values of options, since the settings have them; those of `keep` stay."""
     for action in parser._actions:
         if action.dest not in keep:
             action.default = argparse.SUPPRESS

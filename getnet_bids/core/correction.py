@@ -16,7 +16,7 @@ from torch import Tensor
 from getnet_bids.errors import GetNetError
 
 from . import PRECISIONS
-from .device import default_arithmetic, has_float64, unless_out_of_memory
+from .device import default_arithmetic, has_float64, torch_threads, unless_out_of_memory
 from .field import disagreement, field_sd, gain_field, resize
 from .fusion import Basis, fuse
 from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
@@ -394,5 +394,7 @@ def estimate_log_field(
     alone = Posterior.before_refinement(basis, theta, expected)
     refined = alone
     if options.refine:
-        refined = refine_together([SampledLogImage.of(one, voxel, box) for one in fitted], box, alone, expected)
+        with torch_threads(1):  # the last bits of products depend on their number
+            points = [SampledLogImage.of(one, voxel, box) for one in fitted]
+        refined = refine_together(points, box, alone, expected)
     return Stages(box, planes, cells, weights, alone, refined)

@@ -19,7 +19,6 @@ import torch
 from scipy.linalg import hadamard
 from torch import Tensor
 
-from .device import torch_threads
 from .network import CELLS, SLICE, GetNet, run_network
 
 AMPLITUDE = 0.25
@@ -80,13 +79,10 @@ def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int, volume
     log_gain, log_spread : Tensor, each shape (N, 16, 16), float32
         The log gain of each cell without the known field, and the logarithm of the network's expected error.
     """
-    with torch_threads(1):  # the last bits of powers depend on how a tensor is shared out
-        each = len(slices) // volumes
-        on_pixels, on_cells = (
-            known_log_fields(each, n).repeat(volumes, 1, 1).to(slices.device) for n in (SLICE, CELLS)
-        )
-        shaded = slices.clamp_min(0) * on_pixels.exp()[:, None]
-        brightest = shaded.amax((1, 2, 3), keepdim=True)
-        shaded = torch.where(brightest > 0, shaded / brightest, 0.0).pow_(CONTRAST_POWER)
+    each = len(slices) // volumes
+    on_pixels, on_cells = (known_log_fields(each, n).repeat(volumes, 1, 1).to(slices.device) for n in (SLICE, CELLS))
+    shaded = slices.clamp_min(0) * on_pixels.exp()[:, None]
+    brightest = shaded.amax((1, 2, 3), keepdim=True)
+    shaded = torch.where(brightest > 0, shaded / brightest, 0.0).pow_(CONTRAST_POWER)
     log_gain, log_spread = run_network(network, shaded, precision, batch_size)
     return log_gain / CONTRAST_POWER - on_cells, log_spread - math.log(CONTRAST_POWER)

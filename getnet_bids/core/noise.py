@@ -167,7 +167,7 @@ def grown(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def spread(cells: NDArray[np.bool_], shape: tuple[int, ...], axis: int, cell: int) -> NDArray[np.bool_]:
-    """Give each voxel the value of its cell; cells begin at the second voxel along the axis of the differences."""
+    """Repeat the values of cells over their voxels; cells begin at the second voxel along the axis of differences."""
     out = np.moveaxis(cells, 0, axis)
     for a, n in enumerate(shape):
         step, first = (cell, 1) if a == axis else (max(1, n // LINES), 0)

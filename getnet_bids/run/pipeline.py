@@ -183,7 +183,7 @@ class MemoryBudget:
             self.taken += wanted
 
     def release(self, taken: int) -> None:
-        """Give back bytes that were acquired."""
+        """Return acquired bytes to the budget, so that other images can be read."""
         with self.changed:
             self.taken -= taken
             self.changed.notify_all()
