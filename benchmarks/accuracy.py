@@ -29,7 +29,7 @@ from accuracy_tables import NAMES, Row, as_rst, draw, read, summarise, text, wri
 from tqdm import tqdm
 
 from getnet_bids.core import metrics
-from getnet_bids.core.correction import SMOOTHNESS
+from getnet_bids.core.log_field import SMOOTHNESS
 from getnet_bids.training.evaluation.brainweb import (
     CONTRASTS,
     FIELDS,

@@ -33,7 +33,8 @@ from tqdm import tqdm
 
 from getnet_bids import images
 from getnet_bids.core import metrics
-from getnet_bids.core.correction import CorrectedVolume, Options, correct_volume
+from getnet_bids.core.correction import CorrectedVolume, correct_volume
+from getnet_bids.core.options import Options
 from getnet_bids.interfaces.inhomogeneity import volume_like
 from getnet_bids.training.evaluation.brainweb import hashed
 from getnet_bids.weights import load_network

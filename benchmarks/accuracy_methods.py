@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from getnet_bids import core
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.foreground import find_foreground
+from getnet_bids.core.options import Options
 from getnet_bids.interfaces import N4Correction
 from getnet_bids.interfaces.n4 import antspyx_field
 from getnet_bids.weights import default_weights, load_network

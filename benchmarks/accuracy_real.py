@@ -15,8 +15,8 @@ from getnet_bids import images
 from getnet_bids.bids.discovery import Source, find_images
 from getnet_bids.columns import ENTIRE
 from getnet_bids.core import metrics
-from getnet_bids.core.correction import SMOOTHNESS
 from getnet_bids.core.geometry import HEAD_EXTENT, Box
+from getnet_bids.core.log_field import SMOOTHNESS
 from getnet_bids.interfaces import TissueSegmentation
 from getnet_bids.interfaces.inhomogeneity import PURE_SHARE, measure, volume_like
 from getnet_bids.masks import foreground_of

@@ -182,15 +182,16 @@ def gpu(image: str) -> Result:
     """Correct a volume that is already on a GPU, if there is one."""
     import torch
 
-    from getnet_bids.core import correction
     from getnet_bids.core.field import gain_field
     from getnet_bids.core.foreground import find_foreground
+    from getnet_bids.core.log_field import estimate_log_field
+    from getnet_bids.core.options import Options
     from getnet_bids.core.voxels import scaled
     from getnet_bids.weights import load_network
 
     if not torch.cuda.is_available():
         return {"figures": []}
-    network, voxel, options = load_network(device="auto"), (1.0, 1.0, 1.0), correction.Options()
+    network, voxel, options = load_network(device="auto"), (1.0, 1.0, 1.0), Options()
     device = next(network.parameters()).device
     volume = torch.from_numpy(scaled(load(image))).to(device)
     times = []
@@ -198,7 +199,7 @@ def gpu(image: str) -> Result:
         torch.cuda.synchronize()
         began = time.perf_counter()
         chosen = find_foreground(volume, voxel)
-        refined = correction.estimate_log_field(volume * chosen, voxel, network, None, options).refined
+        refined = estimate_log_field([volume * chosen], voxel, network, None, options).refined
         volume / gain_field(refined.basis, refined.theta.to(device), voxel, chosen)
         torch.cuda.synchronize()
         times.append(time.perf_counter() - began)

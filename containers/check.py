@@ -10,7 +10,8 @@ import ants  # noqa: F401 - N4 and Atropos
 import numpy as np
 import torch
 
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.options import Options
 from getnet_bids.interfaces.templates import load_template
 from getnet_bids.weights import default_weights, load_network
 from getnet_bids.workflows import init_comparison_wf

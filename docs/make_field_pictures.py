@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from getnet_bids.cli.demo import brain, known_gain
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.options import Options
 from getnet_bids.reports.mosaic import anatomical, arrange
 from getnet_bids.weights import load_network
 

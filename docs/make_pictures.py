@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from getnet_bids.cli.demo import brain, known_gain, make_dataset
-from getnet_bids.core import correction
+from getnet_bids.core import log_field
 from getnet_bids.core.field import gain_field
 from getnet_bids.core.foreground import find_foreground
 from getnet_bids.core.geometry import Plane
 from getnet_bids.core.network import CELLS
+from getnet_bids.core.options import Options
 from getnet_bids.core.voxels import checked, scaled
 from getnet_bids.images import magnitudes, read, voxel_size
 from getnet_bids.reports.mosaic import Mosaic, anatomical, arrange
@@ -62,11 +63,11 @@ class Stages:
 
 def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
     """Compute the results of a correction's steps on the image's grid."""
-    options, network = correction.Options(precision="float32"), load_network(device="cpu")
+    options, network = Options(precision="float32"), load_network(device="cpu")
     volume = torch.from_numpy(scaled(checked(image)))
     foreground = find_foreground(volume, voxel)
     volume *= foreground
-    stages = correction.estimate_log_field(volume, voxel, network, None, options)
+    stages = log_field.estimate_log_field([volume], voxel, network, None, options)
     fused, refined = (
         gain_field(step.basis, step.theta, voxel, foreground).numpy() for step in (stages.network, stages.refined)
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .batch import CorrectedBatch, correct_batch
-    from .core.correction import Options
+    from .core.options import Options
 
 __version__ = "1.0.0rc1"
 __all__ = ["CorrectedBatch", "Correction", "GetNetError", "Options", "correct", "correct_batch"]
@@ -155,7 +155,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     # These need torch, which takes seconds to import, so they are imported only on demand.
     if name == "Options":
-        from .core.correction import Options
+        from .core.options import Options
 
         return Options
     if name in ("CorrectedBatch", "correct_batch"):

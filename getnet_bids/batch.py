@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from .containers import as_sizes
-from .core.correction import Options, correct_volume
+from .core.correction import correct_volume
+from .core.options import Options
 from .errors import GetNetError, errors_about
 from .weights import load_network
 

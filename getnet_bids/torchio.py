@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from . import correct
-from .core.correction import Options
+from .core.options import Options
 from .errors import GetNetError
 
 try:

@@ -27,7 +27,8 @@ from getnet_bids.cli.demo import MARK, demo_parser
 from getnet_bids.cli.parser import app_parser, doctor_parser, image_parser
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import Comparison
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.options import Options
 from getnet_bids.reports.pictures import Pictures
 from getnet_bids.training.cli import export_parser, train_parser
 from getnet_bids.training.evaluation.cli import make_parser

@@ -57,8 +57,8 @@ def correct_file(args: Namespace) -> None:
     use_huge_pages()
     # Imported here because they take seconds to load, and a wrong path should be reported at once.
     from getnet_bids import correct, images, series
-    from getnet_bids.core.correction import Options
     from getnet_bids.core.device import resolve_device
+    from getnet_bids.core.options import Options
     from getnet_bids.errors import GetNetError, errors_about
     from getnet_bids.weights import load_network
 

@@ -16,13 +16,15 @@ BLOCKS_PER_AXIS = 64
 """Number of blocks along the volume's longest side."""
 OTSU = 128
 """Number of bins of the histogram for Otsu's threshold."""
+DARK_SHARE = 0.1
+"""Fraction of the brightness of bright tissue below which voxels do not count as signal."""
 NOISE_DEVIATION, NOISE_BLOCK_DEVIATION = 0.4, 1.5
 """A volume is noise if the standard deviation of its voxels is above the first value, relative to their mean, and block
 means vary less than the second value times as much as those of independent voxels. Magnitudes of noise have 0.52 and
 1."""
 
 
-def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> Tensor:
+def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float], dark_share: float = DARK_SHARE) -> Tensor:
     """Find the voxels with signal in the imaged body.
 
     Noise and signal are separated on block means, in which noise is averaged out. Blocks above the noise form the body:
@@ -35,6 +37,8 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
         Finite magnitudes; values below 0 are not signal.
     voxel_size : tuple of float
         mm.
+    dark_share : float
+        Fraction of the brightness of bright tissue below which voxels do not count; 0 for all voxels above the noise.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float]) -> T
     means, deviations = block_moments(slabs, block)
     found = torch.zeros_like(slabs, dtype=torch.bool)
     if not is_noise(means, deviations, block_share(slabs.shape, block)):
-        block_level, voxel_level = thresholds(means, deviations)
+        block_level, voxel_level = thresholds(means, deviations, dark_share)
         body = torch.from_numpy(whole((means > block_level).cpu().numpy())).to(volume.device)
         for axis in (2, 1):
             body = body.index_select(axis, torch.arange(slabs.shape[axis], device=body.device) // block[axis])
@@ -109,11 +113,11 @@ def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
     return total
 
 
-def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
+def thresholds(means: Tensor, deviations: Tensor, dark_share: float = DARK_SHARE) -> tuple[float, float]:
     """Compute the thresholds above which block means, and voxels, are signal.
 
-    Both are a tenth of the median of bright blocks (those above Otsu's threshold of the square roots, 1979), which is
-    low enough for tissue in the darkest part of a field. With more noise they are higher: blocks are signal from five
+    Both are a fraction of the median of bright blocks (those above Otsu's threshold of the square roots, 1979); a tenth
+    is low enough for tissue in the darkest part of an ordinary field. With more noise they are higher: blocks are signal from five
     standard deviations above the noise, and voxels from twice its mean, which one in twenty noise voxels exceeds
     according to Rayleigh's distribution.
 
@@ -121,6 +125,8 @@ def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
     ----------
     means, deviations : Tensor, same shape
         Mean and standard deviation of each block's voxels, not negative.
+    dark_share : float
+        The fraction.
 
     Returns
     -------
@@ -140,7 +146,7 @@ def thresholds(means: Tensor, deviations: Tensor) -> tuple[float, float]:
         return 0.0, 0.0
     split = otsu(means.clamp_max(ranked(positive, 0.99)).sqrt()) ** 2
     bright = ranked(means.masked_select(means > split), 0.5)
-    block = voxel = 0.1 * bright
+    block = voxel = dark_share * bright
     # In pure noise the deviation is 0.52 times the mean, and all blocks have about the same mean, unlike borders of
     # tissue.
     noisy = (means < 0.25 * bright) & (deviations > 0.35 * means) & (deviations < 0.7 * means)

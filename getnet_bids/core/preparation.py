@@ -91,6 +91,28 @@ class Prepared:
         return cls(mean, evidence, volume, part, foreground, chosen)
 
 
+def quotient(
+    mean: NDArray[np.float32], field: NDArray[np.float32], voxel: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """Divide an image by its field, without the noise beside the object, which would become as bright as tissue.
+
+    Parameters
+    ----------
+    mean, field : ndarray, spatial shape
+        The image with a background of 0, and its field.
+    voxel : tuple of float
+        mm.
+
+    Returns
+    -------
+    ndarray, spatial shape
+        Nowhere brighter than the image; 0 in the noise.
+    """
+    volume = torch.from_numpy(scaled(mean))
+    above = find_foreground(volume[:, :, None] if volume.ndim == 2 else volume, voxel, dark_share=0.0)
+    return np.where(above.numpy().reshape(mean.shape, order="F"), mean / (field / field.min()), np.float32(0))
+
+
 def joint_part(parts: list[tuple[slice, slice, slice]]) -> tuple[slice, slice, slice]:
     """Return the smallest part that contains all given parts.
 

@@ -102,9 +102,10 @@ def self_test(device: str = "auto") -> SelfTest:
     GetNetError
         The device or the weights cannot be used.
     """
-    from getnet_bids.core.correction import Options, correct_volume
+    from getnet_bids.core.correction import correct_volume
     from getnet_bids.core.metrics import field_error
     from getnet_bids.core.network import reduced_precision
+    from getnet_bids.core.options import Options
     from getnet_bids.weights import load_network
 
     from .results import device_text

@@ -325,8 +325,8 @@ def correct_images(todo: list[Planned], done: list[Planned], recipe: Recipe, set
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     use_huge_pages()
     # These take seconds to import, so only after it is known that there is something to do.
-    from getnet_bids.core.correction import Options
     from getnet_bids.core.device import resolve_device
+    from getnet_bids.core.options import Options
     from getnet_bids.weights import load_network
 
     from .worker import run_jobs

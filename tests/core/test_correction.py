@@ -5,12 +5,13 @@ import torch
 from getnet_bids.core import field as field_module
 from getnet_bids.core import foreground, geometry, preparation
 from getnet_bids.core.basis import cosines
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.field import gain_field
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.metrics import field_error, relative_mae
 from getnet_bids.core.network import load_weights
+from getnet_bids.core.options import Options
 from getnet_bids.weights import default_weights
 from tests.phantoms.flat import VOXEL, ellipsoid, field, head
 

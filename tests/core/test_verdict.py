@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
 from getnet_bids.core.noise import noise_sd
+from getnet_bids.core.options import Options
 from getnet_bids.core.sampling import POINTS_PER_AXIS
 from getnet_bids.core.signs import ghost_share, odd_even_difference, point_noise
 from getnet_bids.core.verdict import Evidence, judge

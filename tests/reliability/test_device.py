@@ -19,8 +19,9 @@ from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import Recipe
 from getnet_bids.bids.status import RunLog
 from getnet_bids.cli import app, one
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.network import load_weights
+from getnet_bids.core.options import Options
 from getnet_bids.run.worker import run_jobs
 from getnet_bids.weights import default_weights
 from tests.phantoms.ellipsoid import scan

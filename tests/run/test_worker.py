@@ -8,8 +8,9 @@ from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.outputs import Outputs
 from getnet_bids.bids.provenance import Recipe
 from getnet_bids.bids.status import RunLog
-from getnet_bids.core.correction import Options, correct_volume
+from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.network import GetNet
+from getnet_bids.core.options import Options
 from getnet_bids.errors import GetNetError, is_expected
 from getnet_bids.run.worker import run_jobs
 from getnet_bids.weights import default_weights

@@ -1,0 +1,151 @@
+"""Estimate the log field of volumes: slices, the network's estimates for them, their fusion, and the refinement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .device import torch_threads
+from .field import disagreement
+from .fusion import Basis, evaluate, fuse
+from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
+from .known_fields import ask
+from .network import CELL, GetNet
+from .options import Options
+from .refinement import Posterior, refine_together
+from .sampling import SampledLogImage
+
+SMOOTHNESS = 100.0
+"""Default smoothness for a head, mm: half waves of the field shorter than this are suppressed."""
+MIN_SMOOTHNESS, MAX_SMOOTHNESS = 1 / 20, 4.0
+"""Limits of the smoothness, as fractions of the object's extent: the basis cannot resolve less, and with more only the
+constant is left."""
+STIFFNESS = 1e-3
+"""Weight of the roughness penalty in the fusion."""
+SLICES = 15
+"""Number of slices along the object's longest extent; along the others in proportion."""
+SD_OF_ABSOLUTE = 1.25
+"""Ratio of the standard deviation to the mean absolute value of a normal distribution."""
+FUSED_ERROR = 0.6
+"""Error of the fused field relative to the network's expected error of a cell; it is smaller since slices and known
+fields average out."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The steps of the estimation.
+
+    Parameters
+    ----------
+    box : Box
+        Box around the object, in the part of the volume that was used.
+    planes : list of Plane
+        Positions of the slices that the network saw, for one volume after the other.
+    log_gain, weights : list of Tensor, each shape (S, 16, 16)
+        The network's log gains for the slices of each plane, and the weights of the cells.
+    field_sd : float
+        Standard deviation of the network's log field over the cells with signal.
+    network, refined : Posterior
+        The log field of the network alone, and the refined one (the same without a refinement).
+    """
+
+    box: Box
+    planes: list[Plane]
+    log_gain: list[Tensor]
+    weights: list[Tensor]
+    field_sd: float
+    network: Posterior
+    refined: Posterior
+
+    def disagreement(self, inside: Sequence[Tensor], voxel: tuple[float, float, float]) -> float:
+        """Compare the volumes' fields as `field.disagreement` does; 0 for one volume."""
+        count = len(self.planes) // len(inside)
+        parts = [slice(i, i + count) for i in range(0, len(self.planes), count)] if len(inside) > 1 else []
+        cells = [(self.log_gain[part], self.weights[part]) for part in parts]
+        of = self.network
+        return disagreement(of.basis, self.planes[:count], cells, inside, voxel, STIFFNESS, of.error_sd)
+
+
+def estimate_log_field(
+    volumes: Sequence[Tensor],
+    voxel: tuple[float, float, float],
+    network: GetNet,
+    mask: Tensor | None,
+    options: Options,
+) -> Stages:
+    """Estimate the log field of a volume, or of several that share one.
+
+    Parameters
+    ----------
+    volumes : sequence of Tensor, shape (X, Y, Z), float32
+        Magnitudes, 0 in the background.
+    voxel : tuple of float
+        mm.
+    network : GetNet
+    mask : Tensor of bool, optional, shape (X, Y, Z)
+        The voxels to which the field is fitted.
+    options : Options
+
+    Returns
+    -------
+    Stages
+    """
+    stages = estimate_with_network(volumes, voxel, network, mask, options)
+    return refine(stages, volumes, voxel, mask) if options.refine else stages
+
+
+def estimate_with_network(
+    volumes: Sequence[Tensor],
+    voxel: tuple[float, float, float],
+    network: GetNet,
+    mask: Tensor | None,
+    options: Options,
+) -> Stages:
+    """Do the same without the refinement."""
+    first, *others = volumes
+    box = Box.around(torch.stack([v.bool() for v in volumes]).any(0) if others else first.bool(), voxel)
+    length = options.smoothness or SMOOTHNESS * box.extent / HEAD_EXTENT
+    basis = Basis.over(box, min(max(length, MIN_SMOOTHNESS * box.extent), MAX_SMOOTHNESS * box.extent))
+    planes = choose_planes(tuple(first.shape), voxel, box, SLICES)
+
+    def extract_slices(of: Sequence[Tensor]) -> Tensor:
+        return torch.cat([slices_of(one, plane, voxel, box) for one in of for plane in planes])
+
+    slices = extract_slices(volumes)
+    counted = slices if mask is None else extract_slices([v * mask for v in volumes])
+    planes = planes * len(volumes)
+    shares = F.avg_pool2d((counted > 0).float(), CELL)[:, 0]
+    log_gain, log_spread = ask(network, slices, options.precision, options.batch_size, len(volumes))
+    counts = [len(plane.index) for plane in planes]
+    cells = list(log_gain.split(counts))
+    weights = list((shares * torch.exp(-2 * log_spread)).split(counts))
+    theta = fuse(basis, planes, cells, weights, STIFFNESS).cpu()
+    expected = float((log_spread.exp() * shares).sum() / shares.sum().clamp_min(1e-6)) * SD_OF_ABSOLUTE * FUSED_ERROR
+    alone = Posterior.before_refinement(basis, theta, expected)
+    return Stages(box, planes, cells, weights, sd_over_cells(basis, theta, planes, shares.cpu()), alone, alone)
+
+
+def sd_over_cells(basis: Basis, theta: Tensor, planes: list[Plane], shares: Tensor) -> float:
+    """Compute the standard deviation of a log field over the cells of slices, weighted by their fractions of signal."""
+    device = torch.device("cpu")
+    field = torch.cat(
+        [
+            evaluate(theta, [basis.along(a, p, device) for a, p in enumerate(plane.position)]).movedim(plane.axis, 0)
+            for plane in planes
+        ]
+    )
+    weights = shares / shares.sum().clamp_min(1e-6)
+    mean = (weights * field).sum()
+    return float((weights * (field - mean).square()).sum().sqrt())
+
+
+def refine(stages: Stages, volumes: Sequence[Tensor], voxel: tuple[float, float, float], mask: Tensor | None) -> Stages:
+    """Refine the network's field with the tissues of the volumes."""
+    fitted = volumes if mask is None else [v * mask for v in volumes]
+    with torch_threads(1):  # the last bits of products depend on their number
+        points = [SampledLogImage.of(one, voxel, stages.box) for one in fitted]
+    return replace(stages, refined=refine_together(points, stages.box, stages.network, stages.network.error_sd))
