@@ -2,6 +2,6 @@
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 """Precisions of the network; ``auto`` means bfloat16 if the device supports it."""
-ALGORITHM = 6
+ALGORITHM = 7
 """The algorithm number, which is raised with every change of the numbers that a correction gives, except by rounding.
 Results of another number are made again."""

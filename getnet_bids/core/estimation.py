@@ -79,9 +79,19 @@ class Pass:
         network: GetNet,
         inside: Tensor | None,
         options: Options,
+        known: Sequence[Tensor | None],
     ) -> Pass:
-        """Prepare the images, and estimate their log field; parameters as for `estimate`."""
-        prepared = [Prepared.of(image, voxel, inside, device_of(network)) for image in images]
+        """Prepare the images, and estimate their log field.
+
+        Parameters
+        ----------
+        images, voxel, network, inside, options
+            As for `estimate`.
+        known : sequence of Tensor of bool, shape (X, Y, Z), or None
+            Voxels of each image that belong to the foreground for certain.
+        """
+        device = device_of(network)
+        prepared = [Prepared.of(image, voxel, inside, device, k) for image, k in zip(images, known, strict=True)]
         part = joint_part([one.part for one in prepared])
         volumes = [one.volume[part] for one in prepared]
         return cls(prepared, part, estimate_with_network(volumes, voxel, network, of_part(inside, part), options))
@@ -153,15 +163,16 @@ def estimate(
         return values.cpu().numpy().reshape(spatial, order="F")
 
     inside = None if mask is None else torch.from_numpy(mask).to(device_of(network)).reshape((*spatial, 1)[:3])
-    one = Pass.over(images, voxel, network, inside, options)
+    one = Pass.over(images, voxel, network, inside, options, [None] * len(images))
     measured, before = [(image.mean, image.evidence) for image in one.prepared], None
     for _ in range(MAX_PASSES - 1):
         if one.stages.field_sd < STRONG_FIELD:
             break
         found = as_array(one.field(voxel))
         found = found if before is None else before * found
+        quotients, known = [quotient(mean, found, voxel) for mean, _ in measured], [i.foreground for i in one.prepared]
         try:
-            again = Pass.over([quotient(mean, found, voxel) for mean, _ in measured], voxel, network, inside, options)
+            again = Pass.over(quotients, voxel, network, inside, options, known)
         except GetNetError:  # there is no object in the quotient
             break
         if again.stages.field_sd < MIN_FOUND * again.stages.network.error_sd:

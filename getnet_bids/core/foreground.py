@@ -117,9 +117,9 @@ def thresholds(means: Tensor, deviations: Tensor, dark_share: float = DARK_SHARE
     """Compute the thresholds above which block means, and voxels, are signal.
 
     Both are a fraction of the median of bright blocks (those above Otsu's threshold of the square roots, 1979); a tenth
-    is low enough for tissue in the darkest part of an ordinary field. With more noise they are higher: blocks are signal from five
-    standard deviations above the noise, and voxels from twice its mean, which one in twenty noise voxels exceeds
-    according to Rayleigh's distribution.
+    is low enough for tissue in the darkest part of an ordinary field. With more noise they are higher: blocks are
+    signal from five standard deviations above the noise, and voxels from twice its mean, which one in twenty noise
+    voxels exceeds according to Rayleigh's distribution.
 
     Parameters
     ----------

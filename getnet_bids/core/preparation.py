@@ -50,7 +50,12 @@ class Prepared:
 
     @classmethod
     def of(
-        cls, image: NDArray[np.float32], voxel: tuple[float, float, float], inside: Tensor | None, device: torch.device
+        cls,
+        image: NDArray[np.float32],
+        voxel: tuple[float, float, float],
+        inside: Tensor | None,
+        device: torch.device,
+        known: Tensor | None = None,
     ) -> Prepared:
         """Find an image's foreground, and set the background to 0.
 
@@ -62,6 +67,8 @@ class Prepared:
         inside : Tensor of bool, optional, shape (X, Y, Z)
             Mask.
         device : torch.device
+        known : Tensor of bool, optional, shape (X, Y, Z)
+            Voxels that belong to the foreground for certain.
 
         Raises
         ------
@@ -79,6 +86,8 @@ class Prepared:
         foreground[part] = find_foreground(volume[part], voxel)
         if (blurred := blurred_parts(volume[part], foreground[part])) is not None:
             foreground[part] &= ~blurred
+        if known is not None:
+            foreground |= known
         slabs_per_chunk = at_once(volume.permute(2, 1, 0), 1)
         for values, kept in zip(volume.split(slabs_per_chunk, 2), foreground.split(slabs_per_chunk, 2), strict=True):
             values.mul_(kept.view(torch.uint8))
