@@ -105,7 +105,7 @@ def estimate_with_network(
     mask: Tensor | None,
     options: Options,
 ) -> Stages:
-    """Do the same without the refinement."""
+    """Estimate the log field with the network alone; parameters as for `estimate_log_field`."""
     first, *others = volumes
     box = Box.around(torch.stack([v.bool() for v in volumes]).any(0) if others else first.bool(), voxel)
     length = options.smoothness or SMOOTHNESS * box.extent / HEAD_EXTENT
@@ -144,7 +144,7 @@ def sd_over_cells(basis: Basis, theta: Tensor, planes: list[Plane], shares: Tens
 
 
 def refine(stages: Stages, volumes: Sequence[Tensor], voxel: tuple[float, float, float], mask: Tensor | None) -> Stages:
-    """Refine the network's field with the tissues of the volumes."""
+    """Refine the network's log field with the tissues of the volumes; parameters as for `estimate_log_field`."""
     fitted = volumes if mask is None else [v * mask for v in volumes]
     with torch_threads(1):  # the last bits of products depend on their number
         points = [SampledLogImage.of(one, voxel, stages.box) for one in fitted]
