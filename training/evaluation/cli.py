@@ -107,7 +107,6 @@ def run_brainweb(args: argparse.Namespace) -> int:
         given_fields,
         measure,
         n4_fields,
-        network_fields,
         one_look_fields,
         product_fields,
         shaded_slices,
@@ -133,9 +132,9 @@ def run_brainweb(args: argparse.Namespace) -> int:
         spline = best_spline(others)
         print(f"N4 tuned: splines of {f'{spline:g} mm' if spline else 'one element a side'}", file=sys.stderr)
         methods.append(measure("N4 tuned", some, lambda: n4_fields(some, shrink=1, spline=spline)))
-    list(network_fields(slices[:64], network))  # warm-up, so that the time is that of the steady state
+    list(one_look_fields(slices[:64], network))  # warm-up, so that the time is that of the steady state
     methods.append(measure("GetNet, one look", slices, lambda: one_look_fields(slices, network)))
-    methods.append(measure("GetNet", slices, lambda: network_fields(slices, network)))
+    methods.append(measure("GetNet", slices, lambda: product_fields(slices, network, refine=False)))
     if args.product_slices:
         few = slices[: args.product_slices]
         methods.append(measure("getnet_bids", few, lambda: product_fields(few, network)))

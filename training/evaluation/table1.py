@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.foreground import find_foreground
 from getnet_bids.core.gain import smooth_log_gain
-from getnet_bids.core.known_fields import ask
 from getnet_bids.core.metrics import best_scale, relative_mae
-from getnet_bids.core.network import CELL, SLICE, GetNet
+from getnet_bids.core.network import SLICE, GetNet
+from getnet_bids.core.options import Options
 
 from ..fields import GRID, with_peak
-from ..neednet import centred
 from ..recipe import load_recipe
 from ..transforms import uniform
 from .brainweb import HeadSlice, slices_of_model
@@ -31,8 +30,6 @@ SCALES = ("as is", "best scale")
 BATCH = 32
 PAPER_SLICES = 12_000
 """Number of slices for which the paper gives its times."""
-LOOKS = 8
-"""Number of times that the network is run on a slice, as `correct_volume` does with a single one."""
 MIN_PIXELS = 100
 """Smallest number of pixels of a tissue for it to be measured in a slice."""
 
@@ -135,25 +132,10 @@ def one_look_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice
             yield from upsampled(log_gain[:, None]).exp().cpu().numpy()
 
 
-def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
-    """Return the network's fields, each averaged over `LOOKS` known fields on the slice, as in `correct_volume`."""
-    device = next(network.parameters()).device
-    for start in range(0, len(slices), BATCH):
-        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH]])[:, None]
-        looks = torch.from_numpy(images).to(device).repeat_interleave(LOOKS, 0)
-        with torch.inference_mode():
-            log_gain, log_spread = ask(network, looks, "float32", BATCH)
-            shares = F.avg_pool2d((looks > 0).float(), CELL)[:, 0]
-            weight = (-2 * log_spread).exp()
-            log_gain = centred(log_gain, weight * shares)
-            sums, total = ((x * weight).unflatten(0, (-1, LOOKS)).sum(1) for x in (log_gain, torch.ones_like(weight)))
-            yield from upsampled((sums / total)[:, None]).exp().cpu().numpy()
-
-
-def product_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
-    """Return the fields that `getnet` divides a single slice by: network, smooth basis, refinement."""
+def product_fields(slices: Sequence[Shaded], network: GetNet, refine: bool = True) -> Iterator[Slice]:
+    """Return the fields that `getnet` divides a single slice by: network, smooth basis and, if wanted, refinement."""
     for s in slices:
-        yield correct_volume(s.image, (1.0, 1.0), network).field
+        yield correct_volume(s.image, (1.0, 1.0), network, options=Options(refine=refine)).field
 
 
 def n4_fields(slices: Sequence[Shaded], shrink: int = 4, spline: float | None = None) -> Iterator[Slice]:
