@@ -25,8 +25,9 @@ from .options import Options
 from .preparation import Prepared, joint_part, quotient
 from .verdict import Evidence
 
-STRONG_FIELD = 0.2
-"""Standard deviation of a log field from which it counts as strong."""
+STRONG_FIELD, STANDARD_ERRORS = 0.2, 3.0
+"""A log field counts as strong from the first standard deviation on, if that is also this multiple of the error that
+the network expects. Where the network is uncertain, its field may contain anatomy, which two passes would remove."""
 MIN_FOUND = 0.6
 """The field of the quotient counts if its standard deviation is at least this fraction of the error that the network
 expects. What the network finds in an image that it has just corrected well is smaller."""
@@ -166,7 +167,7 @@ def estimate(
     one = Pass.over(images, voxel, network, inside, options, [None] * len(images))
     measured, before = [(image.mean, image.evidence) for image in one.prepared], None
     for _ in range(MAX_PASSES - 1):
-        if one.stages.field_sd < STRONG_FIELD:
+        if one.stages.field_sd < max(STRONG_FIELD, STANDARD_ERRORS * one.stages.network.error_sd):
             break
         found = as_array(one.field(voxel))
         found = found if before is None else before * found
