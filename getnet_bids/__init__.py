@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dataclasses import field as of_dataclass
 from typing import TYPE_CHECKING, Any
 
+from .core import CORRECTED
 from .errors import GetNetError, errors_about
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Correction:
     image: Any = of_dataclass(repr=False)
     field: Any = of_dataclass(repr=False)
     foreground: NDArray[np.bool_] = of_dataclass(repr=False)
-    verdict: str = "corrected"
+    verdict: str = CORRECTED
     reasons: tuple[str, ...] = ()
     field_sd_median: float = float("nan")
     field_sd_p95: float = float("nan")

@@ -9,6 +9,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
+from .core import DOUBTFUL
 from .core.correction import CorrectedVolume
 from .images import MAX_SIZE_IN_METRES
 
@@ -102,7 +103,7 @@ def with_lengths(
         found.insert(0, "its header gives voxel sizes in metres, which are mm: taken so; repair its xyzt_units")
     if not found:
         return volume
-    return replace(volume, verdict="doubtful", reasons=(*volume.reasons, *found))
+    return replace(volume, verdict=DOUBTFUL, reasons=(*volume.reasons, *found))
 
 
 def is_mislabelled(image: SpatialImage) -> bool:

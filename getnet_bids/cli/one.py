@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from getnet_bids.core import NOTHING
 from getnet_bids.errors import reason_of
 from getnet_bids.run import console
 from getnet_bids.run.console import Interrupted, interruptible
@@ -108,7 +109,7 @@ def correct_file(args: Namespace) -> None:
         console.say(f"{args.image}: field from the {text}", "getnet")
     for reason in result.reasons:
         console.say(f"{args.image}: {result.verdict}: {reason}", "getnet")
-    if result.verdict == "nothing to correct":
+    if result.verdict == NOTHING:
         console.say(f"{args.image}: {result.verdict}: the field varies by less than its uncertainty", "getnet")
     if args.verbose:
         console.say(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from getnet_bids.errors import GetNetError
 
-from . import PRECISIONS
+from . import BATCH_SIZE, CORRECTED, PRECISIONS
 from .device import default_arithmetic, has_float64, torch_threads, unless_out_of_memory
 from .field import disagreement, field_sd, gain_field, resize
 from .fusion import Basis, fuse
@@ -70,7 +70,7 @@ class Options:
     smoothness: float | None = None
     refine: bool = True
     precision: str = "auto"
-    batch_size: int = 32
+    batch_size: int = BATCH_SIZE
     uncertainty: bool = False
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class CorrectedVolume:
     field: NDArray[np.float32]
     foreground: NDArray[np.bool_]
     device: torch.device = CPU
-    verdict: str = "corrected"
+    verdict: str = CORRECTED
     reasons: tuple[str, ...] = ()
     field_sd_median: float = float("nan")
     field_sd_p95: float = float("nan")

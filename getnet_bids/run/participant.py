@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from getnet_bids.bids.names import ALL, WEIGHTED
 from getnet_bids.configuration import to_toml
+from getnet_bids.core import CORRECTED, DOUBTFUL, VERDICTS
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.settings import Settings
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from getnet_bids.comparison.jobs import CompareJob
 
 NO_LOCKS = "the file system has no file locks; do not run the same subject twice at the same time"
-CORRECTED, DOUBTFUL = "corrected", "doubtful"
 APART = "on another grid, or by another coil, than the others of the session, so with a field of its own"
 MAX_NAMED = 5
 """Largest number of files that a message names without --verbose."""
@@ -80,7 +80,7 @@ def verdict_line(verdicts: dict[str, list[str]]) -> str:
     >>> verdict_line({"corrected": ["a"], "doubtful": ["sub-02/anat/sub-02_T1w.nii.gz"]})
     'verdicts: 1 corrected, 1 doubtful (sub-02_T1w.nii.gz); see status.tsv and the pages for the reasons'
     """
-    known = {name: verdicts[name] for name in (CORRECTED, "nothing to correct", DOUBTFUL) if name in verdicts}
+    known = {name: verdicts[name] for name in VERDICTS if name in verdicts}
     if not known.keys() - {CORRECTED}:
         return ""
     doubtful = [PurePosixPath(source).name for source in known.get(DOUBTFUL, [])]

@@ -22,6 +22,7 @@ from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
 from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance, write_sidecars
+from getnet_bids.core import DOUBTFUL
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.network import reduced_precision
 from getnet_bids.errors import one_line
@@ -227,7 +228,7 @@ def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
     """Return the verdict and the drawn pictures for the sidecar; remarks on the measures are also reasons."""
     reasons = [*volume.reasons, *drawn.get("Remarks", [])]
     return {
-        "Verdict": "doubtful" if reasons else volume.verdict,
+        "Verdict": DOUBTFUL if reasons else volume.verdict,
         "Reasons": reasons,
         "FieldSDMedian": finite(volume.field_sd_median),
         "FieldSDP95": finite(volume.field_sd_p95),

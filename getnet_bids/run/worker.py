@@ -16,9 +16,10 @@ from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.provenance import InputFile, Recipe
 from getnet_bids.bids.status import RunLog
+from getnet_bids.core import CORRECTED, NOTHING
 from getnet_bids.core.correction import CorrectedVolume, Options, correct_together, divide_by_measured
 from getnet_bids.core.device import torch_threads
-from getnet_bids.core.verdict import CORRECTED, MIN_FIELD_SD, NOTHING
+from getnet_bids.core.verdict import MIN_FIELD_SD
 from getnet_bids.errors import GetNetError, errors_about, is_expected, reason_of
 from getnet_bids.formats import Storage
 from getnet_bids.grids import receive_field

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from getnet_bids.core import BATCH_SIZE
 from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.foreground import find_foreground
 from getnet_bids.core.gain import smooth_log_gain
@@ -28,7 +29,6 @@ from .brainweb import HeadSlice, slices_of_model
 
 REGIONS = ("entire image", "CSF", "GM", "WM")
 SCALES = ("as is", "best scale")
-BATCH = 32
 PAPER_SLICES = 12_000
 """Number of slices for which the paper gives its times."""
 LOOKS = 8
@@ -128,8 +128,8 @@ def without_noise_around(image: Slice) -> Slice:
 def one_look_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
     """Return the network's fields slice by slice as in the paper: in one pass, interpolated smoothly."""
     device = next(network.parameters()).device
-    for start in range(0, len(slices), BATCH):
-        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH]])[:, None]
+    for start in range(0, len(slices), BATCH_SIZE):
+        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH_SIZE]])[:, None]
         with torch.inference_mode():
             log_gain = network.log_gain(torch.from_numpy(images).to(device))[0]
             yield from upsampled(log_gain[:, None]).exp().cpu().numpy()
@@ -138,11 +138,11 @@ def one_look_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice
 def network_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
     """Return the network's fields, each averaged over `LOOKS` known fields on the slice, as in `correct_volume`."""
     device = next(network.parameters()).device
-    for start in range(0, len(slices), BATCH):
-        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH]])[:, None]
+    for start in range(0, len(slices), BATCH_SIZE):
+        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH_SIZE]])[:, None]
         looks = torch.from_numpy(images).to(device).repeat_interleave(LOOKS, 0)
         with torch.inference_mode():
-            log_gain, log_spread = ask(network, looks, "float32", BATCH)
+            log_gain, log_spread = ask(network, looks, "float32", BATCH_SIZE)
             shares = F.avg_pool2d((looks > 0).float(), CELL)[:, 0]
             weight = (-2 * log_spread).exp()
             log_gain = centred(log_gain, weight * shares)

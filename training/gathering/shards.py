@@ -14,6 +14,8 @@ from pathlib import Path
 from PIL import Image, features
 from tqdm import tqdm
 
+from getnet_bids.machine import processors
+
 from ..sources import gray_of
 from .listed import Listed, package_file
 
@@ -77,7 +79,7 @@ def encoded(
     start: int, photos: Sequence[Listed], read: Callable[[Listed], bytes | None]
 ) -> Iterator[tuple[int, bytes]]:
     """Read in order, encode in threads, and yield numbers and WebP images in order, with a few in the queue."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = processors()
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for number, photo in enumerate(photos, start):
