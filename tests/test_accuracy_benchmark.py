@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, pack_weights
 from getnet_bids.training.evaluation import brainweb
 from getnet_bids.training.evaluation.brainweb import gain_field, read_heads
 from tests.datasets import add, describe, read_table
@@ -36,7 +36,7 @@ def base(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[
     monkeypatch.setattr(brainweb, "SHAPE", SHAPE)
     accuracy.heads_of.cache_clear()
     weights = tmp_path / "w.safetensors"
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), weights)
+    weights.write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     return ["--brainweb", str(models), "--subjects", "07", "--weights", str(weights), "--out", str(tmp_path / "out")]
 
 
@@ -84,7 +84,7 @@ def test_what_has_been_measured_is_not_measured_again(
     assert lines[:4] == whole.splitlines()[:4]
     assert [line.split("\t")[:6] for line in lines[4:]] == [whole.splitlines()[4].split("\t")[:6]]
     # Other weights are another method; another one's rows stay.
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     assert accuracy.main(run) == 0
     assert len(path.read_text().splitlines()) == len(lines) + 2
     assert len(read_table(tmp_path / "out" / "accuracy_images.tsv")) == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from PIL import Image, features
 from tqdm import tqdm
 
+from getnet_bids.files import atomic
 from getnet_bids.machine import processors
 
 from ..sources import gray_of
@@ -64,14 +64,12 @@ def write_shard(path: Path, start: int, photos: Sequence[Listed], read: Callable
         Number of photographs in the shard.
     """
     count = 0
-    part = path.with_name(f".{path.name}.part")
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with atomic(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for number, data in encoded(start, photos, read):
             info = tarfile.TarInfo(f"{number:06d}.webp")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
             count += 1
-    os.replace(part, path)
     return count
 
 
