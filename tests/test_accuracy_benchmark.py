@@ -10,6 +10,7 @@ import accuracy
 import nibabel as nib
 import numpy as np
 import pytest
+from accuracy_methods import code_of
 
 from getnet_bids.core.network import GetNet, GetNetConfig, pack_weights
 from getnet_bids.training.evaluation import brainweb
@@ -187,3 +188,14 @@ def test_what_is_not_there(base: list[str], capsys: pytest.CaptureFixture) -> No
     with pytest.raises(SystemExit):
         accuracy.main(["--out", "x"])
     assert "--brainweb or --bids" in capsys.readouterr().err
+
+
+def test_words_are_not_code(tmp_path: Path) -> None:
+    file, texts = tmp_path / "a.py", []
+    for about, more in (("Add.", ""), ("Add two numbers.", "  # as in a sum"), ("Add.", " + 0")):
+        file.write_text(
+            f'"""{about}"""\nLEAST = 1\n"""{about}"""\n\n\ndef f(a, b):\n    """{about}"""\n    return a + b{more}\n'
+        )
+        texts.append(code_of(file))
+    assert texts[0] == texts[1] == "LEAST = 1\n\ndef f(a, b):\n    return a + b"
+    assert texts[2] != texts[0]
