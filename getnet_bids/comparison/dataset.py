@@ -9,7 +9,8 @@ from typing import Any
 from getnet_bids.bids.dataset import DESCRIPTION, add_to_description
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.outputs import sidecar
-from getnet_bids.bids.provenance import KEY, write_json
+from getnet_bids.bids.provenance import KEY
+from getnet_bids.bids.sidecars import write_json
 from getnet_bids.files import locked, write_text
 
 from .methods import GETNET, Method

@@ -21,7 +21,8 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
-from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance, write_sidecars
+from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance
+from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.core import DOUBTFUL
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.network import reduced_precision
