@@ -21,21 +21,21 @@ METRE = 1
 """Code of the unit metre in a NIfTI header."""
 
 
-def extent_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> float:
-    """Return the longest side of the box around a foreground, mm.
+def sides_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> list[float]:
+    """Return the sides of the box around a foreground, mm.
 
     Examples
     --------
     >>> foreground = np.zeros((10, 10, 10), bool)
     >>> foreground[2:8, 4:6, 5] = True
-    >>> extent_of(foreground, (1.0, 2.0, 5.0))
-    6.0
+    >>> sides_of(foreground, (1.0, 2.0, 5.0))
+    [6.0, 4.0, 5.0]
     """
     sides = []
     for axis, size in enumerate(sizes):
         along = np.flatnonzero(foreground.any(tuple(a for a in range(foreground.ndim) if a != axis)))
         sides.append(float(along[-1] - along[0] + 1) * size)
-    return max(sides)
+    return sides
 
 
 def length_reasons(extent: float, smoothness: float | None) -> list[str]:
@@ -79,7 +79,7 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
     return reasons
 
 
-def with_lengths(
+def add_length_reasons(
     volume: CorrectedVolume, image: SpatialImage, sizes: tuple[float, ...], smoothness: float | None
 ) -> CorrectedVolume:
     """Add the reasons about the image's lengths to the verdict of a result.
@@ -98,7 +98,7 @@ def with_lengths(
     -------
     CorrectedVolume
     """
-    found = length_reasons(extent_of(volume.foreground, sizes), smoothness)
+    found = length_reasons(max(sides_of(volume.foreground, sizes)), smoothness)
     if is_mislabelled(image):
         found.insert(0, "its header gives voxel sizes in metres, which are mm: taken so; repair its xyzt_units")
     if not found:

@@ -140,7 +140,7 @@ def provenance(
     }
 
 
-def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | None:
+def file_not_ours(outputs: Outputs, source: str, planned: Callable[[], set[str]]) -> Path | None:
     """Find a file that has the name of a result and was not made by this program.
 
     A result has a sidecar of this program. A file without one may have been left by a run that was killed; that run had
@@ -149,8 +149,10 @@ def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | 
     Parameters
     ----------
     outputs : Outputs
-    was_planned : callable
-        Returns whether an earlier run had planned the image; called only if needed.
+    source : str
+        Path of the image in the raw dataset.
+    planned : callable
+        Returns the images that earlier runs had planned; called only if needed.
 
     Returns
     -------
@@ -160,7 +162,7 @@ def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | 
         about = sidecar(path)
         there = [file for file in (path, about) if os.path.lexists(file)]
         content = read_object(about)
-        if there and KEY not in content and not not_fetched(about) and (content or not was_planned()):
+        if there and KEY not in content and not not_fetched(about) and (content or source not in planned()):
             return there[0]
     return None
 

@@ -27,7 +27,7 @@ from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic, locked
 from getnet_bids.images import decode, magnitudes, read, write
 from getnet_bids.masks import foreground_of, skull_stripped
-from getnet_bids.run.results import Computed, Loaded, device_text, draw, judged, make_folder, save, software
+from getnet_bids.run.results import Computed, Loaded, device_text, draw, make_folder, save, software, verdict_entries
 
 from .jobs import CompareJob
 from .outputs import FILES, Comparison, files_before
@@ -209,7 +209,7 @@ def describe(
         volume, place = result.volume, comparison.getnet.corrected
         shown = (shaded.image, volume.corrected, volume.field, volume.foreground)
         drawn = draw(job.source, place, *shown, metadata, "simulatedGetNet")
-        run |= judged(volume, drawn)
+        run |= verdict_entries(volume, drawn)
         about = provenance(job.recipe, loaded.file, comparison.getnet.images, run)
         described |= correction_sidecars(comparison, True, skull, about)
     run = {

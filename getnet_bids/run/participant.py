@@ -196,7 +196,7 @@ def run(
 ) -> RunLog:
     """Run the jobs that are not done; return the log of all jobs, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
-    from getnet_bids.bids.jobs import files_of_others
+    from getnet_bids.bids.jobs import files_not_ours
     from getnet_bids.bids.status import RunLog
     from getnet_bids.files import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
@@ -208,7 +208,7 @@ def run(
         # Not the whole output: a task of a job array may have one subject of many thousands.
         sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
-        others = files_of_others([one.results for one in jobs if not one.done], settings.output_dir / "logs")
+        others = files_not_ours([one.results for one in jobs if not one.done], settings.output_dir / "logs")
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")

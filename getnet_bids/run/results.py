@@ -130,6 +130,22 @@ class Average:
         return cls(mean_image(source.path, volumes, source.relative), volumes, text)
 
 
+def save_locked(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
+    """Write an image's results while no other run does, whose options might differ, so that files are never mixed."""
+    with ExitStack() as held:
+        for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
+            make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
+            held.enter_context(locked(target.outputs.corrected))
+        save(computed, recipe, metadata, computed.device, storage)
+
+
+def make_folder(folder: Path, depth: int) -> None:
+    """Make a folder in a derivative dataset; raise `OSError` if the dataset has been deleted."""
+    root = folder.parents[depth - 1]
+    (root / DESCRIPTION).stat()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
     """Write a job's results; sidecars, which mark results as complete, are removed first and written last."""
     storage = storage or Storage()
@@ -221,12 +237,12 @@ def save_target(
         for ending, origin in metadata.beside(source).items():
             copies.append(place_beside(path, ending))
             write_bytes(copies[-1], read_bytes(origin))
-    found |= judged(volume, draw(source, path, image, after, field, foreground, about))
+    found |= verdict_entries(volume, draw(source, path, image, after, field, foreground, about))
     return copies, skull_stripped(magnitudes(image), about), found
 
 
-def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
-    """Return the verdict and the drawn pictures for the sidecar; remarks on the measures are also reasons."""
+def verdict_entries(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
+    """Return the sidecar's entries on the verdict and the pictures; remarks on the measures are also reasons."""
     reasons = [*volume.reasons, *drawn.get("Remarks", [])]
     return {
         "Verdict": DOUBTFUL if reasons else volume.verdict,
@@ -282,22 +298,6 @@ def draw(
     except Exception as error:
         LOG.warning("%s: no pictures: %s", source.relative, one_line(error))
         return {}
-
-
-def make_folder(folder: Path, depth: int) -> None:
-    """Make a folder in a derivative dataset; raise `OSError` if the dataset has been deleted."""
-    root = folder.parents[depth - 1]
-    (root / DESCRIPTION).stat()
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
-    """Write an image's results while no other run does, whose options might differ, so that files are never mixed."""
-    with ExitStack() as held:
-        for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
-            make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
-            held.enter_context(locked(target.outputs.corrected))
-        save(computed, recipe, metadata, computed.device, storage)
 
 
 def verdict_of(outputs: Outputs) -> tuple[str, list[str]]:
