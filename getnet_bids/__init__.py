@@ -128,7 +128,7 @@ def correct(
         voxels = voxels.reshape(voxels.shape[:4])
         taken = voxels
         if bvals is not None:
-            from .series import bvals_of, volumes_for_field
+            from .bvals import bvals_of, volumes_for_field
 
             count = math.prod(voxels.shape[3:])
             taken = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]

@@ -109,18 +109,9 @@ def estimate_field(args: Namespace, model: ModelSettings) -> None:
                 result = correct(mean, mask=args.mask, **how)
         else:
             result = correct(args.image, mask=args.mask, bvals=args.bvals, **how)
-    computed, corrected, storage = time.monotonic(), result.image, model.storage
+    computed = time.monotonic()
     with exit_codes(args.image, writing=True):
-        if streamed:
-            series.divide(args.image, result.field, args.corrected, storage=storage)
-        elif storage.dtype == "same":
-            corrected = storage.numbers(images.read(args.image), args.image).image(corrected)
-        if args.field:
-            images.write(result.field, args.field, storage.level)
-        if args.uncertainty:
-            images.write(result.uncertainty, args.uncertainty, storage.level)
-        if not streamed:
-            images.write(corrected, args.corrected, storage.level)
+        series.write_correction(args.image, result, args.corrected, args.field, args.uncertainty, model.storage)
     if text and (args.verbose or "lowest shell" in text):
         say(f"{args.image}: field from the {text}")
     for reason in result.reasons:

@@ -55,7 +55,8 @@ class MeanVolume(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import images
-        from getnet_bids.series import bvals_of, mean_image, volumes_for_field, volumes_in
+        from getnet_bids.bvals import bvals_of, volumes_for_field
+        from getnet_bids.series import mean_image, volumes_in
 
         source = self.inputs.input_image
         bvals = self.inputs.bvals if isdefined(self.inputs.bvals) else None

@@ -176,25 +176,13 @@ class GetNetCorrection(CommandInterface):
                     options=options,
                 )
             self._results["seconds"] = time.perf_counter() - started
-        storage = Storage(inputs.output_dtype, inputs.compress)
-        made = result.image
-        if streamed:  # first, like the next: it may raise an error, and then nothing else must be written
-            series.divide(source, result.field, corrected, storage=storage)
-        elif storage.dtype == "same":
-            made = storage.numbers(image, source).image(made)
-        if bias is not None:
-            images.write(result.field, bias, storage.level)
-            self._results["bias_image"] = str(bias)
-        if sd_map is not None:
-            images.write(result.uncertainty, sd_map, storage.level)
-            self._results["output_uncertainty"] = str(sd_map)
+        series.write_correction(source, result, corrected, bias, sd_map, Storage(inputs.output_dtype, inputs.compress))
+        written = {"output_image": corrected, "bias_image": bias, "output_uncertainty": sd_map}
+        self._results |= {name: str(path) for name, path in written.items() if path is not None}
         self._results |= {"verdict": result.verdict, "reasons": list(result.reasons), "negative_values": False}
         self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
         for reason in result.reasons:
             LOGGER.warning("%s: %s: %s", source, result.verdict, reason)
-        if not streamed:
-            images.write(made, corrected, storage.level)
-        self._results["output_image"] = str(corrected)
         return runtime
 
     def _arguments(self) -> list[str]:

@@ -23,6 +23,7 @@ from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
 from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance
 from getnet_bids.bids.sidecars import write_sidecars
+from getnet_bids.bvals import read_bvals, volumes_for_field
 from getnet_bids.core import DOUBTFUL
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.network import reduced_precision
@@ -33,7 +34,7 @@ from getnet_bids.grids import on_grid
 from getnet_bids.images import like, magnitudes, write
 from getnet_bids.masks import foreground_of, skull_stripped
 from getnet_bids.reports.pictures import Pictures, draw_pictures
-from getnet_bids.series import divide, mean_image, read_bvals, volumes_for_field, volumes_in
+from getnet_bids.series import divide, mean_image, volumes_in
 
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
