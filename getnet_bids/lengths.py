@@ -73,7 +73,7 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
         )
     if smoothness is not None and smoothness < SMOOTHNESS_RANGE[0] * extent:
         reasons.append(
-            f"a smoothness of {smoothness:g} mm is a {extent / smoothness:.0f}th of the extent of the object, "
+            f"a smoothness of {smoothness:g} mm is 1/{extent / smoothness:.0f} of the extent of the object, "
             f"{extent:.3g} mm, so that the field may follow anatomy: leave the smoothness out, or repair the voxel size"
         )
     return reasons
