@@ -126,17 +126,17 @@ def correct(
         voxels = images.magnitudes(source, name)
         size = images.voxel_size(source, name)
         voxels = voxels.reshape(voxels.shape[:4])
-        taken = voxels
+        averaged = voxels
         if bvals is not None:
             from .bvals import bvals_of, volumes_for_field
 
             count = math.prod(voxels.shape[3:])
-            taken = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
+            averaged = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
         network = load_network(weights, device)
         with errors_about(name) if name is not None else nullcontext():
-            volume = correct_volume(taken, size, network, inside, options)
+            volume = correct_volume(averaged, size, network, inside, options)
         volume = add_length_reasons(volume, source, size, options.smoothness if options is not None else None)
-        corrected = volume.corrected if taken is voxels else voxels / volume.field[..., None]
+        corrected = volume.corrected if averaged is voxels else voxels / volume.field[..., None]
     return Correction(
         in_kind(corrected.reshape(source.shape)),
         in_kind(volume.field),
