@@ -26,10 +26,10 @@ import numpy as np
 from accuracy_goals import goals
 from accuracy_methods import Method, make_methods, missing
 from accuracy_tables import NAMES, Row, as_rst, draw, read, summarise, text, write
+from label_field import HALF_WAVE
 from tqdm import tqdm
 
 from getnet_bids.core import metrics
-from getnet_bids.core.correction import SMOOTHNESS
 from getnet_bids.training.evaluation.brainweb import (
     CONTRASTS,
     FIELDS,
@@ -118,8 +118,8 @@ def scores(head: Head, truth: Volume, image: Volume, field: Volume) -> dict[str,
         "cv_GM": metrics.cv(corrected, gray),
         "cv_WM": metrics.cv(corrected, white),
         "cjv": metrics.cjv(corrected, gray, white),
-        "roughness": metrics.roughness(field, VOXEL, SMOOTHNESS, where),
-        "roughness_truth": metrics.roughness(truth, VOXEL, SMOOTHNESS, where),
+        "roughness": metrics.roughness(field, VOXEL, HALF_WAVE, where),
+        "roughness_truth": metrics.roughness(truth, VOXEL, HALF_WAVE, where),
         "field_cv": metrics.cv(field, brain),
     }
     for name, region in ({tissue: head.pure(tissue) for tissue in TISSUES} | {"head": where}).items():
