@@ -26,10 +26,10 @@ import numpy as np
 from accuracy_goals import goals
 from accuracy_methods import Method, make_methods, missing
 from accuracy_tables import NAMES, Row, as_rst, draw, read, summarise, text, write
+from label_field import HALF_WAVE
 from tqdm import tqdm
 
 from getnet_bids.core import metrics
-from getnet_bids.core.log_field import SMOOTHNESS
 from getnet_bids.training.evaluation.brainweb import (
     CONTRASTS,
     FIELDS,
@@ -52,6 +52,26 @@ SCORES = (
     *(f"mae_{region}" for region in (*TISSUES, "head")),
     *("cv_GM", "cv_WM", "cjv", "roughness", "roughness_truth", "field_cv", "second_cv", "seconds"),
 )
+
+
+class Arguments:
+    """The values of the command line."""
+
+    brainweb: Path
+    bids: list[Path]
+    subjects: list[str]
+    contrasts: list[str]
+    fields: list[str]
+    noise: list[float]
+    seed: int
+    methods: list[str]
+    reuse: list[str]
+    weights: Path | None
+    device: str
+    jobs: int
+    out: Path
+    tables: Path | None
+    table: Path | None
 
 
 @dataclass(frozen=True)
@@ -98,8 +118,8 @@ def scores(head: Head, truth: Volume, image: Volume, field: Volume) -> dict[str,
         "cv_GM": metrics.cv(corrected, gray),
         "cv_WM": metrics.cv(corrected, white),
         "cjv": metrics.cjv(corrected, gray, white),
-        "roughness": metrics.roughness(field, VOXEL, SMOOTHNESS, where),
-        "roughness_truth": metrics.roughness(truth, VOXEL, SMOOTHNESS, where),
+        "roughness": metrics.roughness(field, VOXEL, HALF_WAVE, where),
+        "roughness_truth": metrics.roughness(truth, VOXEL, HALF_WAVE, where),
         "field_cv": metrics.cv(field, brain),
     }
     for name, region in ({tissue: head.pure(tissue) for tissue in TISSUES} | {"head": where}).items():
@@ -136,7 +156,7 @@ def read_rows(path: Path) -> dict[tuple[str, ...], Row]:
     return {tuple(row[k] for k in KEY): row for row in read(path)}
 
 
-def run_all(cases: list[Case], methods: dict[str, Method], args: argparse.Namespace) -> list[Row]:
+def run_all(cases: list[Case], methods: dict[str, Method], args: Arguments) -> list[Row]:
     """Make all missing measurements, and return the rows of all cases and methods."""
     rows = args.out / ROWS
     lines = rows.read_text() if rows.exists() else ""
@@ -160,7 +180,7 @@ def run_all(cases: list[Case], methods: dict[str, Method], args: argparse.Namesp
     return [known[key] for key in keys if key in known]
 
 
-def measured(work: list[tuple[Case, set[str]]], args: argparse.Namespace, rows: Path) -> Iterator[Case]:
+def measured(work: list[tuple[Case, set[str]]], args: Arguments, rows: Path) -> Iterator[Case]:
     """Yield the measurements of images, one after the other or several at a time."""
     jobs = ((case, names, args.brainweb, args.weights, args.device, rows) for case, names in work)
     if args.jobs == 1:
@@ -213,7 +233,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def chosen_methods(args: argparse.Namespace) -> dict[str, Method]:
+def chosen_methods(args: Arguments) -> dict[str, Method]:
     """Return the methods asked for that can run here."""
     methods = make_methods(args.weights, args.device)
     for name in args.methods:
@@ -227,7 +247,7 @@ def chosen_methods(args: argparse.Namespace) -> dict[str, Method]:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = make_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, Arguments())
     if args.table:
         print(as_rst(read(args.table)))
         return 0
@@ -248,7 +268,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(args: argparse.Namespace, methods: dict[str, Method], tables: Path) -> None:
+def run(args: Arguments, methods: dict[str, Method], tables: Path) -> None:
     """Measure, and write and print the results."""
     if args.brainweb:
         combinations = itertools.product(args.subjects, args.contrasts, args.fields, args.noise)

@@ -5,8 +5,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from accuracy_tables import Row, read, text, write
+
+
+class Arguments:
+    """The values of the common options."""
+
+    bids: list[Path]
+    methods: list[str]
+    weights: Path | None
+    out: Path
+    table: Path | None
+
+
+Given = TypeVar("Given", bound=Arguments)
 
 
 def make_parser(description: str | None, datasets: str, methods: Iterable[str], table: str) -> argparse.ArgumentParser:
@@ -37,10 +51,10 @@ def make_parser(description: str | None, datasets: str, methods: Iterable[str], 
 
 
 def parse(
-    parser: argparse.ArgumentParser, argv: list[str] | None, as_rst: Callable[[Sequence[Row]], str]
-) -> argparse.Namespace | None:
-    """Read the command line; with ``--table``, print that table and return None."""
-    args = parser.parse_args(argv)
+    parser: argparse.ArgumentParser, argv: list[str] | None, given: Given, as_rst: Callable[[Sequence[Row]], str]
+) -> Given | None:
+    """Read the command line into `given`; with ``--table``, print that table and return None."""
+    args = parser.parse_args(argv, given)
     if args.table:
         print(as_rst(read(args.table)))
         return None

@@ -206,6 +206,16 @@ def run(cases: Sequence[Case], methods: Sequence[str], weights: Path | None, tab
     return measured.rows
 
 
+class Arguments(accuracy_command.Arguments):
+    """The values of the command line."""
+
+    subjects: list[str]
+    contrasts: list[str]
+    fields: list[str]
+    foreign: list[str]
+    every: int
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = accuracy_command.make_parser(__doc__, "simulated heads", METHODS, "accuracy_heads.tsv")
@@ -226,7 +236,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = make_parser()
-    args = accuracy_command.parse(parser, argv, as_rst)
+    args = accuracy_command.parse(parser, argv, Arguments(), as_rst)
     if args is None:
         return 0
     named = args.subjects, args.contrasts, args.fields

@@ -210,6 +210,12 @@ def as_rst(rows: Sequence[Row]) -> str:
     return f"{first}\nEach scan, by default:\n\n{simple_table([['', *columns], *each])}"
 
 
+class Arguments(accuracy_command.Arguments):
+    """The values of the command line."""
+
+    only: list[str]
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     methods = [name for name, method in make_methods().items() if not method.needs_brain]
@@ -221,7 +227,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = make_parser()
-    args = accuracy_command.parse(parser, argv, as_rst)
+    args = accuracy_command.parse(parser, argv, Arguments(), as_rst)
     if args is None:
         return 0
     found = [(root, path) for root in args.bids for path in sorted(root.glob("sub-*/**/*.nii.gz"))]

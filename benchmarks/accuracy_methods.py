@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -134,9 +135,23 @@ def version(package: str) -> str:
 
 
 def fingerprint(weights: Path | None, device: str, options: Options) -> str:
-    """Return a hash of the weights, the options and the code of GetNet's core."""
+    """Return a hash of the weights, the options and the code of GetNet's core, without its comments and docstrings."""
     digest = hashlib.sha256((weights or default_weights()).read_bytes())
     digest.update(f"{options} {device}".encode())
     for path in sorted(Path(core.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+        digest.update(code_of(path).encode())
     return digest.hexdigest()[:12]
+
+
+def code_of(path: Path) -> str:
+    """Return the code of a Python file without comments, docstrings and layout."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [line for line in node.body if not is_text(line)]
+    return ast.unparse(tree)
+
+
+def is_text(statement: ast.stmt) -> bool:
+    """Return whether a statement is only a string, such as a docstring."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

@@ -10,13 +10,13 @@ import nibabel as nib
 import numpy as np
 import torch
 from accuracy_methods import Method
+from label_field import HALF_WAVE
 
 from getnet_bids import images
 from getnet_bids.bids.discovery import Source, find_images
 from getnet_bids.columns import ENTIRE
 from getnet_bids.core import metrics
 from getnet_bids.core.geometry import HEAD_EXTENT, Box
-from getnet_bids.core.log_field import SMOOTHNESS
 from getnet_bids.interfaces import TissueSegmentation
 from getnet_bids.interfaces.inhomogeneity import PURE_SHARE, measure, volume_like
 from getnet_bids.masks import foreground_of
@@ -66,7 +66,7 @@ def measure_image(source: Source, methods: dict[str, Method], folder: Path) -> I
         out = {"segmentation": how, "region": row["region"], "method": row["method"]}
         out |= {column: row.get(column) for column in COLUMNS}
         if row["region"] == ENTIRE:
-            length = SMOOTHNESS * extent / HEAD_EXTENT
+            length = HALF_WAVE * extent / HEAD_EXTENT
             out["roughness"] = metrics.roughness(fields[row["method"]], sizes, length, foreground)
         yield out
 

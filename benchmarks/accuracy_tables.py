@@ -288,5 +288,5 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         Line2D([], [], color=COLOURS[m], marker=MARKERS[m], markeredgewidth=1.5, linestyle="", label=NAMES[m])
         for m in methods
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=1 + len(fields), frameon=False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(methods), frameon=False)
     figure.savefig(path, dpi=150)

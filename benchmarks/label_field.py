@@ -12,7 +12,7 @@ from scipy import ndimage
 from getnet_bids.core.basis import cosines
 
 HALF_WAVE = 70.0
-"""Shortest half wave of the field, mm."""
+"""Shortest half wave of a smooth field, mm: the same for all methods and versions, whatever their own limit."""
 MARGIN = 0.1
 """Margin of the cosines' domain at each end of the image, as a fraction of its length."""
 SAMPLES = 30_000

@@ -10,16 +10,14 @@ from dataclasses import dataclass, field
 
 import nibabel as nib
 import numpy as np
-from make_pictures import chosen, grey, save, side_by_side
+from make_pictures import chosen, grey, reduced, save, side_by_side
 from make_pictures import field as draw_field
 from numpy.typing import NDArray
 from scipy import ndimage
 
+import getnet_bids
 from getnet_bids.cli.demo import brain, known_gain
-from getnet_bids.core.correction import correct_volume
-from getnet_bids.core.options import Options
 from getnet_bids.reports.mosaic import anatomical, arrange
-from getnet_bids.weights import load_network
 
 Volume = NDArray[np.float32]
 VOXEL = (2.0, 2.0, 2.0)
@@ -49,7 +47,7 @@ def cases(original: Volume) -> Iterator[Case]:
     shaded = noisy(original * coil)
     yield Case("good", shaded, coil)
     plain = noisy(original)
-    yield Case("flat", plain / correct_volume(plain, VOXEL, load_network(device="cpu")).field)
+    yield Case("flat", plain / getnet_bids.correct(plain, voxel_size=VOXEL, device="cpu").field)
     yield Case("anatomy", shaded, coil, {"smoothness": 8.0})
     yield Case("offset", np.where(inside, shaded, 0) + 0.7, coil)
     yield Case("clipped", np.minimum(shaded, 0.9), coil)
@@ -61,8 +59,8 @@ def cases(original: Volume) -> Iterator[Case]:
 
 def picture(case: Case, affine: NDArray[np.float64]) -> str:
     """Draw the image, its field, the corrected image and the true field; return a line with the verdict."""
-    options = Options(precision="float32", uncertainty=False, **case.options)
-    result = correct_volume(case.image, VOXEL, load_network(device="cpu"), options=options)
+    options = getnet_bids.Options(precision="float32", **case.options)
+    result = getnet_bids.correct(case.image, voxel_size=VOXEL, device="cpu", options=options)
     where = ndimage.binary_fill_holes(result.foreground)
 
     def turned(volume: NDArray) -> NDArray:
@@ -70,15 +68,15 @@ def picture(case: Case, affine: NDArray[np.float64]) -> str:
 
     mosaic = chosen(arrange(result.foreground, VOXEL, affine), [(2, 2), (1, 2)], 1.4)
     white = np.percentile(case.image[result.foreground], 99)
-    after_white = np.percentile(result.corrected[result.foreground], 99)
+    after_white = np.percentile(result.image[result.foreground], 99)
     panels = [
         ("image", grey(mosaic, turned(case.image), white)),
         ("field", draw_field(mosaic, turned(result.field), turned(where))),
-        ("corrected", grey(mosaic, turned(result.corrected), after_white)),
+        ("corrected", grey(mosaic, turned(result.image), after_white)),
     ]
     if case.truth is not None:
         panels.append(("true field", draw_field(mosaic, turned(case.truth), turned(where))))
-    save(side_by_side(panels, [1]).quantize(128), f"field-{case.name}.png")
+    save(reduced(side_by_side(panels, [1])), f"field-{case.name}.png")
     return f"{case.name}: {result.verdict}, SD {result.field_sd_median:.3f}; {'; '.join(result.reasons)}"
 
 

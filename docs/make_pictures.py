@@ -170,6 +170,15 @@ def side_by_side(panels: list[tuple[str, Image.Image]], bar_under: list[int]) ->
     return canvas
 
 
+def reduced(canvas: Image.Image) -> Image.Image:
+    """Reduce a picture to 128 grays and 128 colours of fields, for a smaller file."""
+    indices = Image.fromarray(np.arange(1, 256, 2, np.uint8)[None])
+    grays = np.repeat(np.arange(0, 256, 2), 3)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*grays.tolist(), *np.asarray(coloured(indices)).ravel().tolist()])
+    return canvas.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
 def save(canvas: Image.Image, name: str) -> None:
     """Write a picture."""
     IMAGES.mkdir(exist_ok=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dataclasses import field as of_dataclass
 from typing import TYPE_CHECKING, Any
 
+from .core import CORRECTED
 from .errors import GetNetError, errors_about
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Correction:
     image: Any = of_dataclass(repr=False)
     field: Any = of_dataclass(repr=False)
     foreground: NDArray[np.bool_] = of_dataclass(repr=False)
-    verdict: str = "corrected"
+    verdict: str = CORRECTED
     reasons: tuple[str, ...] = ()
     field_sd_median: float = float("nan")
     field_sd_p95: float = float("nan")
@@ -111,7 +112,7 @@ def correct(
     from .containers import as_mask, as_nibabel
     from .core.correction import correct_volume
     from .core.device import default_arithmetic
-    from .lengths import with_lengths
+    from .lengths import add_length_reasons
     from .weights import load_network
 
     with default_arithmetic():
@@ -125,17 +126,17 @@ def correct(
         voxels = images.magnitudes(source, name)
         size = images.voxel_size(source, name)
         voxels = voxels.reshape(voxels.shape[:4])
-        taken = voxels
+        averaged = voxels
         if bvals is not None:
-            from .series import bvals_of, volumes_for_field
+            from .bvals import bvals_of, volumes_for_field
 
             count = math.prod(voxels.shape[3:])
-            taken = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
+            averaged = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
         network = load_network(weights, device)
         with errors_about(name) if name is not None else nullcontext():
-            volume = correct_volume(taken, size, network, inside, options)
-        volume = with_lengths(volume, source, size, options.smoothness if options is not None else None)
-        corrected = volume.corrected if taken is voxels else voxels / volume.field[..., None]
+            volume = correct_volume(averaged, size, network, inside, options)
+        volume = add_length_reasons(volume, source, size, options.smoothness if options is not None else None)
+        corrected = volume.corrected if averaged is voxels else voxels / volume.field[..., None]
     return Correction(
         in_kind(corrected.reshape(source.shape)),
         in_kind(volume.field),

@@ -156,7 +156,7 @@ def field_for(
         return like(image, values), 1.0
     resampled, within = resample(values, field.affine, image.affine, shape)
     where = foreground_of(image, name)
-    share = float(within[where].mean()) if where.any() else float(within.mean())
+    share = float(within[where].mean())
     if share < MIN_SHARE:
         raise GetNetError(
             f"reaches {share:.0%} of the object in {name} only; give the field of an image of the same place, and look "

@@ -9,6 +9,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
+from .core import DOUBTFUL
 from .core.correction import CorrectedVolume
 from .images import MAX_SIZE_IN_METRES
 
@@ -20,21 +21,21 @@ METRE = 1
 """Code of the unit metre in a NIfTI header."""
 
 
-def extent_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> float:
-    """Return the longest side of the box around a foreground, mm.
+def sides_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> list[float]:
+    """Return the sides of the box around a foreground, mm.
 
     Examples
     --------
     >>> foreground = np.zeros((10, 10, 10), bool)
     >>> foreground[2:8, 4:6, 5] = True
-    >>> extent_of(foreground, (1.0, 2.0, 5.0))
-    6.0
+    >>> sides_of(foreground, (1.0, 2.0, 5.0))
+    [6.0, 4.0, 5.0]
     """
     sides = []
     for axis, size in enumerate(sizes):
         along = np.flatnonzero(foreground.any(tuple(a for a in range(foreground.ndim) if a != axis)))
         sides.append(float(along[-1] - along[0] + 1) * size)
-    return max(sides)
+    return sides
 
 
 def length_reasons(extent: float, smoothness: float | None) -> list[str]:
@@ -72,13 +73,13 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
         )
     if smoothness is not None and smoothness < SMOOTHNESS_RANGE[0] * extent:
         reasons.append(
-            f"a smoothness of {smoothness:g} mm is a {extent / smoothness:.0f}th of the extent of the object, "
+            f"a smoothness of {smoothness:g} mm is 1/{extent / smoothness:.0f} of the extent of the object, "
             f"{extent:.3g} mm, so that the field may follow anatomy: leave the smoothness out, or repair the voxel size"
         )
     return reasons
 
 
-def with_lengths(
+def add_length_reasons(
     volume: CorrectedVolume, image: SpatialImage, sizes: tuple[float, ...], smoothness: float | None
 ) -> CorrectedVolume:
     """Add the reasons about the image's lengths to the verdict of a result.
@@ -97,12 +98,12 @@ def with_lengths(
     -------
     CorrectedVolume
     """
-    found = length_reasons(extent_of(volume.foreground, sizes), smoothness)
+    found = length_reasons(max(sides_of(volume.foreground, sizes)), smoothness)
     if is_mislabelled(image):
         found.insert(0, "its header gives voxel sizes in metres, which are mm: taken so; repair its xyzt_units")
     if not found:
         return volume
-    return replace(volume, verdict="doubtful", reasons=(*volume.reasons, *found))
+    return replace(volume, verdict=DOUBTFUL, reasons=(*volume.reasons, *found))
 
 
 def is_mislabelled(image: SpatialImage) -> bool:

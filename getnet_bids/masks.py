@@ -225,8 +225,8 @@ def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[
     """
     import torch
 
-    from .core.foreground import find_foreground
     from .core.geometry import support
+    from .core.preparation import usable_foreground
     from .core.voxels import Background, mean_volume, scaled
 
     mean = mean_volume(magnitudes(image).reshape(image.shape[:4]))
@@ -234,9 +234,7 @@ def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[
     sizes = voxel_size(image)
     voxel = (sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else max(sizes))
     solid = torch.from_numpy(volume if volume.ndim == 3 else volume[:, :, None])
-    found = torch.zeros_like(solid, dtype=torch.bool)
-    part = support(solid)  # as in the correction, so that margins of 0 do not change the object's border
-    found[part] = find_foreground(solid[part], voxel)
+    found = usable_foreground(solid, support(solid), voxel)
     if not found.any():
         raise GetNetError("has no signal above the noise; look at the image", name)
     return found.numpy().reshape(volume.shape)

@@ -8,8 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +16,7 @@ from isal import igzip
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
+from .bvals import bvals_of, volumes_for_field
 from .core.voxels import mean_of
 from .errors import GetNetError, errors_about
 from .files import POINTER
@@ -32,13 +32,13 @@ from .images import (
     nifti_header,
     packing,
     place_of_voxels,
+    read,
     reading,
+    write,
 )
 
-B0 = 50.0
-"""Largest b of a volume without diffusion weighting, s/mm2; scanners may write, for example, 5 for b = 0."""
-SHELL_WIDTH = 100.0
-"""Largest difference of b values within the lowest shell, s/mm2."""
+if TYPE_CHECKING:
+    from . import Correction
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def reference_image(
     ----------
     path : str or path
     bvals : str, path or iterable of float, optional
-        The b-values of a diffusion series, s/mm2: the volumes with b up to `B0` are averaged, or the lowest shell.
+        The b-values of a diffusion series, s/mm2: the volumes with b up to 50 are averaged, or the lowest shell.
         Default: all volumes.
 
     Returns
@@ -222,6 +222,44 @@ def divide(
         write_volumes(series.image, (volume / divisor for volume in series.volumes()), output, storage, name or path)
 
 
+def write_correction(
+    source: str | os.PathLike[str],
+    result: Correction,
+    corrected: str | os.PathLike[str],
+    field: str | os.PathLike[str] | None,
+    uncertainty: str | os.PathLike[str] | None,
+    storage: Storage,
+) -> None:
+    """Write the result for one file: the corrected image, and the field and its uncertainty if they have a path.
+
+    Parameters
+    ----------
+    source : str or path
+        The file that was corrected; a series is divided here, one volume at a time, if `is_streamed`.
+    result : Correction
+    corrected, field, uncertainty : str or path, or None
+        The files to write.
+    storage : Storage
+        Data type of the corrected image, and compression.
+
+    Raises
+    ------
+    GetNetError
+        The data type cannot store the corrected values; then nothing is written.
+    """
+    streamed, image = is_streamed(source, corrected), result.image
+    if streamed:
+        divide(source, result.field, corrected, storage=storage)
+    elif storage.dtype == "same":
+        image = storage.numbers(read(source), source).image(image)
+    if field is not None:
+        write(result.field, field, storage.level)
+    if uncertainty is not None:
+        write(result.uncertainty, uncertainty, storage.level)
+    if not streamed:
+        write(image, corrected, storage.level)
+
+
 def write_volumes(
     image: SpatialImage,
     volumes: Iterable[NDArray[np.float32]],
@@ -259,114 +297,3 @@ def write_volumes(
         file.write(start.getvalue().ljust(model.header.get_data_offset(), b"\0"))
         for volume in volumes:
             file.write(np.asarray(numbers.store(volume), dtype).tobytes("F"))
-
-
-def read_bvals(path: str | os.PathLike[str]) -> list[float]:
-    """Read a file of b-values, s/mm2: numbers separated by blanks or lines, as in FSL and BIDS.
-
-    Raises
-    ------
-    GetNetError
-        The file contains something else, or nothing.
-    """
-    words = Path(path).read_text(encoding="utf-8-sig", errors="replace").replace(",", " ").split()
-    try:
-        values = [float(word) for word in words]
-    except ValueError as error:
-        raise GetNetError(f"not a file of b-values ({error}); give FSL's bvals", path) from None
-    if not values or not all(0 <= value < math.inf for value in values):
-        raise GetNetError("not a file of b-values: none, or one that is below 0 or not finite; give FSL's bvals", path)
-    return values
-
-
-def bvals_of(given: str | os.PathLike[str] | Iterable[float] | None) -> list[float] | None:
-    """Return b-values, given as numbers or as a file."""
-    if given is None:
-        return None
-    return read_bvals(given) if isinstance(given, str | os.PathLike) else [float(value) for value in given]
-
-
-def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:
-    """Choose the volumes of a diffusion series from which its field is estimated.
-
-    Parameters
-    ----------
-    bvals : iterable of float
-        The b-value of each volume, s/mm2.
-
-    Returns
-    -------
-    indices : list of int
-        The volumes with b up to `B0`; if there are none, those of the lowest shell.
-    text : str
-        Description of these volumes.
-
-    Examples
-    --------
-    >>> b0_volumes([0, 1000, 5, 2000])
-    ([0, 2], 'mean of the 2 volumes with b up to 50 s/mm2')
-    >>> b0_volumes([700, 1000, 705])
-    ([0, 2], 'mean of the 2 volumes of the lowest shell, b = 700 to 705 s/mm2: none has b up to 50')
-    """
-    values = list(bvals)
-    indices = [i for i, value in enumerate(values) if value <= B0]
-    if indices:
-        return indices, f"{mean_of_the(len(indices))} with b up to {B0:g} s/mm2"
-    lowest = min(values)
-    indices = [i for i, value in enumerate(values) if value <= lowest + SHELL_WIDTH]
-    highest = max(values[i] for i in indices)
-    shell = f"{lowest:g}" + (f" to {highest:g}" if highest > lowest else "")
-    text = f"{mean_of_the(len(indices))} of the lowest shell, b = {shell} s/mm2: none has b up to {B0:g}"
-    return indices, text
-
-
-def mean_of_the(number: int) -> str:
-    """Return the description of the mean of a number of volumes.
-
-    Examples
-    --------
-    >>> mean_of_the(1), mean_of_the(3)
-    ('one volume', 'mean of the 3 volumes')
-    """
-    return counted(1) if number == 1 else f"mean of the {counted(number)}"
-
-
-def counted(number: int) -> str:
-    """Format a number of volumes, as in "1 volume"."""
-    return "one volume" if number == 1 else f"{number} volumes"
-
-
-def volumes_for_field(
-    count: int, bvals: Iterable[float] | None, name: str | os.PathLike[str] | None
-) -> tuple[list[int] | None, str]:
-    """Choose the volumes of a series from which its field is estimated.
-
-    Parameters
-    ----------
-    count : int
-        Number of volumes.
-    bvals : iterable of float, optional
-        The b-values of a diffusion series.
-    name : str or path, optional
-        Name for messages.
-
-    Returns
-    -------
-    indices : list of int or None
-        The volumes, counted from 0; None for all.
-    text : str
-        Description of these volumes.
-
-    Raises
-    ------
-    GetNetError
-        There are more or fewer b-values than volumes.
-    """
-    if bvals is None:
-        return None, "the image" if count == 1 else f"mean of all {count} volumes"
-    values = list(bvals)
-    if len(values) != count:
-        text = f"it has {counted(count)} and {len(values)} b-values; give the .bval file that belongs to it"
-        raise GetNetError(text, name)
-    indices, text = b0_volumes(values)
-    return (None, "the image") if count == 1 else (indices, text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bids.names import ALL, SERIES, SUFFIXES, WEIGHTED, expand
 from .comparison.methods import METHODS
-from .core import PRECISIONS
+from .core import BATCH_SIZE, PRECISIONS
 from .errors import GetNetError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ SEGMENTATIONS = ("auto", "derivatives", "atropos", "none")
 OUTPUT_DTYPES = ("float32", "same")
 LAYOUTS = ("bids", "legacy")
 HAND_OVERS = ("fmriprep", "fmriprep-sessionwise")
-DEFAULT_BATCH_SIZE = 32
-"""Default number of slices that the network processes at a time."""
 LARGEST_SEED = 2**63 - 1
 """The largest seed that torch accepts."""
 
@@ -138,7 +136,7 @@ class ModelSettings:
 
     weights: Path | None = setting(Path)
     device: str = setting(device, "auto")
-    batch_size: int = setting(positive_int, DEFAULT_BATCH_SIZE, int)
+    batch_size: int = setting(positive_int, BATCH_SIZE, int)
     precision: str = setting(one_of(*PRECISIONS), "auto")
     refine: bool = flag(True)
     smoothness: float | None = setting(positive_float, None, float)

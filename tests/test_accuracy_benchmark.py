@@ -10,8 +10,9 @@ import accuracy
 import nibabel as nib
 import numpy as np
 import pytest
+from accuracy_methods import code_of
 
-from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, pack_weights
 from getnet_bids.training.evaluation import brainweb
 from getnet_bids.training.evaluation.brainweb import gain_field, read_heads
 from tests.datasets import add, describe, read_table
@@ -36,7 +37,7 @@ def base(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[
     monkeypatch.setattr(brainweb, "SHAPE", SHAPE)
     accuracy.heads_of.cache_clear()
     weights = tmp_path / "w.safetensors"
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), weights)
+    weights.write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     return ["--brainweb", str(models), "--subjects", "07", "--weights", str(weights), "--out", str(tmp_path / "out")]
 
 
@@ -84,7 +85,7 @@ def test_what_has_been_measured_is_not_measured_again(
     assert lines[:4] == whole.splitlines()[:4]
     assert [line.split("\t")[:6] for line in lines[4:]] == [whole.splitlines()[4].split("\t")[:6]]
     # Other weights are another method; another one's rows stay.
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     assert accuracy.main(run) == 0
     assert len(path.read_text().splitlines()) == len(lines) + 2
     assert len(read_table(tmp_path / "out" / "accuracy_images.tsv")) == 4
@@ -187,3 +188,14 @@ def test_what_is_not_there(base: list[str], capsys: pytest.CaptureFixture) -> No
     with pytest.raises(SystemExit):
         accuracy.main(["--out", "x"])
     assert "--brainweb or --bids" in capsys.readouterr().err
+
+
+def test_words_are_not_code(tmp_path: Path) -> None:
+    file, texts = tmp_path / "a.py", []
+    for about, more in (("Add.", ""), ("Add two numbers.", "  # as in a sum"), ("Add.", " + 0")):
+        file.write_text(
+            f'"""{about}"""\nLEAST = 1\n"""{about}"""\n\n\ndef f(a, b):\n    """{about}"""\n    return a + b{more}\n'
+        )
+        texts.append(code_of(file))
+    assert texts[0] == texts[1] == "LEAST = 1\n\ndef f(a, b):\n    return a + b"
+    assert texts[2] != texts[0]

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="another system 
 
 OPTIONAL = {"ants", "templateflow", "nilearn", "bids", "nipype", "matplotlib", "jinja2", "pandas", "sklearn"}
 """What one file's correction does without."""
+BOTH = [WINDOWS, pytest.param(MACOS, marks=pytest.mark.slow)]
 GETNET = "from getnet_bids.cli.one import main\nsys.exit(main(sys.argv[1:]))\n"
 APP = "from getnet_bids.cli.app import main\nsys.exit(main(sys.argv[1:]))\n"
 CORRECT = """
@@ -55,7 +56,7 @@ def test_one_image(scan, expected, tmp_path, preamble, code, options):
     assert not list(tmp_path.glob(".getnet-*"))
 
 
-@pytest.mark.parametrize("preamble", [WINDOWS, MACOS], ids=["windows", "macos"])
+@pytest.mark.parametrize("preamble", BOTH, ids=["windows", "macos"])
 def test_a_dataset_elsewhere(make_dataset, tmp_path, preamble):
     raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
     for level in ("participant", "participant", "group"):
@@ -67,7 +68,7 @@ def test_a_dataset_elsewhere(make_dataset, tmp_path, preamble):
     assert not list((tmp_path / "out").rglob(".getnet-*"))
 
 
-@pytest.mark.parametrize("preamble", [WINDOWS, MACOS], ids=["windows", "macos"])
+@pytest.mark.parametrize("preamble", BOTH, ids=["windows", "macos"])
 def test_doctor_elsewhere(tmp_path, preamble):
     done = python(preamble, APP, "doctor", "--device", "cpu")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,7 +15,7 @@ from foreign_fields import foreign_field
 from label_field import fit_label_field
 
 from getnet_bids.core.correction import CorrectedVolume
-from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, pack_weights
 from tests.datasets import read_table
 
 SHAPE = (40, 44, 36)
@@ -40,7 +40,7 @@ def save(path: Path, values: np.ndarray) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     path = tmp_path / "w.safetensors"
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), path)
+    path.write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     return path
 
 

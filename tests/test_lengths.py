@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import getnet_bids
-from getnet_bids.lengths import extent_of, length_reasons
+from getnet_bids.lengths import length_reasons, sides_of
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_reasons(extent, smoothness, said):
         assert any(re.search(said, reason) for reason in reasons)
 
 
-def test_extent_of_slices():
+def test_sides_of_a_slice():
     foreground = np.zeros((10, 12), bool)
     foreground[1:9, 2:4] = True
-    assert extent_of(foreground, (0.5, 3.0)) == 6.0
+    assert sides_of(foreground, (0.5, 3.0)) == [4.0, 6.0]
 
 
 def correct(image, **options):

@@ -19,8 +19,6 @@ pytestmark = pytest.mark.slow
 
 TEXT = README.read_text()
 NOT_RUN = {
-    "make demo": "installs; what it runs is tested with the quick start",
-    "make test": "is what runs this",
     "pip install --extra-index-url https://download.pytorch.org/whl/cpu .": "the same, from torch's own index",
     "pip install .": "is what the tests' environment is made by",
     "pip install '.[train]'": "the same",
@@ -89,15 +87,12 @@ def test_what_is_not_run_would_run():
     from getnet_bids.training.cli import train_parser
     from getnet_bids.training.recipe import load_recipe
 
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     printed = {" ".join(c.split("#")[0].split()) for b in blocks(README, "console") for c in b.commands}
     assert set(NOT_RUN) <= printed
     for command in NOT_RUN:
         program, *arguments = words(command)
-        if program == "make":
-            assert arguments[0] in targets
-        elif program == "pip":
+        if program == "pip":
             assert set(re.findall(r"\[(\w+)\]", command)) <= set(extras)
         else:
             load_recipe(train_parser().parse_args(arguments).recipe, [])

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from getnet_bids import images
+from getnet_bids.bvals import b0_volumes, read_bvals, volumes_for_field
 from getnet_bids.core.voxels import mean_volume
 from getnet_bids.errors import GetNetError
-from getnet_bids.series import b0_volumes, divide, mean_image, open_series, read_bvals, volumes_for_field
+from getnet_bids.series import divide, mean_image, open_series
 
 AFFINE = np.array([[-3.0, 0, 0, 9], [0, 0, 3.0, -8], [0, -3.0, 0, 7], [0, 0, 0, 1]])
 

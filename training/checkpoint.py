@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from getnet_bids.core.network import GetNet
+from getnet_bids.files import atomic
 
 from .recipe import Recipe, difference, recipe_of
 
@@ -54,7 +54,7 @@ def save(
     state: TrainingState,
     recipe: Recipe,
 ) -> None:
-    """Write a checkpoint for resuming to a temporary file, then replace the previous one."""
+    """Write the checkpoint for resuming, which replaces the previous one."""
     weights = {
         "network": network.state_dict(),
         "average": average.state_dict(),
@@ -70,12 +70,8 @@ def save_best(run: Path, average: GetNet, state: TrainingState, recipe: Recipe) 
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write a file of tensors atomically."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
+    with atomic(path) as file:
         torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def read(run: Path, which: str = "last") -> dict[str, Any] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from getnet_bids import __version__
@@ -20,10 +22,40 @@ examples:
   getnet-train --data photos.tar --set steps=20000 batch=64 families='["head-7T"]'
   getnet-train export runs/paper --out paper.safetensors --terms terms.md
 """
-
-
 STEP_TIME_FRACTION = 0.94
 """Fraction of a run's time that is spent on steps; the rest is for validation, checkpoints and the start."""
+
+
+class TrainArguments:
+    """The values of the command line of ``getnet-train``."""
+
+    data: list[Path]
+    recipe: str | None
+    set: list[str]
+    run: Path | None
+    changed_recipe: bool
+    cache: Path
+    cache_only: bool
+    start_from: Path | None
+    max_minutes: float
+    fit_minutes: float | None
+    rate_only: bool
+    save_minutes: float
+    log_every: int
+    validate_every: int
+    accelerator: str
+    devices: str
+    num_nodes: int
+    strategy: str
+
+
+class ExportArguments:
+    """The values of the command line of ``getnet-train export``."""
+
+    run: Path
+    out: Path | None
+    terms: Path | None
+    checkpoint: str
 
 
 def default_cache() -> Path:
@@ -147,14 +179,14 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv[:1] == ["export"]:
-            return run_export(export_parser().parse_args(argv[1:]))
-        return run_training(train_parser().parse_args(argv))
+            return run_export(export_parser().parse_args(argv[1:], ExportArguments()))
+        return run_training(train_parser().parse_args(argv, TrainArguments()))
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"getnet-train: {error}", file=sys.stderr)
         return 1
 
 
-def run_training(args: argparse.Namespace) -> int:
+def run_training(args: TrainArguments) -> int:
     """Train."""
     from .recipe import load_recipe
 
@@ -162,9 +194,6 @@ def run_training(args: argparse.Namespace) -> int:
     name = args.recipe or (str(began) if began.exists() else "default")
     recipe = load_recipe(name, args.set)
     run = args.run or Path("runs") / recipe.name
-
-    import hashlib
-    from dataclasses import replace
 
     if args.start_from:
         found = hashlib.sha256(args.start_from.read_bytes()).hexdigest()
@@ -223,7 +252,7 @@ def run_training(args: argparse.Namespace) -> int:
     return REQUEUE if outcome is Outcome.SIGNAL else 0
 
 
-def run_export(args: argparse.Namespace) -> int:
+def run_export(args: ExportArguments) -> int:
     """Export."""
     from .export import export
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, pack_weights
+from getnet_bids.files import write_bytes, write_text
 
 from . import checkpoint, record
 from .checkpoint import TrainingState
@@ -68,11 +68,9 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
     warnings = export_warnings(state, recipe)
     if warnings:
         notes["warning"] = "; ".join(warnings)
-    part = out.with_name(out.name + ".part")
-    save_weights(network, part, notes)
-    os.replace(part, out)
+    write_bytes(out, pack_weights(network, notes))
     parameters = sum(p.numel() for p in network.parameters())
-    record.write(card, model_card(recipe, state, record.read(run), terms, out, parameters, warnings))
+    write_text(card, model_card(recipe, state, record.read(run), terms, out, parameters, warnings))
     return out, card, warnings
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -118,11 +119,6 @@ class Photographs:
         training, held_out = (Photographs(self.pixels, side, self.facts) for side in sides)
         return training, held_out
 
-
-try:  # several times as fast, with the same result
-    from isal.isal_zlib import crc32
-except ImportError:
-    from zlib import crc32
 
 FILES = ("pixels.bin", "index.npy", "cache.json")
 READ = 1 << 26

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import json
-import os
 import platform
 import signal
 import sys
@@ -23,6 +22,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from getnet_bids.files import atomic, sweep, write_text
 from getnet_bids.machine import processor_name
 
 from .recipe import Recipe, load_recipe, to_toml
@@ -58,13 +58,14 @@ def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: 
     """
     if not is_recipe(run / RECIPE, recipe):
         check_folder(run)
-        write(run / RECIPE, to_toml(recipe))
+        write_text(run / RECIPE, to_toml(recipe))
     else:
         check_folder(run, (FIGURES, NAME))
+    sweep(run, ())  # parts of files that a killed session has left
     started = datetime.now(UTC).isoformat(timespec="seconds")
     session = {"started": started, "from_step": step, "hardware": hardware, "versions": software_versions()}
     facts = {"data": data, "sessions": [*read(run).get("sessions", []), session]}
-    write(run / NAME, json.dumps(facts, indent=2) + "\n")
+    write_text(run / NAME, json.dumps(facts, indent=2) + "\n")
 
 
 def is_recipe(path: Path, recipe: Recipe) -> bool:
@@ -89,13 +90,6 @@ def read(run: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)
 
 
 def describe_hardware(device: torch.device, processes: int) -> str:
@@ -149,9 +143,7 @@ class Journal:
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-        part = self.path.with_suffix(".part")
-        part.write_text(text.getvalue())
-        part.replace(self.path)
+        write_text(self.path, text.getvalue())
         self.board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1, flush_secs=30)
 
     def write(self, step: int, kind: str, figures: dict[str, float]) -> None:
@@ -284,9 +276,8 @@ def draw_curves(run: Path) -> None:
     axes[1].axhline(0, color="0.7", zorder=0)
     for axis in axes:
         axis.legend(frameon=False, fontsize="small")
-    part = run / (CURVES + ".part")
-    figure.savefig(part, format="png", dpi=100)
-    part.replace(run / CURVES)
+    with atomic(run / CURVES) as file:
+        figure.savefig(file, format="png", dpi=100)
 
 
 def series(rows: list[dict[str, str]], kind: str, name: str) -> tuple[list[int], list[float]]:

@@ -131,8 +131,6 @@ def items_of(path: str) -> list[Item]:
     if path.lower().endswith(".tar"):
         return items_of_tar(path)
     if path.lower().endswith(".parquet"):
-        from .sources import rows  # It needs this module.
-
         return rows(path)
     return items_of_file(path)
 

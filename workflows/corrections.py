@@ -9,6 +9,7 @@ from nipype import Node, Workflow
 from nipype.interfaces.utility import IdentityInterface
 from nipype.utils.gpu_count import gpu_count
 
+from getnet_bids.core import BATCH_SIZE
 from getnet_bids.interfaces import GetNetCorrection, N4Correction
 
 MEM_GB = 2.0
@@ -26,7 +27,7 @@ def init_getnet_wf(
     precision: str = "auto",
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     omp_nthreads: int = 1,
     mem_scale: float = 1.0,
     name: str = "getnet_wf",

@@ -12,7 +12,7 @@ from getnet_bids.files import locked, write_text
 from .citation import citations
 from .discovery import entries
 from .metadata import read_object
-from .provenance import write_json
+from .sidecars import write_json
 
 IGNORED = (
     "*.html\nfigures\n*_biasfield.*\n*_metrics.*\n"

@@ -12,7 +12,18 @@ from pathlib import Path
 
 from getnet_bids.files import POINTER, pointer_remedy, read_bytes
 
-from .names import DERIVED_ONLY, ON_REQUEST, PLACES, WEIGHTED, Name, datatypes_of, misplaced, odd_extension, odd_suffix
+from .names import (
+    DERIVED_ONLY,
+    NIFTI,
+    ON_REQUEST,
+    PLACES,
+    WEIGHTED,
+    Name,
+    datatypes_of,
+    misplaced,
+    odd_extension,
+    odd_suffix,
+)
 
 IGNORE_FILE = ".bidsignore"
 
@@ -56,7 +67,6 @@ def read_ignored(root: Path) -> Callable[[str], bool]:
     return spec.match_file
 
 
-IMAGES = (".nii.gz", ".nii")
 Folder = tuple[str, dict[str, str], list[str]]
 """A folder's path from the root, the entities that its files must have, and the sorted names of its files."""
 
@@ -172,7 +182,7 @@ def find_images(
             if reason := odd_extension(file, files, wanted) or (kind == "anat" and odd_suffix(file, wanted)):
                 found.skipped[relative] = reason
                 continue
-            if not file.endswith(IMAGES) or (suffix not in wanted and suffix not in unrequested):
+            if not file.endswith(NIFTI) or (suffix not in wanted and suffix not in unrequested):
                 continue
             name, reason = validate(file, expected)
             if not reason and ignored(relative):

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 
 from getnet_bids.errors import GetNetError
 
-from .discovery import IMAGES, Source
+from .discovery import Source
 from .metadata import Metadata, intended_for, receive_pairs
-from .names import ON_REQUEST, SERIES, Name
+from .names import NIFTI, ON_REQUEST, SERIES, Name
 
 SET_ENTITIES = ("echo", "flip", "inv", "mt", "part")
 """Entities in which the members of a set (from which a map is computed) differ."""
@@ -177,7 +177,7 @@ def sbref_of(source: Source) -> Source | None:
     """Return the single-band reference of a run, or None if there is none."""
     if source.name.suffix not in ("bold", "dwi"):
         return None
-    for extension in IMAGES:
+    for extension in NIFTI:
         name = Name(source.name.entities, "sbref", extension)
         found = Source(source.root, str(PurePosixPath(source.relative).with_name(str(name))), name)
         if found.path.exists() or found.path.is_symlink():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from .groups import Group
 from .metadata import Metadata
 from .names import SERIES
 from .outputs import Outputs
-from .provenance import Recipe, file_of_others, is_done
+from .provenance import Recipe, file_not_ours, is_done
 from .status import planned_before
 
 
@@ -101,10 +101,9 @@ class Job:
         return cls(first.source, first.outputs, tuple(others), group.references, group.joint)
 
     @property
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> tuple[Target, ...]:
         """All images to divide."""
-        yield Target(self.source, self.outputs)
-        yield from self.others
+        return Target(self.source, self.outputs), *self.others
 
     @property
     def is_plain(self) -> bool:
@@ -130,7 +129,7 @@ class Job:
         )
 
 
-def files_of_others(jobs: Iterable[tuple[Job, list[Outputs]]], logs: Path) -> dict[str, str]:
+def files_not_ours(jobs: Iterable[tuple[Job, list[Outputs]]], logs: Path) -> dict[str, str]:
     """Find jobs whose results would replace files that this program did not make.
 
     Parameters
@@ -145,17 +144,12 @@ def files_of_others(jobs: Iterable[tuple[Job, list[Outputs]]], logs: Path) -> di
     dict of str
         The reason for each raw image.
     """
-    before = cache(partial(planned_before, logs))
+    planned = cache(partial(planned_before, logs))
     found: dict[str, str] = {}
     for job, further in jobs:
         for outputs in (*(target.outputs for target in job.targets), *further):
-            file = file_of_others(outputs, partial(is_in, job.source.relative, before))
+            file = file_not_ours(outputs, job.source.relative, planned)
             if file is not None:
                 reason = f"{file} was not made by getnet_bids, and is not replaced; move it, or choose another output"
                 found |= {target.source.relative: reason for target in job.targets}
     return found
-
-
-def is_in(source: str, images: Callable[[], set[str]]) -> bool:
-    """Return whether an image is among some images, which are collected only when this is called."""
-    return source in images()

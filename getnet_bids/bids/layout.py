@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from getnet_bids.errors import GetNetError
 
-from .discovery import IMAGES
-from .names import DATATYPES, PLACES, SUFFIXES
+from .names import DATATYPES, NIFTI, PLACES, SUFFIXES
 
 if TYPE_CHECKING:
     from bids.layout import BIDSLayout
@@ -126,7 +125,7 @@ def outside(participants: Collection[str] | None) -> re.Pattern[str]:
 
 def image_files(layout: BIDSLayout) -> list[str]:
     """List the paths of a layout's images from its root."""
-    found = layout.get(datatype=list(DATATYPES), extension=list(IMAGES), return_type="filename")
+    found = layout.get(datatype=list(DATATYPES), extension=list(NIFTI), return_type="filename")
     return relative_paths(layout, found)
 
 
@@ -153,7 +152,7 @@ def choose(layout: BIDSLayout, queries: dict[str, dict[str, Any]], suffixes: Col
     """
     chosen: set[str] = set()
     for suffix in suffixes:
-        asked = {"datatype": list(PLACES[suffix]), "suffix": suffix, "extension": list(IMAGES)}
+        asked = {"datatype": list(PLACES[suffix]), "suffix": suffix, "extension": list(NIFTI)}
         try:
             query = {key: value_of(value) for key, value in queries.get(suffix, {}).items()}
             found = layout.get(**{**asked, **query, "return_type": "filename"})

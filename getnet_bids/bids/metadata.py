@@ -8,8 +8,8 @@ from typing import Any
 
 from getnet_bids.files import read_bytes
 
-from .discovery import IMAGES, Source, entries
-from .names import Name
+from .discovery import Source, entries
+from .names import NIFTI, Name
 
 
 class Metadata:
@@ -158,7 +158,7 @@ def pairs_in(root: Path, folder: PurePosixPath) -> dict[tuple[str, str], tuple[S
     """List a folder's pairs by the text after ``head`` and ``body``, and by their other entities."""
     found: dict[tuple[str, str], dict[str, Source]] = {}
     for file in entries(root / folder):
-        if not file.partition(".")[0].endswith(f"_{RECEIVE_SUFFIX}") or not file.endswith(IMAGES):
+        if not file.partition(".")[0].endswith(f"_{RECEIVE_SUFFIX}") or not file.endswith(NIFTI):
             continue
         try:
             name = Name.parse(file)

@@ -166,7 +166,8 @@ class Name:
         return "_".join([*pairs, self.suffix]) + self.extension
 
 
-EXTENSIONS = (".nii.gz", ".nii")
+NIFTI = (".nii.gz", ".nii")
+"""Extensions of images in BIDS."""
 FOREIGN = (
     *(".img", ".hdr", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd", ".mnc", ".dcm", ".ima", ".head"),
     *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".nii.gz.zip"),
@@ -217,12 +218,12 @@ def odd_extension(file: str, files: Collection[str], suffixes: Collection[str]) 
     """
     stem, dot, rest = file.partition(".")
     suffix, extension = stem.rpartition("_")[2], dot + rest
-    if extension in EXTENSIONS or INTENDED_SUFFIX.get(suffix.lower()) not in suffixes:
+    if extension in NIFTI or INTENDED_SUFFIX.get(suffix.lower()) not in suffixes:
         return ""
     lower = extension.lower()
-    if lower in EXTENSIONS:
+    if lower in NIFTI:
         return f"its extension must be {lower}, in lower case; rename it"
-    if lower in FOREIGN and not any(stem + known in files for known in EXTENSIONS):
+    if lower in FOREIGN and not any(stem + known in files for known in NIFTI):
         return f"its extension is {extension}; BIDS has .nii.gz and .nii: convert it"
     return ""
 
@@ -252,7 +253,7 @@ def odd_suffix(file: str, suffixes: Collection[str]) -> str:
     """
     stem, dot, rest = file.partition(".")
     suffix = stem.rpartition("_")[2]
-    if dot + rest not in EXTENSIONS or suffix in (*WEIGHTED, *ON_REQUEST) or suffix in VALID:
+    if dot + rest not in NIFTI or suffix in (*WEIGHTED, *ON_REQUEST) or suffix in VALID:
         return ""
     meant = INTENDED_SUFFIX.get(suffix.lower())
     if meant is not None:
@@ -284,7 +285,7 @@ def misplaced(folder: str, files: Collection[str]) -> dict[str, str]:
     for file in files:
         path = f"{folder}/{file}".lstrip("/")
         suffix = file.partition(".")[0].rpartition("_")[2]
-        if file.lower().endswith(EXTENSIONS) and suffix.lower() in INTENDED_SUFFIX:
+        if file.lower().endswith(NIFTI) and suffix.lower() in INTENDED_SUFFIX:
             found[path] = f"not in a folder {PLACES[INTENDED_SUFFIX[suffix.lower()]][0]}; move it there"
         elif folder and re.fullmatch("anat(omy|omical|omicals|s)?", file.lower()) and file != "anat":
             found[path] = "the folder must be called anat"

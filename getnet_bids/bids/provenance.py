@@ -1,23 +1,21 @@
-"""Provenance of results: written into sidecars, and compared to decide whether an image is already done."""
+"""Provenance of results: what sidecars record of it, and whether an image is done according to them."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from getnet_bids.core import ALGORITHM
-from getnet_bids.files import hash_bytes, hash_file, read_bytes, write_text
+from getnet_bids.files import hash_bytes, hash_file, read_bytes
 
-from .discovery import Source, not_fetched
+from .discovery import not_fetched
 from .metadata import read_object
-from .names import SERIES
 from .outputs import Outputs, sidecar
 
 KEY = "GetNet"
@@ -142,7 +140,7 @@ def provenance(
     }
 
 
-def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | None:
+def file_not_ours(outputs: Outputs, source: str, planned: Callable[[], set[str]]) -> Path | None:
     """Find a file that has the name of a result and was not made by this program.
 
     A result has a sidecar of this program. A file without one may have been left by a run that was killed; that run had
@@ -151,8 +149,10 @@ def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | 
     Parameters
     ----------
     outputs : Outputs
-    was_planned : callable
-        Returns whether an earlier run had planned the image; called only if needed.
+    source : str
+        Path of the image in the raw dataset.
+    planned : callable
+        Returns the images that earlier runs had planned; called only if needed.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def file_of_others(outputs: Outputs, was_planned: Callable[[], bool]) -> Path | 
         about = sidecar(path)
         there = [file for file in (path, about) if os.path.lexists(file)]
         content = read_object(about)
-        if there and KEY not in content and not not_fetched(about) and (content or not was_planned()):
+        if there and KEY not in content and not not_fetched(about) and (content or source not in planned()):
             return there[0]
     return None
 
@@ -220,91 +220,3 @@ def size_of(path: Path) -> int | None:
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-
-CORRECTED = (
-    "{suffix} image divided by its bias field, estimated by GetNet. "
-    "The field is 1 in geometric mean over the foreground; corrected image times field is the source image."
-)
-SERIES_OF = (
-    "{suffix} image divided, each volume by the same bias field, estimated by GetNet. "
-    "The field is 1 in geometric mean over the foreground; each corrected volume times field is the source's."
-)
-AVERAGED = (
-    "Mean of volumes of the {suffix} series, divided by its bias field, estimated by GetNet. "
-    "The field is 1 in geometric mean over the foreground."
-)
-FIELD = (
-    "Bias field of the {suffix} image, estimated by GetNet: dimensionless, positive, "
-    "1 in geometric mean over the foreground. Corrected image times field is the source image."
-)
-
-UNCERTAINTY = (
-    "Standard deviation of the logarithm of the bias field of the {suffix} image, as estimated "
-    "by GetNet: about the field's relative uncertainty, dimensionless."
-)
-
-NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\":]*\]")
-"""A list of numbers as the json module indents it; strings in JSON have no line breaks."""
-
-
-def write_sidecars(
-    source: Source,
-    outputs: Outputs,
-    skull_stripped: tuple[bool, str],
-    made: dict[str, Any],
-    *,
-    references: Sequence[Source] = (),
-    metadata: dict[str, Any] | None = None,
-    with_field: bool = True,
-) -> None:
-    """Write the sidecars of an image's results; that of the corrected image comes last and marks the image as done.
-
-    Parameters
-    ----------
-    source : Source
-        The raw image.
-    outputs : Outputs
-        Its complete results.
-    skull_stripped : tuple of bool and str
-        Whether the image is skull-stripped, and how that was determined.
-    made : dict
-        Provenance of the results.
-    references : sequence of Source
-        The images from which the field was estimated; default: only `source`.
-    metadata : dict, optional
-        Metadata of the raw image to keep with the corrected one.
-    with_field : bool
-        Whether to write the field's sidecars as well; those of a shared field are written once.
-    """
-    stripped, how = skull_stripped
-    corrected = AVERAGED if outputs.reference_only else SERIES_OF if source.name.suffix in SERIES else CORRECTED
-    texts = {outputs.corrected: corrected, outputs.field: FIELD, outputs.uncertainty: UNCERTAINTY}
-    texts = {sidecar(path): text for path, text in texts.items()}
-    used = list(references) or [source]
-    last = sidecar(outputs.corrected)
-    for path in outputs.sidecars if with_field else [last]:
-        of = [source, *(one for one in used if one != source)] if path == last else used
-        content = {
-            **(without_links(metadata) if path == last and metadata else {}),
-            "Description": texts[path].format(suffix=of[0].name.suffix),
-            "Sources": [one.uri for one in of],
-            "SkullStripped": stripped,
-            "SkullStrippedDetermination": how,
-            KEY: made,
-        }
-        write_json(path, content)
-
-
-def without_links(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Remove metadata that refer to other files of the raw dataset, which the derivative one does not have."""
-    return {key: value for key, value in metadata.items() if key not in ("IntendedFor", "AssociatedEmptyRoom")}
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a readable JSON file: indented, but with lists of numbers on one line."""
-
-    def on_one_line(found: re.Match[str]) -> str:
-        return f"[{' '.join(found[0][1:-1].split())}]"
-
-    write_text(path, NUMBERS.sub(on_one_line, json.dumps(content, indent=2, ensure_ascii=False)) + "\n")

@@ -161,7 +161,7 @@ def group(settings: Settings) -> int:
     """Run the group level and return the exit code."""
     from getnet_bids.reports.completeness import completeness
     from getnet_bids.reports.group import write_group_report
-    from getnet_bids.run.participant import search
+    from getnet_bids.run.search import search
 
     # Images of all suffixes; `completeness` leaves out those that no run was given, since they have no results.
     every = settings if settings.modalities != WEIGHTED else replace(settings, modalities=SUFFIXES)

@@ -7,17 +7,24 @@ import os
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from getnet_bids.errors import reason_of
+from getnet_bids.core import NOTHING
+from getnet_bids.errors import GetNetError, errors_about, reason_of
 from getnet_bids.run import console
 from getnet_bids.run.console import Interrupted, interruptible
 from getnet_bids.run.pipeline import use_huge_pages
 from getnet_bids.settings import ModelSettings, option
 
 from .parser import image_parser
+
+if TYPE_CHECKING:
+    from getnet_bids.formats import Storage
 
 CANNOT_CREATE_ERRORS = (
     errno.EACCES,
@@ -29,6 +36,7 @@ CANNOT_CREATE_ERRORS = (
     errno.ENAMETOOLONG,
 )
 """System errors that mean that a file cannot be created under a name."""
+say = partial(console.say, program="getnet")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,39 +46,61 @@ def main(argv: list[str] | None = None) -> int:
         with interruptible():
             correct_file(args)
     except console.CommandError as error:
-        console.say(str(error), "getnet")
+        say(str(error))
         return error.code
     except Interrupted as interrupted:
-        console.say(f"{interrupted}: stopped; nothing was written under a final name that is not complete", "getnet")
+        say(f"{interrupted}: stopped; nothing was written under a final name that is not complete")
         return interrupted.code
     return console.DONE
 
 
 def correct_file(args: Namespace) -> None:
-    """Read, correct and write the image; raises `console.CommandError` for any failure."""
+    """Correct the image, or divide it by an existing field; raises `console.CommandError` for any failure."""
     given = {field.name: getattr(args, field.name) for field in fields(ModelSettings) if field.name in args}
     model = ModelSettings(**given)
     check_paths(args, model)
-    if args.apply is not None:
-        apply_field(args, given, model)
-        return
     use_huge_pages()
-    # Imported here because they take seconds to load, and a wrong path should be reported at once.
-    from getnet_bids import correct, images, series
+    from getnet_bids.images import silence_nibabel  # a wrong path is reported before anything is imported for seconds
+
+    silence_nibabel()
+    if args.apply is None:
+        estimate_field(args, model)
+    else:
+        apply_field(args, given, model.storage)
+
+
+@contextmanager
+def exit_codes(image: Path, writing: bool = False) -> Iterator[None]:
+    """Turn an error on reading or writing into a `console.CommandError` with its exit code."""
+    try:
+        yield
+    except GetNetError as error:
+        raise console.CommandError(console.BAD_DATA, str(error)) from None
+    except MemoryError:
+        raise console.CommandError(console.BAD_DATA, f"{image}: out of memory; give the job more") from None
+    except OSError as error:
+        code = console.IO_ERROR
+        if writing and error.errno in CANNOT_CREATE_ERRORS:
+            code = console.CANNOT_CREATE
+        elif isinstance(error, FileNotFoundError):
+            code = console.NO_INPUT
+        raise console.CommandError(code, reason_of(error)) from None
+
+
+def estimate_field(args: Namespace, model: ModelSettings) -> None:
+    """Estimate the field of the image, divide the image by it, and report the verdict."""
+    from getnet_bids import Options, correct, images, series
     from getnet_bids.core.device import resolve_device
-    from getnet_bids.core.options import Options
-    from getnet_bids.errors import GetNetError, errors_about
     from getnet_bids.weights import load_network
 
-    images.silence_nibabel()
     started = time.monotonic()
     options = Options(**model.options, batch_size=model.batch_size, uncertainty=args.uncertainty is not None)
     try:
         resolve_device(model.device)
     except GetNetError as error:
         raise console.CommandError(console.USAGE, str(error)) from None
-    try:
-        load_network(model.weights, model.device)
+    with exit_codes(args.image):
+        load_network(model.weights, model.device)  # an error of the weights is told before the image is read
         how: dict[str, Any] = {"weights": model.weights, "device": model.device, "options": options}
         streamed, text = series.is_streamed(args.image, args.corrected), ""
         if streamed:
@@ -79,70 +109,39 @@ def correct_file(args: Namespace) -> None:
                 result = correct(mean, mask=args.mask, **how)
         else:
             result = correct(args.image, mask=args.mask, bvals=args.bvals, **how)
-    except GetNetError as error:
-        raise console.CommandError(console.BAD_DATA, str(error)) from None
-    except MemoryError:
-        raise console.CommandError(console.BAD_DATA, f"{args.image}: out of memory; give the job more") from None
-    except FileNotFoundError as error:
-        raise console.CommandError(console.NO_INPUT, reason_of(error)) from None
-    except OSError as error:
-        raise console.CommandError(console.IO_ERROR, reason_of(error)) from None
-    computed, corrected, storage = time.monotonic(), result.image, model.storage
-    try:
-        if streamed:
-            series.divide(args.image, result.field, args.corrected, storage=storage)
-        elif storage.dtype == "same":
-            corrected = storage.numbers(images.read(args.image), args.image).image(corrected)
-        if args.field:
-            images.write(result.field, args.field, storage.level)
-        if args.uncertainty:
-            images.write(result.uncertainty, args.uncertainty, storage.level)
-        if not streamed:
-            images.write(corrected, args.corrected, storage.level)
-    except GetNetError as error:
-        raise console.CommandError(console.BAD_DATA, str(error)) from None
-    except OSError as error:
-        code = console.CANNOT_CREATE if error.errno in CANNOT_CREATE_ERRORS else console.IO_ERROR
-        raise console.CommandError(code, reason_of(error)) from None
+    computed = time.monotonic()
+    with exit_codes(args.image, writing=True):
+        series.write_correction(args.image, result, args.corrected, args.field, args.uncertainty, model.storage)
     if text and (args.verbose or "lowest shell" in text):
-        console.say(f"{args.image}: field from the {text}", "getnet")
+        say(f"{args.image}: field from the {text}")
     for reason in result.reasons:
-        console.say(f"{args.image}: {result.verdict}: {reason}", "getnet")
-    if result.verdict == "nothing to correct":
-        console.say(f"{args.image}: {result.verdict}: the field varies by less than its uncertainty", "getnet")
+        say(f"{args.image}: {result.verdict}: {reason}")
+    if result.verdict == NOTHING:
+        say(f"{args.image}: {result.verdict}: the field varies by less than its uncertainty")
     if args.verbose:
-        console.say(
-            f"{result.verdict}; the field is known to {result.field_sd_median:.1%} (95th percentile "
-            f"{result.field_sd_p95:.1%})",
-            "getnet",
-        )
+        known = f"{result.field_sd_median:.1%} (95th percentile {result.field_sd_p95:.1%})"
+        say(f"{result.verdict}; the field is known to {known}")
         field = images.magnitudes(result.field)
-        console.say(
-            f"field from {field.min():.3f} to {field.max():.3f}, {int(result.foreground.sum())} foreground voxels",
-            "getnet",
-        )
-        console.say(
-            f"{computed - started:.1f} s to read and correct, {time.monotonic() - computed:.1f} to write", "getnet"
-        )
+        voxels = int(result.foreground.sum())
+        say(f"field from {field.min():.3f} to {field.max():.3f}, {voxels} foreground voxels")
+        say(f"{computed - started:.1f} s to read and correct, {time.monotonic() - computed:.1f} to write")
 
 
-def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) -> None:
-    """Divide the image by an existing field; raises `console.CommandError` for any failure."""
+def apply_field(args: Namespace, given: dict[str, Any], storage: Storage) -> None:
+    """Divide the image by an existing field."""
     others = [*(name for name in ("mask", "bvals", "uncertainty") if getattr(args, name) is not None), *given]
     if useless := [name for name in others if name not in ("output_dtype", "compress")]:
         raise console.CommandError(console.USAGE, f"{option(useless[0])} does nothing with --apply; leave it out")
     import numpy as np
 
     from getnet_bids import images, series
-    from getnet_bids.errors import GetNetError
     from getnet_bids.grids import WHOLE_SHARE, field_for
 
-    images.silence_nibabel()
-    storage = model.storage
-    try:
+    with exit_codes(args.image):
         streamed = series.is_streamed(args.image, args.corrected)
         image = series.mean_image(args.image) if streamed else images.read(args.image)
         field, share = field_for(args.apply, image, args.image)
+    with exit_codes(args.image, writing=True):
         if args.field:
             images.write(field, args.field, storage.level)
         if streamed:
@@ -150,19 +149,9 @@ def apply_field(args: Namespace, given: dict[str, Any], model: ModelSettings) ->
         else:
             gain = np.asanyarray(field.dataobj).reshape(*image.shape[:3], *[1] * (len(image.shape) - 3))
             corrected = images.like(image, images.magnitudes(image, args.image) / gain)
-            if storage.dtype == "same":
-                corrected = storage.numbers(image, args.image).image(corrected)
-            images.write(corrected, args.corrected, storage.level)
-    except GetNetError as error:
-        raise console.CommandError(console.BAD_DATA, str(error)) from None
-    except FileNotFoundError as error:
-        raise console.CommandError(console.NO_INPUT, reason_of(error)) from None
-    except OSError as error:
-        code = console.CANNOT_CREATE if error.errno in CANNOT_CREATE_ERRORS else console.IO_ERROR
-        raise console.CommandError(code, reason_of(error)) from None
+            images.write(storage.numbers(image, args.image).image(corrected), args.corrected, storage.level)
     if share < WHOLE_SHARE:
-        text = f"the field reaches {share:.0%} of the object; beyond, its nearest value counts"
-        console.say(f"{args.image}: {text}", "getnet")
+        say(f"{args.image}: the field reaches {share:.0%} of the object; beyond, its nearest value counts")
 
 
 def check_paths(args: Namespace, model: ModelSettings) -> None:

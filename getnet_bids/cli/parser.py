@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from getnet_bids import __version__, settings
 from getnet_bids.bids.names import ALL, ON_REQUEST, SERIES, SUFFIXES, WEIGHTED
 from getnet_bids.comparison.methods import METHODS
-from getnet_bids.core import PRECISIONS
+from getnet_bids.core import BATCH_SIZE, PRECISIONS
 from getnet_bids.errors import GetNetError
 from getnet_bids.run.console import USAGE
 from getnet_bids.settings import (
@@ -153,7 +153,7 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
         "--batch-size",
         type=positive_int,
         metavar="N",
-        help="number of slices that the network processes at a time (default: 32)",
+        help=f"number of slices that the network processes at a time (default: {BATCH_SIZE})",
     )
     parser.add_argument(
         "--precision",

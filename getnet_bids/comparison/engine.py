@@ -6,158 +6,28 @@ import os
 import re
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from shutil import rmtree
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from getnet_bids import __version__
-from getnet_bids.bids.metadata import read_object
-from getnet_bids.bids.outputs import sidecar
-from getnet_bids.bids.provenance import KEY
+from getnet_bids.bids.discovery import Source
+from getnet_bids.bids.provenance import Recipe
 from getnet_bids.bids.status import RunLog
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.files import HIDDEN, LOCK, acquire_lock, remove_lock
-from getnet_bids.reports.pages import Pages
 from getnet_bids.run import console
-from getnet_bids.run.console import Progress, say
 from getnet_bids.run.pipeline import threads_for
-from getnet_bids.run.results import verdict_of
 from getnet_bids.settings import Settings
 
 from .jobs import CompareJob, check_job, make_job
 from .methods import METHODS
-from .outputs import is_compared
+from .watch import Watch
 
 if TYPE_CHECKING:
-    from getnet_bids.bids.discovery import Source
-    from getnet_bids.bids.provenance import Recipe
-    from getnet_bids.bids.status import RunLog
-
-    from .jobs import CompareJob
     from .plugins import Plugin
-
-
-LAST_NODE = "sink"
-"""Name of the last node of an image."""
-INSTANT_NODES = ("inputnode", "outputnode", LAST_NODE)
-"""Nodes that take no time, and are not reported."""
-STAGES = {
-    "getnet": "GetNet",
-    "n4": "N4",
-    "tissues": "segmentation",
-    "metrics": "measures",
-    "simulate": "simulated field",
-}
-"""Descriptions of the stages that nodes begin; other nodes are reported by their names."""
-
-
-class Watch:
-    """Logs each image as soon as its outcome is known; nipype calls it for each node.
-
-    An image is done only when its last node has ended and its results are on disk. It has failed when any of its nodes
-    has.
-
-    Parameters
-    ----------
-    sources : sequence of Source
-        All images of the run.
-    root : Path
-        The derivative dataset.
-    log : RunLog
-    progress : Progress
-    scrap : Path or None
-        Folder of intermediate files, if those of an image are to be removed when it is done.
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        root: Path,
-        log: RunLog,
-        progress: Progress,
-        scrap: Path | None,
-    ) -> None:
-        self.log, self.progress, self.scrap = log, progress, scrap
-        self.pages = Pages(root, sources)
-        self.jobs: dict[str, CompareJob] = {}
-        self.started: dict[str, float] = {}
-        self.crashes = False
-
-    def begin(self, jobs: Mapping[str, CompareJob]) -> None:
-        """Start to watch images, given by the names of their workflows."""
-        self.jobs = dict(jobs)
-        self.started, self.crashes = {}, False
-
-    def __call__(self, node: Any, status: str) -> None:
-        """Log an image whose last node has ended; nipype calls this when a node starts, ends or fails."""
-        image = node.fullname.split(".")[1]
-        self.started.setdefault(image, time.monotonic())
-        if (
-            status == "start"
-            and image in self.jobs
-            and node.name not in INSTANT_NODES
-            and not node.run_without_submitting
-            and not node.name.startswith("_")
-        ):
-            self.progress.stage(self.jobs[image].source.relative, STAGES.get(node.name, node.name))
-        if status == "end" and node.name == LAST_NODE and image in self.jobs:
-            job = self.jobs[image]
-            if is_compared(job.comparison, job.recipe):
-                self.done(self.jobs.pop(image), self.seconds(image))
-                if self.scrap is not None:
-                    rmtree(self.scrap / image, ignore_errors=True)
-
-    def crashed(self, node: Any, reason: str, file: Path) -> None:
-        """Log the image of a node that failed, and name the crash file after the image and the node."""
-        image, name = node.fullname.split(".")[1], node.name
-        kept = file.rename(file.with_name(f"crash-{image}_{name}.txt"))
-        if image in self.jobs:  # the first failure of an image counts as its reason
-            job = self.jobs.pop(image)
-            self.crashes = True
-            reason = reason.removeprefix(f"{job.source.path}: ").removeprefix(f"{job.source.relative}: ")
-            self.failed(job.source, self.seconds(image), f"{name}: {reason}; see {kept.name}")
-
-    def end(self, error: Exception | None, stopped: bool) -> None:
-        """Log the remaining images when nipype has ended.
-
-        Parameters
-        ----------
-        error : Exception or None
-            Error raised by nipype.
-        stopped : bool
-            Whether the run was to stop at the first failure; the other images then were not begun or not finished.
-        """
-        if stopped and self.crashes:
-            return
-        for image, job in self.jobs.items():
-            reason = "nipype ended without a result for it" if error is None else reason_of(error)
-            self.failed(job.source, self.seconds(image), reason)
-        self.jobs = {}
-
-    def seconds(self, image: str) -> float:
-        """Return the time since an image's first node started."""
-        return time.monotonic() - self.started.get(image, time.monotonic())
-
-    def done(self, job: CompareJob, seconds: float) -> None:
-        """Log an image that is done, with the note on its segmentation."""
-        source = job.source
-        note = read_object(sidecar(job.comparison.other.corrected)).get(KEY, {}).get("Note")
-        verdict, reasons = verdict_of(job.comparison.getnet)
-        self.log.add_done(source.relative, seconds, verdict, [*reasons, *([note] if note else [])])
-        self.progress.ended(source.relative, seconds)
-        if note:
-            say(f"{source.relative}: {note}")
-        self.pages.ended(source)
-
-    def failed(self, source: Source, seconds: float, reason: str) -> None:
-        """Log an image that failed."""
-        self.log.add(source.relative, "failed", seconds, reason)
-        self.progress.ended(source.relative, seconds, reason)
-        self.pages.ended(source)
 
 
 MIN_GRAPHS = 16
@@ -237,7 +107,7 @@ def run_some(
     """Run the workflows of some images."""
     from nipype import Workflow
 
-    from .sink import draw_graph, image_workflow, workflow_name
+    from .graph import draw_graph, image_workflow, workflow_name
 
     workflow = Workflow(ROOT, base_dir=str(work))
     workflow.config["execution"].update(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from getnet_bids.bids.discovery import IMAGES, Source, entries, not_fetched
+from getnet_bids.bids.discovery import Source, entries, not_fetched
+from getnet_bids.bids.names import NIFTI
 from getnet_bids.bids.outputs import Outputs
 from getnet_bids.bids.provenance import Recipe, is_done
 from getnet_bids.columns import TISSUES
@@ -78,7 +79,7 @@ def of_dataset(source: Source, dataset: str, root: Path) -> Derivatives | None:
     best: dict[tuple[str, str], tuple[int, Path]] = {}
     for folder in folders:
         for entry in entries(folder):
-            if entry.endswith(IMAGES) and (match := kind_and_score(entry, source)):
+            if entry.endswith(NIFTI) and (match := kind_and_score(entry, source)):
                 kind, score = match
                 if kind not in best or score > best[kind][0]:
                     best[kind] = score, folder / entry

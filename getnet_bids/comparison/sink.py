@@ -1,4 +1,4 @@
-"""The nipype workflow of one image: the comparison, and a last node that writes the results into the dataset."""
+"""The last node of a comparison, which writes the results of an image into the dataset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nipype import Node
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -19,7 +18,6 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import sidecar
@@ -29,20 +27,14 @@ from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic, locked
 from getnet_bids.images import decode, magnitudes, read, write
 from getnet_bids.masks import foreground_of, skull_stripped
-from getnet_bids.run import console
-from getnet_bids.run.pipeline import voxels_of
-from getnet_bids.run.results import Computed, Loaded, device_text, draw, judged, make_folder, save, software
-from getnet_bids.settings import Settings
-from getnet_bids.workflows import comparison, init_getnet_wf
-from getnet_bids.workflows.corrections import VERDICT_OUTPUTS
+from getnet_bids.run.results import Computed, Loaded, device_text, draw, make_folder, save, software, verdict_entries
 
-from . import dataset as texts
 from .jobs import CompareJob
-from .methods import GETNET
 from .outputs import FILES, Comparison, files_before
+from .sidecars import correction_sidecars, segmentation_sidecars, shaded_sidecars, write_sidecars
 
 if TYPE_CHECKING:
-    from nipype import Workflow
+    pass
 
 
 class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
@@ -123,7 +115,7 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
         files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
         for relative in before.keys() - files.keys():
             discard(comparison.root / relative, before[relative])
-        texts.write_all(describe(job, made, loaded, metadata.of(job.source), files))
+        write_sidecars(describe(job, made, loaded, metadata.of(job.source), files))
     return list(written)
 
 
@@ -208,18 +200,18 @@ def describe(
     if method := made.get("method"):
         used = [job.uris[name] for name in files_used(job, method)]
         names = made["tissue_names"]
-        described |= texts.segmentation_sidecars(comparison, method, names, used, made.get("note"), skull)
+        described |= segmentation_sidecars(comparison, method, names, used, made.get("note"), skull)
     if comparison.simulated:
-        described |= texts.shaded_sidecars(comparison, options["simulate_gain"], options["gain_seed"], skull)
+        described |= shaded_sidecars(comparison, options["simulate_gain"], options["gain_seed"], skull)
         shaded = replace(loaded, job=Job(job.source, comparison.getnet), image=read(made["simulated_file"]))
         run = {"Device": device_of(job), "Seconds": round(made["getnet_seconds"], 3), "Software": versions(job)}
         result = getnet_results(job, shaded, made)
         volume, place = result.volume, comparison.getnet.corrected
         shown = (shaded.image, volume.corrected, volume.field, volume.foreground)
         drawn = draw(job.source, place, *shown, metadata, "simulatedGetNet")
-        run |= judged(volume, drawn)
+        run |= verdict_entries(volume, drawn)
         about = provenance(job.recipe, loaded.file, comparison.getnet.images, run)
-        described |= texts.correction_sidecars(comparison, True, skull, about)
+        described |= correction_sidecars(comparison, True, skull, about)
     run = {
         "Device": f"cpu ({job.threads} threads)",
         "Seconds": round(made["other_seconds"], 3),
@@ -227,7 +219,7 @@ def describe(
     }
     run |= {"Segmentation": method or "none", **({"Note": made["note"]} if "note" in made else {}), FILES: files}
     about = provenance(job.recipe, loaded.file, comparison.other.images, run)
-    return described | texts.correction_sidecars(comparison, False, skull, about)
+    return described | correction_sidecars(comparison, False, skull, about)
 
 
 def device_of(job: CompareJob) -> str:
@@ -268,70 +260,3 @@ def discard(path: Path, size: int) -> None:
     path.unlink()
     if path.name.endswith(".nii.gz"):
         sidecar(path).unlink(missing_ok=True)
-
-
-HEAD_VOXELS = 256 * 256 * 192
-"""Number of voxels for which the memory estimates of the nodes hold."""
-
-
-def workflow_name(source: Source) -> str:
-    """Name an image's workflow, without plus signs; the same in every run, so that a kept work folder can be reused."""
-    return str(source.name).removesuffix(source.name.extension).replace("+", "--")
-
-
-def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
-    """Build the workflow of an image, which ends with writing the results."""
-    options = job.recipe.options
-    scale = memory_scale(job.source.path)
-    tissues = [name for name in job.existing if name not in ("dseg", "brain_mask")]
-    method = settings.segmentation
-    if method == "auto" and (tissues or "dseg" in job.existing):
-        method = "derivatives"
-    workflow = comparison.init_comparison_wf(
-        simulate_gain=options.get("simulate_gain"),
-        seed=options.get("gain_seed", 0),
-        segmentation=method,
-        template=settings.template,
-        methods={GETNET: init_getnet_wf, job.method.name: job.method.builder},
-        arguments={
-            GETNET: {**job.correction.options, "weights": job.correction.weights, "device": job.device}
-            | {"batch_size": settings.batch_size}
-        },
-        omp_nthreads=job.threads,
-        mem_scale=scale,
-        name=name,
-    )
-    inputs = workflow.inputs.inputnode
-    inputs.in_file = str(job.source.path)
-    inputs.title = Path(job.source.relative).name
-    for key in ("dseg", "brain_mask"):
-        if key in job.existing:
-            setattr(inputs, key, str(job.existing[key]))
-    if tissues:
-        inputs.probsegs = [str(job.existing[tissue]) for tissue in tissues]
-    sink = Node(ComparisonSink(job=job), name="sink", mem_gb=comparison.MEM_GB * scale)
-    ports = comparison.MEASURED
-    if settings.simulate_gain is None:
-        ports = [port for port in ports if port not in comparison.SIMULATED]
-    if method != "none":
-        ports = [*ports, *comparison.TISSUE_OUTPUTS]
-    both = {GETNET.lower(): "getnet", job.method.key: "other"}
-    pairs = [(f"{key}_{what}", f"{role}_{what}") for key, role in both.items() for what in comparison.METHOD_OUTPUTS]
-    pairs += [(port, port) for port in ports]
-    workflow.connect([(workflow.get_node("outputnode"), sink, pairs)])
-    getnet = workflow.get_node("getnet_wf")
-    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in VERDICT_OUTPUTS])])
-    return workflow
-
-
-def memory_scale(path: Path) -> float:
-    """Return a factor for memory estimates from an image's size relative to a head; 1 if it cannot be read."""
-    return 0.25 + 0.75 * voxels / HEAD_VOXELS if (voxels := voxels_of(path)) else 1.0
-
-
-def draw_graph(workflow: Workflow, path: Path) -> None:
-    """Draw a workflow's graph; without Graphviz write only its description."""
-    try:
-        workflow.write_graph(str(path), graph2use="colored", format="svg", simple_form=True)
-    except OSError:
-        console.say(f"{path}: not drawn, since Graphviz's dot is not installed")

@@ -1,5 +1,9 @@
 """The numerical core: arrays in, arrays out; torch, numpy and scipy only."""
 
+BATCH_SIZE = 32
+"""Default number of slices that the network processes at a time."""
+CORRECTED, NOTHING, DOUBTFUL = VERDICTS = "corrected", "nothing to correct", "doubtful"
+"""The verdicts on a result."""
 PRECISIONS = ("auto", "float32", "bfloat16")
 """Precisions of the network; ``auto`` means bfloat16 if the device supports it."""
 ALGORITHM = 7

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from getnet_bids.errors import GetNetError
 
+from . import CORRECTED
 from .device import default_arithmetic, unless_out_of_memory
 from .estimation import Estimation, estimate
 from .network import GetNet
@@ -53,7 +54,7 @@ class CorrectedVolume:
     field: NDArray[np.float32]
     foreground: NDArray[np.bool_]
     device: torch.device = CPU
-    verdict: str = "corrected"
+    verdict: str = CORRECTED
     reasons: tuple[str, ...] = ()
     field_sd_median: float = float("nan")
     field_sd_p95: float = float("nan")

@@ -219,27 +219,24 @@ def normalise(slices: Tensor) -> Tensor:
     return out
 
 
-def save_weights(network: GetNet, path: Path, notes: dict[str, str] | None = None) -> None:
-    """Write a network's weights as safetensors in float16.
+def pack_weights(network: GetNet, notes: dict[str, str] | None = None) -> bytes:
+    """Return a network's weights as the content of a safetensors file, in float16.
 
-    The file's metadata contain the format, the configuration and a hash of the weights.
+    Its metadata contain the format, the configuration and a hash of the weights.
 
     Parameters
     ----------
     network : GetNet
-        The network.
-    path : Path
-        The file to write.
     notes : dict of str, optional
         Further metadata, such as the origin of the weights.
     """
     state = {name: tensor.detach().half().cpu().contiguous() for name, tensor in network.state_dict().items()}
     about = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "sha256": hash_of(state)}
-    path.write_bytes(save(state, {**(notes or {}), **about}))
+    return save(state, {**(notes or {}), **about})
 
 
 def load_weights(path: Path) -> GetNet:
-    """Read a network that was written by `save_weights`, ready for inference in float32 on the CPU.
+    """Read a network from a file with the content of `pack_weights`, ready for inference in float32 on the CPU.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from getnet_bids.errors import GetNetError
 
-from . import PRECISIONS
+from . import BATCH_SIZE, PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Options:
     smoothness: float | None = None
     refine: bool = True
     precision: str = "auto"
-    batch_size: int = 32
+    batch_size: int = BATCH_SIZE
     uncertainty: bool = False
 
     def __post_init__(self) -> None:

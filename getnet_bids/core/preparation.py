@@ -22,6 +22,29 @@ MIN_VOXELS = 64
 """Smallest number of voxels from which a field is estimated."""
 
 
+def usable_foreground(volume: Tensor, part: tuple[slice, slice, slice], voxel: tuple[float, float, float]) -> Tensor:
+    """Find the voxels with signal in a part of a volume, except in regions that were blurred.
+
+    Parameters
+    ----------
+    volume : Tensor, shape (X, Y, Z), float32
+        As for `find_foreground`.
+    part : tuple of slice
+        As found by `support`.
+    voxel : tuple of float
+        mm.
+
+    Returns
+    -------
+    Tensor of bool, shape (X, Y, Z)
+    """
+    foreground = torch.zeros_like(volume, dtype=torch.bool)
+    foreground[part] = find_foreground(volume[part], voxel)
+    if (blurred := blurred_parts(volume[part], foreground[part])) is not None:
+        foreground[part] &= ~blurred
+    return foreground
+
+
 @dataclass(frozen=True)
 class Prepared:
     """An image ready for the estimate.
@@ -82,10 +105,7 @@ class Prepared:
         volume = torch.from_numpy(scaled(mean)).to(device)
         volume = volume[:, :, None] if volume.ndim == 2 else volume
         part = support(volume)  # margins of 0 contain no information, and must not change the object's border
-        foreground = torch.zeros_like(volume, dtype=torch.bool)
-        foreground[part] = find_foreground(volume[part], voxel)
-        if (blurred := blurred_parts(volume[part], foreground[part])) is not None:
-            foreground[part] &= ~blurred
+        foreground = usable_foreground(volume, part, voxel)
         if known is not None:
             foreground |= known
         slabs_per_chunk = at_once(volume.permute(2, 1, 0), 1)

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from getnet_bids.errors import GetNetError
 
+from . import CORRECTED, DOUBTFUL, NOTHING
 from .noise import noise_sd, sparse
 from .signs import background_offset, ghost_share, negative_share, odd_even_difference, point_noise
 from .voxels import Background
 
-CORRECTED, NOTHING, DOUBTFUL = "corrected", "nothing to correct", "doubtful"
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
 """Negative fraction of the sum of absolute values above which an image is refused, or its result is doubtful."""
 MAX_CLIPPED = 0.005

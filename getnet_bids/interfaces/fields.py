@@ -55,7 +55,8 @@ class MeanVolume(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import images
-        from getnet_bids.series import bvals_of, mean_image, volumes_for_field, volumes_in
+        from getnet_bids.bvals import bvals_of, volumes_for_field
+        from getnet_bids.series import mean_image, volumes_in
 
         source = self.inputs.input_image
         bvals = self.inputs.bvals if isdefined(self.inputs.bvals) else None
@@ -156,10 +157,7 @@ class SimulateGain(SimpleInterface):
     output_spec = SimulateGainOutputSpec
 
     def _run_interface(self, runtime: Any) -> Any:
-        from nipype.interfaces.base import Undefined
-
         from getnet_bids import images, masks
-        from getnet_bids.masks import foreground_of
 
         inputs = self.inputs
         image = images.read(inputs.input_image)
@@ -167,7 +165,7 @@ class SimulateGain(SimpleInterface):
         if isdefined(inputs.mask_image):
             inside = masks.read_mask(inputs.mask_image, image)
         else:
-            inside = foreground_of(image, inputs.input_image)
+            inside = masks.foreground_of(image, inputs.input_image)
         length = inputs.length if isdefined(inputs.length) else None
         field = gain_field(inside, images.voxel_size(image), inputs.percent, inputs.seed, length)
         shaded = voxels * (field if voxels.ndim < 4 else field[..., None])
@@ -204,11 +202,11 @@ def gain_field(
     from scipy import ndimage
 
     from getnet_bids.core.gain import smooth_log_gain
+    from getnet_bids.lengths import sides_of
 
     extent = [n * v for n, v in zip(inside.shape, voxel, strict=True)]
     if length is None:
-        spans = [np.flatnonzero(inside.any(tuple(a for a in range(inside.ndim) if a != i))) for i in range(inside.ndim)]
-        length = CORRELATION_LENGTH * max((s[-1] - s[0] + 1) * v for s, v in zip(spans, voxel, strict=True))
+        length = CORRELATION_LENGTH * max(sides_of(inside, voxel))
     grid = [max(1, round(COARSE_GRID * e / max(extent))) for e in extent]
     generator = torch.Generator().manual_seed(seed)
     coarse = (

@@ -132,8 +132,6 @@ def panels_of(
     import numpy as np
     from scipy import ndimage
 
-    from .figure import FIELD_COLOURS
-
     bright = float(np.percentile(volumes[UNCORRECTED][entire], 99.5))
     # Symmetric about 1, so that white means no change; values outside the object do not affect it.
     reach = max(float(np.percentile(np.abs(field[entire] - 1), 99)) for field in fields.values())
@@ -184,8 +182,6 @@ def compose(
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
     from scipy import ndimage
-
-    from .figure import draw_histograms, draw_slice, draw_table, planes_of
 
     def solid(data: NDArray[Any]) -> SpatialImage:
         return nib.Nifti1Image(np.asarray(data, np.float32).reshape((*data.shape, 1)[:3]), image.affine)
@@ -277,7 +273,7 @@ def draw_slice(
         annotate=False,
         draw_cross=False,
         colorbar=False,
-        black_bg=True,
+        black_bg=colours != FIELD_COLOURS,
         bg_img=None,
         resampling_interpolation="continuous",
     )

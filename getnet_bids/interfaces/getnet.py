@@ -8,7 +8,7 @@ from typing import Any
 from nipype import logging
 from nipype.interfaces.base import File, Str, Tuple, isdefined, traits
 
-from getnet_bids.core import PRECISIONS
+from getnet_bids.core import BATCH_SIZE, PRECISIONS
 from getnet_bids.errors import GetNetError, errors_about
 from getnet_bids.weights import default_weights
 
@@ -44,8 +44,7 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
     refine = traits.Bool(True, usedefault=True, desc="refine the network's field with the image's own tissues")
     smoothness = traits.Float(
         desc="detail of the field finer than this is suppressed, mm (default: 100 for a head, scaled to the size of "
-        "other "
-        "objects)"
+        "other objects)"
     )
     precision = traits.Enum(
         *PRECISIONS, usedefault=True, desc="precision of the network; auto: bfloat16 if the device supports it"
@@ -67,7 +66,11 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
         desc="cpu, cuda, cuda:N or mps; auto: CUDA if use_gpu is set and it is available, otherwise the CPU",
     )
     batch_size = traits.Range(
-        low=1, value=32, usedefault=True, nohash=True, desc="number of slices that the network processes at a time"
+        low=1,
+        value=BATCH_SIZE,
+        usedefault=True,
+        nohash=True,
+        desc="number of slices that the network processes at a time",
     )
     num_threads = traits.Int(
         1, usedefault=True, nohash=True, desc="threads on the CPU (default: 1, as in all of ANTs); -1: torch's default"
@@ -173,25 +176,13 @@ class GetNetCorrection(CommandInterface):
                     options=options,
                 )
             self._results["seconds"] = time.perf_counter() - started
-        storage = Storage(inputs.output_dtype, inputs.compress)
-        made = result.image
-        if streamed:  # first, like the next: it may raise an error, and then nothing else must be written
-            series.divide(source, result.field, corrected, storage=storage)
-        elif storage.dtype == "same":
-            made = storage.numbers(image, source).image(made)
-        if bias is not None:
-            images.write(result.field, bias, storage.level)
-            self._results["bias_image"] = str(bias)
-        if sd_map is not None:
-            images.write(result.uncertainty, sd_map, storage.level)
-            self._results["output_uncertainty"] = str(sd_map)
+        series.write_correction(source, result, corrected, bias, sd_map, Storage(inputs.output_dtype, inputs.compress))
+        written = {"output_image": corrected, "bias_image": bias, "output_uncertainty": sd_map}
+        self._results |= {name: str(path) for name, path in written.items() if path is not None}
         self._results |= {"verdict": result.verdict, "reasons": list(result.reasons), "negative_values": False}
         self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
         for reason in result.reasons:
             LOGGER.warning("%s: %s: %s", source, result.verdict, reason)
-        if not streamed:
-            images.write(made, corrected, storage.level)
-        self._results["output_image"] = str(corrected)
         return runtime
 
     def _arguments(self) -> list[str]:

@@ -268,7 +268,7 @@ def inside_of(mask: str, image: SpatialImage) -> NDArray[np.bool_]:
     """Read a mask and resample it to an image's grid; it may have another grid in the same scanner space."""
     from getnet_bids import images
 
-    inside = on_grid(images.read(mask), image, 0) > 0.5
+    inside = map_on_grid(images.read(mask), image, 0) > 0.5
     if not inside.any():
         raise GetNetError("has no voxel inside the image; give the brain mask of this image", mask)
     return inside
@@ -302,16 +302,12 @@ def tissues_of(
 
 def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
     """Return the reason why an image cannot show a whole human brain, from its size only."""
-    import numpy as np
-
     from getnet_bids import images
+    from getnet_bids.lengths import sides_of
 
-    spans = []
-    for axis, size in enumerate(images.voxel_size(image)):
-        used = np.flatnonzero(inside.any(tuple(a for a in range(3) if a != axis)))
-        spans.append((used[-1] - used[0] + 1) * size)
-    if sorted(spans)[0] < 0.5 * MIN_EXTENT or sorted(spans)[1] < MIN_EXTENT:
-        return "it measures " + " x ".join(f"{span:.0f}" for span in spans) + " mm"
+    sides = sides_of(inside, images.voxel_size(image))
+    if sorted(sides)[0] < 0.5 * MIN_EXTENT or sorted(sides)[1] < MIN_EXTENT:
+        return "it measures " + " x ".join(f"{side:.0f}" for side in sides) + " mm"
     return None
 
 
@@ -351,15 +347,14 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
         for path in probsegs:
             label = re.search(r"_label-([A-Za-z]+)_", os.path.basename(path))
             if label and label[1] in TISSUES:
-                maps[label[1]] = np.clip(on_grid(images.read(path), image, 1), 0, 1)
+                maps[label[1]] = np.clip(map_on_grid(images.read(path), image, 1), 0, 1)
         name = probsegs[0]
     elif dseg is not None:
         name = dseg
-        labels = np.rint(on_grid(images.read(dseg), image, 0)).astype(int)
+        labels = np.rint(map_on_grid(images.read(dseg), image, 0)).astype(int)
         meaning = meaning_of(dseg, int(labels.max()))
-        known = np.array([*meaning, 0])
         for tissue in TISSUES:
-            wanted = [index for index in known if meaning.get(int(index)) == tissue]
+            wanted = [index for index, meant in meaning.items() if meant == tissue]
             if wanted:
                 maps[tissue] = np.isin(labels, wanted).astype(np.float32)
                 if tissue == "GM" and labels.max() >= 1000:
@@ -385,15 +380,15 @@ def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
     return DSEG_LABELS if greatest <= 3 else FREESURFER_LABELS
 
 
-def on_grid(given: SpatialImage, image: SpatialImage, order: int) -> NDArray[np.float32]:
+def map_on_grid(given: SpatialImage, image: SpatialImage, order: int) -> NDArray[np.float32]:
     """Return a map on an image's grid, resampled in scanner space if the grids differ."""
     import numpy as np
     from nibabel.processing import resample_from_to
 
-    from getnet_bids.masks import corner_distance
+    from getnet_bids.masks import MAX_CORNER_DISTANCE, corner_distance
 
     data = np.asarray(given.dataobj, dtype=np.float32)
     shape = (*image.shape, 1)[:3]
-    if (*given.shape, 1)[:3] == shape and corner_distance(image.affine, given.affine, shape) <= 0.5:
+    if (*given.shape, 1)[:3] == shape and corner_distance(image.affine, given.affine, shape) <= MAX_CORNER_DISTANCE:
         return data.reshape(shape)
     return np.asarray(resample_from_to(given, (shape, image.affine), order=order).dataobj, dtype=np.float32)

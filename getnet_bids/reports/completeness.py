@@ -8,18 +8,17 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from getnet_bids.bids.discovery import IMAGES, entries, not_fetched
-from getnet_bids.bids.outputs import REFERENCES
+from getnet_bids.bids.discovery import entries, not_fetched
+from getnet_bids.bids.names import NIFTI
 from getnet_bids.bids.provenance import size_of
 from getnet_bids.bids.status import planned_before
 from getnet_bids.core import ALGORITHM
 
-from .records import CORRECTED, Record, RunHistory, image_folders, read_record, records_of, subjects_of
+from .records import CORRECTED, SERIES_OF, Record, RunHistory, image_folders, read_record, records_of, subjects_of
 
 NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
 RUN_AGAIN = "run the participant level again"
 ALIKE = "fields differ by about 2e-4; --precision float32 avoids this"
-SERIES_OF = {reference: series for series, reference in REFERENCES.items()}
 MAX_NAMED = 20
 """Largest number of subjects that a message names."""
 
@@ -116,7 +115,7 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
             if reason := defect_of(output_dir, record):
                 result.missing[record.source] = reason
         for stem, reason in broken_sidecars(output_dir, subject):
-            source = next((stem + end for end in IMAGES if os.path.lexists(raw / (stem + end))), stem + IMAGES[0])
+            source = next((stem + end for end in NIFTI if os.path.lexists(raw / (stem + end))), stem + NIFTI[0])
             result.expected.add(source)
             result.missing[source] = reason
     for source, entry in history.failed().items():
@@ -166,7 +165,7 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
 def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]:
     """Find images whose sidecar is missing or cannot be read; yield the raw image, without extension, and why."""
     for folder in image_folders(output_dir, subject):
-        files = [file for file in entries(output_dir / folder) if file.endswith((".json", *IMAGES))]
+        files = [file for file in entries(output_dir / folder) if file.endswith((".json", *NIFTI))]
         stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in CORRECTED)}
         for stem in sorted(stem for stem in stems if not stem.endswith("_biasfield")):
             if read_record(output_dir, folder, f"{stem}.json") is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids import __version__
-from getnet_bids.bids.provenance import write_json
+from getnet_bids.bids.sidecars import write_json
 from getnet_bids.columns import (
     CJV,
     CV,

@@ -15,13 +15,13 @@ from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.names import DATATYPES, Name
 from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.provenance import KEY
+from getnet_bids.core import VERDICTS
 
 CORRECTED = ("preproc", "simulatedGetNet")
 """The ``desc`` of images corrected by GetNet; the second is for images that were shaded first."""
 RAW = "bids:raw:"
 SERIES_OF = {reference: series for series, reference in REFERENCES.items()}
 """The suffix of a series for the suffix of its mean."""
-VERDICTS = ("corrected", "nothing to correct", "doubtful")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import KEY
+from getnet_bids.core import DOUBTFUL
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.files import atomic, locked, part_of, sweep, write_text
 from getnet_bids.settings import Settings
@@ -180,7 +181,7 @@ def choose(members: Sequence[tuple[Source, Outputs]], unit: str) -> str:
     about = read_object(sidecar(outputs.corrected))
     remarks = ["is skull-stripped: give fMRIPrep --skull-strip-t1w skip"] if about.get("SkullStripped") is True else []
     made = about.get(KEY)
-    if isinstance(made, dict) and made.get("Verdict") == "doubtful":
+    if isinstance(made, dict) and made.get("Verdict") == DOUBTFUL:
         remarks.append("doubtful: see its page")
     return "; ".join([f"the only T1w image of its {unit} in this run", *remarks])
 

@@ -1,22 +1,22 @@
-"""The participant level: find the images, plan the run, and correct the images that are not done."""
+"""The participant level: plan the run, and correct the images that are not done."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from getnet_bids.bids.names import ALL, WEIGHTED
 from getnet_bids.configuration import to_toml
+from getnet_bids.core import CORRECTED, DOUBTFUL, VERDICTS
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.settings import Settings
 
 from . import console
 from .pipeline import DEFAULT_MEMORY, threads_for, use_huge_pages
+from .search import MAX_NAMED, find
 
 if TYPE_CHECKING:
     from getnet_bids.bids.discovery import SearchResult
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from getnet_bids.comparison.jobs import CompareJob
 
 NO_LOCKS = "the file system has no file locks; do not run the same subject twice at the same time"
-CORRECTED, DOUBTFUL = "corrected", "doubtful"
 APART = "on another grid, or by another coil, than the others of the session, so with a field of its own"
-MAX_NAMED = 5
-"""Largest number of files that a message names without --verbose."""
 
 
 def participant_level(settings: Settings, argv: list[str]) -> int:
@@ -80,90 +77,13 @@ def verdict_line(verdicts: dict[str, list[str]]) -> str:
     >>> verdict_line({"corrected": ["a"], "doubtful": ["sub-02/anat/sub-02_T1w.nii.gz"]})
     'verdicts: 1 corrected, 1 doubtful (sub-02_T1w.nii.gz); see status.tsv and the pages for the reasons'
     """
-    known = {name: verdicts[name] for name in (CORRECTED, "nothing to correct", DOUBTFUL) if name in verdicts}
+    known = {name: verdicts[name] for name in VERDICTS if name in verdicts}
     if not known.keys() - {CORRECTED}:
         return ""
     doubtful = [PurePosixPath(source).name for source in known.get(DOUBTFUL, [])]
     some = ", ".join(doubtful[:MAX_NAMED]) + (", ..." if len(doubtful) > MAX_NAMED else "")
     counts = ", ".join(f"{len(images)} {name}" for name, images in known.items())
     return f"verdicts: {counts}" + (f" ({some}); see status.tsv and the pages for the reasons" if doubtful else "")
-
-
-def find(settings: Settings) -> SearchResult:
-    """Find the images, and report those that are skipped."""
-    asked = settings.participant_label or ()
-    missing = [label for label in asked if not (settings.bids_dir / f"sub-{label}").is_dir()]
-    if missing and len(missing) == len(asked):
-        raise console.CommandError(console.NOTHING_MATCHED, f"{settings.bids_dir} has no sub-{', sub-'.join(missing)}")
-    found = search(settings)
-    for i, (relative, reason) in enumerate(found.skipped.items()):
-        if i == MAX_NAMED and not settings.verbose:
-            console.say(f"... and {len(found.skipped) - MAX_NAMED} more left out; -v names all")
-            break
-        console.say(f"{relative}: left out: {reason}")
-    for folder, reason in found.unreadable.items():
-        console.say(f"{folder}: {reason}")
-    absent = without_images(found, settings)
-    if absent and found.sources:
-        console.say(f"no image to correct for {', '.join(absent)}; check the spelling, or leave it out")
-    if any(found.unrequested.values()):
-        counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.unrequested.items()) if count)
-        console.say(f"corrected only if named with --modalities: {counts}")
-    if lone := found.asl_without_m0scan:
-        some = ", ".join(lone[:MAX_NAMED]) + (", ..." if len(lone) > MAX_NAMED else "")
-        console.say(f"{some}: its m0scan is not corrected, so that their ratio changes; add m0scan to --modalities")
-    if found.unreadable and not found.sources:
-        raise console.CommandError(
-            console.IO_ERROR, f"{settings.bids_dir}: no image can be read; check the permissions"
-        )
-    if not found.sources:
-        labels = ", ".join(one for one in absent if one not in settings.suffixes)
-        raise console.CommandError(
-            console.NOTHING_MATCHED,
-            f"{settings.bids_dir}: no image matches; searched for {' '.join(settings.suffixes)}"
-            + (f" and {labels}" if labels else ""),
-        )
-    return found
-
-
-def without_images(found: SearchResult, settings: Settings) -> list[str]:
-    """List the subjects, sessions and suffixes that were asked for by name but have no image to correct."""
-    names = [source.name for source in found.sources]
-    unreadable = " ".join(found.unreadable)
-    absent = []
-    for key, asked in (("sub", settings.participant_label), ("ses", settings.session_label)):
-        taken = {name.entities.get(key) for name in names}
-        wanted = [f"{key}-{label}" for label in asked or () if label not in taken]
-        absent += [label for label in wanted if not re.search(rf"{re.escape(label)}(?![0-9a-zA-Z+])", unreadable)]
-    if settings.modalities != WEIGHTED and ALL not in settings.modalities:
-        absent += [suffix for suffix in settings.modalities if suffix not in {name.suffix for name in names}]
-    return absent
-
-
-def search(settings: Settings) -> SearchResult:
-    """Search the dataset's folders, or query PyBIDS if a filter file or a database is given."""
-    from getnet_bids.bids.discovery import find_images
-
-    if settings.bids_filter_file is None and settings.bids_database_dir is None:
-        return find_images(settings.bids_dir, settings.participant_label, settings.session_label, settings.suffixes)
-    from getnet_bids.bids import layout
-
-    suffixes, listing, chosen = set(settings.suffixes), None, None
-    queries: dict[str, dict[str, Any]] = {}
-    try:
-        if settings.bids_filter_file is not None:
-            queries, others = layout.read_queries(settings.bids_filter_file)
-            if unused := [*(name for name in queries if name not in settings.suffixes), *others]:
-                console.say(f"{settings.bids_filter_file}: unused, as no such image is corrected: {', '.join(unused)}")
-            suffixes = layout.suffixes_of(queries, settings.suffixes)
-        index = layout.open_layout(settings.bids_dir, settings.bids_database_dir, settings.participant_label)
-        if settings.bids_database_dir is not None:
-            listing = layout.image_files(index)
-        if settings.bids_filter_file is not None:
-            chosen = layout.choose(index, queries, settings.suffixes)
-    except GetNetError as error:
-        raise console.CommandError(console.USAGE, str(error)) from None
-    return find_images(settings.bids_dir, settings.participant_label, settings.session_label, suffixes, listing, chosen)
 
 
 def write_reports(found: SearchResult, settings: Settings) -> int:
@@ -276,7 +196,7 @@ def run(
 ) -> RunLog:
     """Run the jobs that are not done; return the log of all jobs, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
-    from getnet_bids.bids.jobs import files_of_others
+    from getnet_bids.bids.jobs import files_not_ours
     from getnet_bids.bids.status import RunLog
     from getnet_bids.files import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
@@ -288,7 +208,7 @@ def run(
         # Not the whole output: a task of a job array may have one subject of many thousands.
         sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
-        others = files_of_others([one.results for one in jobs if not one.done], settings.output_dir / "logs")
+        others = files_not_ours([one.results for one in jobs if not one.done], settings.output_dir / "logs")
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")

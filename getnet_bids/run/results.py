@@ -21,7 +21,10 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
-from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance, write_sidecars
+from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance
+from getnet_bids.bids.sidecars import write_sidecars
+from getnet_bids.bvals import read_bvals, volumes_for_field
+from getnet_bids.core import DOUBTFUL
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.network import reduced_precision
 from getnet_bids.errors import one_line
@@ -31,7 +34,7 @@ from getnet_bids.grids import on_grid
 from getnet_bids.images import like, magnitudes, write
 from getnet_bids.masks import foreground_of, skull_stripped
 from getnet_bids.reports.pictures import Pictures, draw_pictures
-from getnet_bids.series import divide, mean_image, read_bvals, volumes_for_field, volumes_in
+from getnet_bids.series import divide, mean_image, volumes_in
 
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
@@ -128,6 +131,22 @@ class Average:
         return cls(mean_image(source.path, volumes, source.relative), volumes, text)
 
 
+def save_locked(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
+    """Write an image's results while no other run does, whose options might differ, so that files are never mixed."""
+    with ExitStack() as held:
+        for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
+            make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
+            held.enter_context(locked(target.outputs.corrected))
+        save(computed, recipe, metadata, computed.device, storage)
+
+
+def make_folder(folder: Path, depth: int) -> None:
+    """Make a folder in a derivative dataset; raise `OSError` if the dataset has been deleted."""
+    root = folder.parents[depth - 1]
+    (root / DESCRIPTION).stat()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
     """Write a job's results; sidecars, which mark results as complete, are removed first and written last."""
     storage = storage or Storage()
@@ -219,15 +238,15 @@ def save_target(
         for ending, origin in metadata.beside(source).items():
             copies.append(place_beside(path, ending))
             write_bytes(copies[-1], read_bytes(origin))
-    found |= judged(volume, draw(source, path, image, after, field, foreground, about))
+    found |= verdict_entries(volume, draw(source, path, image, after, field, foreground, about))
     return copies, skull_stripped(magnitudes(image), about), found
 
 
-def judged(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
-    """Return the verdict and the drawn pictures for the sidecar; remarks on the measures are also reasons."""
+def verdict_entries(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:
+    """Return the sidecar's entries on the verdict and the pictures; remarks on the measures are also reasons."""
     reasons = [*volume.reasons, *drawn.get("Remarks", [])]
     return {
-        "Verdict": "doubtful" if reasons else volume.verdict,
+        "Verdict": DOUBTFUL if reasons else volume.verdict,
         "Reasons": reasons,
         "FieldSDMedian": finite(volume.field_sd_median),
         "FieldSDP95": finite(volume.field_sd_p95),
@@ -280,22 +299,6 @@ def draw(
     except Exception as error:
         LOG.warning("%s: no pictures: %s", source.relative, one_line(error))
         return {}
-
-
-def make_folder(folder: Path, depth: int) -> None:
-    """Make a folder in a derivative dataset; raise `OSError` if the dataset has been deleted."""
-    root = folder.parents[depth - 1]
-    (root / DESCRIPTION).stat()
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def save_alone(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
-    """Write an image's results while no other run does, whose options might differ, so that files are never mixed."""
-    with ExitStack() as held:
-        for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
-            make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
-            held.enter_context(locked(target.outputs.corrected))
-        save(computed, recipe, metadata, computed.device, storage)
 
 
 def verdict_of(outputs: Outputs) -> tuple[str, list[str]]:

@@ -16,20 +16,21 @@ from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.provenance import InputFile, Recipe
 from getnet_bids.bids.status import RunLog
+from getnet_bids.core import CORRECTED, NOTHING
 from getnet_bids.core.correction import CorrectedVolume, correct_together, divide_by_measured
 from getnet_bids.core.device import torch_threads
 from getnet_bids.core.options import Options
-from getnet_bids.core.verdict import CORRECTED, MIN_FIELD_SD, NOTHING
+from getnet_bids.core.verdict import MIN_FIELD_SD
 from getnet_bids.errors import GetNetError, errors_about, is_expected, reason_of
 from getnet_bids.formats import Storage
 from getnet_bids.grids import receive_field
 from getnet_bids.images import decode, magnitudes, silence_nibabel, voxel_size
-from getnet_bids.lengths import with_lengths
+from getnet_bids.lengths import add_length_reasons
 from getnet_bids.reports.pages import Pages
 
 from .console import Progress
 from .pipeline import DEFAULT_MEMORY, MemoryBudget, Outcome, memory_of, stream
-from .results import Average, Computed, Loaded, device_text, save_alone, verdict_of
+from .results import Average, Computed, Loaded, device_text, save_locked, verdict_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,12 +77,12 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     size = voxel_size(loaded.image, loaded.job.source.relative)
     with errors_about(loaded.job.source.relative):
         images = [voxels.reshape(voxels.shape[:4]), *(magnitudes(image) for image in loaded.further)]
-        volumes = estimate_jointly(images, size, network, options, loaded)
-        volume, *further = (with_lengths(one, loaded.image, size, options.smoothness) for one in volumes)
+        volumes = correct_loaded(images, size, network, options, loaded)
+        volume, *further = (add_length_reasons(one, loaded.image, size, options.smoothness) for one in volumes)
     return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device), tuple(further))
 
 
-def estimate_jointly(
+def correct_loaded(
     images: list[NDArray[np.float32]],
     size: tuple[float, ...],
     network: GetNet,
@@ -168,9 +169,8 @@ def run_jobs(
                     about = outcome.error.subject
                     if about and (outcome.job.others or about != outcome.job.source.relative):
                         reason = f"{about}: {reason}"  # if one of several cannot be used, all fail
-            of_each = list(outcome.job.targets)
-            for target in of_each:
-                relative, seconds = target.source.relative, outcome.seconds / len(of_each)
+            for target in outcome.job.targets:
+                relative, seconds = target.source.relative, outcome.seconds / len(outcome.job.targets)
                 if reason is None:
                     log.add_done(relative, seconds, *verdict_of(target.outputs))
                 else:
@@ -183,7 +183,7 @@ def run_jobs(
             jobs,
             partial(load, metadata=metadata),
             partial(compute, network=network, options=options),
-            partial(save_alone, recipe=recipe, metadata=metadata, storage=storage),
+            partial(save_locked, recipe=recipe, metadata=metadata, storage=storage),
             report,
             cost_of,
             MemoryBudget(memory),

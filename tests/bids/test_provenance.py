@@ -9,7 +9,8 @@ import pytest
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs
-from getnet_bids.bids.provenance import InputFile, Recipe, is_done, provenance, write_sidecars
+from getnet_bids.bids.provenance import InputFile, Recipe, is_done, provenance
+from getnet_bids.bids.sidecars import write_sidecars
 
 RECIPE = Recipe(Path("w.safetensors"), "sha256:1", {"refine": True})
 

@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids.comparison.engine import Watch
+from getnet_bids.comparison.watch import Watch
 from getnet_bids.workflows import init_comparison_wf
 from tests.datasets import add, app, as_scan, describe, issues, read_table, status
 

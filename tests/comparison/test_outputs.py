@@ -9,10 +9,10 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.provenance import InputFile, Recipe, provenance
-from getnet_bids.comparison import dataset as texts
 from getnet_bids.comparison.jobs import Derivatives, recipe_of
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import FILES, Comparison, is_compared
+from getnet_bids.comparison.sidecars import correction_sidecars, write_sidecars
 
 N4 = METHODS["n4"]
 
@@ -109,7 +109,7 @@ def finished(tmp_path):
     file, _ = InputFile.read(source.path)
     sizes = {str(path.relative_to(out)): path.stat().st_size for path in files}
     made = provenance(recipe, file, comparison.other.images, {FILES: sizes})
-    texts.write_all(texts.correction_sidecars(comparison, False, {}, made))
+    write_sidecars(correction_sidecars(comparison, False, {}, made))
     return SimpleNamespace(comparison=comparison, recipe=recipe, given=given, source=source)
 
 

@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,7 @@ from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
 from getnet_bids.core.noise import blurred_parts
+from getnet_bids.masks import foreground_of
 from getnet_bids.weights import default_weights
 from tests.phantoms import flat, realistic
 
@@ -69,3 +71,6 @@ def test_the_field_is_as_if_the_face_was_not_there(faceless):
     done = correct_volume(image, realistic.VOXEL, network)
     _, brain = realistic.head()
     assert field_error(done.field, realistic.field(), brain) < 0.03
+    # A comparison, a page drawn again and a field of another image take the same voxels.
+    found = foreground_of(nib.Nifti1Image(image, np.diag([*realistic.VOXEL, 1.0])), "head.nii")
+    assert np.array_equal(found, done.foreground)

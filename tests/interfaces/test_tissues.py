@@ -50,6 +50,7 @@ def head(tmp_path_factory):
     return folder, inside[step], truth
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("antspyx")
 def test_a_head_is_segmented_by_template_and_atropos(folder, head, monkeypatch):
     source, inside, truth = head

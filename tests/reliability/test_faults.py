@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from getnet_bids.bids.discovery import find_images
-from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, pack_weights
 from getnet_bids.reports.records import RunHistory
 from tests.datasets import add, as_scan, describe
 
@@ -25,7 +25,7 @@ IMAGES = [f"sub-{i:02}/anat/sub-{i:02}_T1w.nii.gz" for i in range(1, 6)]
 @pytest.fixture(scope="module")
 def launcher(tmp_path_factory):
     folder = tmp_path_factory.mktemp("launcher")
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), folder / "quick.safetensors")
+    (folder / "quick.safetensors").write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     launcher = Launcher(folder, "--device", "cpu", "--weights", folder / "quick.safetensors")
     yield launcher
     launcher.close()

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, pack_weights
 
 from . import soak
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def sixty(tmp_path_factory):
     """Return a folder of sixty images and their results by a small network, and what became of them."""
     folder = tmp_path_factory.mktemp("sixty")
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), folder / "quick.safetensors")
+    (folder / "quick.safetensors").write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     return folder, soak.run(folder, 60, folder / "quick.safetensors")
 
 

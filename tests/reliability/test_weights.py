@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import getnet_bids
 from getnet_bids.cli import app, one
-from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, pack_weights
 from getnet_bids.weights import default_weights
 from tests.phantoms.ellipsoid import scan
 
@@ -28,7 +28,7 @@ def good(tmp_path_factory):
     """Return a small network's weights."""
     path = tmp_path_factory.mktemp("weights") / "good.safetensors"
     torch.manual_seed(0)
-    save_weights(GetNet(SMALL), path, {"recipe": "test"})
+    path.write_bytes(pack_weights(GetNet(SMALL), {"recipe": "test"}))
     return path
 
 

@@ -12,7 +12,8 @@ import pytest
 from getnet_bids.bids.dataset import prepare_output
 from getnet_bids.bids.discovery import Source, find_images
 from getnet_bids.bids.outputs import Outputs
-from getnet_bids.bids.provenance import InputFile, Recipe, provenance, write_sidecars
+from getnet_bids.bids.provenance import InputFile, Recipe, provenance
+from getnet_bids.bids.sidecars import write_sidecars
 from getnet_bids.images import like, magnitudes, read, write
 from getnet_bids.reports.pictures import Pictures, draw_pictures
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -47,10 +48,10 @@ def test_a_failed_save_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest
 
     def full_disk(_state: object, file) -> None:
         file.write(b"half of it")
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"No space.*checkpoint\.pt"):
         checkpoint.save(tmp_path, *state(1), TrainingState(8), RECIPE)
     monkeypatch.undo()
     other = state(2)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from getnet_bids.files import part_of
 from getnet_bids.training import record
 from getnet_bids.training.export import check_replaced
 from getnet_bids.training.photographs import photographs
@@ -33,6 +34,15 @@ def test_a_recipe_written_by_hand_stays_as_it_is(tmp_path: Path) -> None:
         record.begin(tmp_path, load_recipe(tmp_path / "recipe.toml"), {}, "cpu", step)
     assert (tmp_path / "recipe.toml").read_text() == text
     assert len(record.read(tmp_path)["sessions"]) == 2
+
+
+def test_a_session_removes_what_a_killed_one_was_writing_and_nothing_else(tmp_path: Path) -> None:
+    part = part_of(tmp_path / "checkpoint.pt")
+    part.write_bytes(b"half")
+    (tmp_path / "checkpoint.pt.part").write_text(TEXT)
+    record.begin(tmp_path, load_recipe("default"), {}, "cpu", 0)
+    assert not part.exists()
+    assert (tmp_path / "checkpoint.pt.part").read_text() == TEXT
 
 
 def test_a_damaged_cache_is_not_removed_with_other_files_in_it(tmp_path: Path) -> None:

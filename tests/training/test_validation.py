@@ -90,11 +90,11 @@ def test_the_guard_tells_a_low_pass_filter_from_the_truth(
 
 
 def test_figures(photos: Photographs, recipe: Recipe, oracle: Oracle) -> None:
-    flat = validate(Flat(), photos, recipe, CPU, 64)
+    flat = validate(Flat(), photos, recipe, CPU, 16)
     assert flat["field_mae"] == pytest.approx(flat["field_size"])
     assert flat["false_field"] == 0
-    assert flat == validate(Flat(), photos, recipe, CPU, 64)
-    good = validate(oracle, photos, recipe, CPU, 64)
+    assert flat == validate(Flat(), photos, recipe, CPU, 16)
+    good = validate(oracle, photos, recipe, CPU, 16)
     assert good["field_mae"] < 1e-5
     assert good["false_field"] == 0
     assert good["field_size"] == flat["field_size"] > 0
@@ -103,6 +103,6 @@ def test_figures(photos: Photographs, recipe: Recipe, oracle: Oracle) -> None:
 
 
 def test_too_few_photographs_for_a_figure_give_nan(photos: Photographs) -> None:
-    figures = validate(Flat(), photos, load_recipe("default", ["flat=0"]), CPU)
+    figures = validate(Flat(), photos, load_recipe("default", ["flat=0"]), CPU, 8)
     assert math.isnan(figures["false_field"])
     assert not collapsed(figures)

@@ -29,6 +29,24 @@ for --threads threads.
 """
 
 
+class Arguments:
+    """The values of the command line."""
+
+    models: Path
+    weights: Path | None
+    slices: int | None
+    product_slices: int
+    n4_slices: int
+    gain: float
+    noise: float
+    threads: int
+    write_slices: Path | None
+    fields: list[tuple[str, str]]
+    seed: int
+    device: str
+    out: Path | None
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of ``getnet-evaluate``."""
     parser = argparse.ArgumentParser(prog="getnet-evaluate", description="Measure trained weights.")
@@ -77,7 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    args = make_parser().parse_args(argv)
+    args = make_parser().parse_args(argv, Arguments())
     try:
         return run_brainweb(args)
     except (ValueError, OSError) as error:
@@ -85,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def run_brainweb(args: argparse.Namespace) -> int:
+def run_brainweb(args: Arguments) -> int:
     """Make the table."""
     models = sorted(args.models.glob("subject*_crisp_v.mnc.gz"))
     if not models:
@@ -123,8 +141,8 @@ def run_brainweb(args: argparse.Namespace) -> int:
         write_slices(args.write_slices, slices)
         return 0
     methods = [measure("Gain", slices, None)]
-    for name, file in args.fields:
-        fields = given_fields(Path(file), slices)
+    for name, path in args.fields:
+        fields = given_fields(Path(path), slices)
         methods.append(replace(measure(name, slices, fields.__iter__), seconds=0.0))
     if args.n4_slices:
         some, others = slices[: args.n4_slices], slices[-SEARCH_SLICES:]

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from getnet_bids.core import BATCH_SIZE
 from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.foreground import find_foreground
 from getnet_bids.core.gain import smooth_log_gain
@@ -27,7 +28,6 @@ from .brainweb import HeadSlice, slices_of_model
 
 REGIONS = ("entire image", "CSF", "GM", "WM")
 SCALES = ("as is", "best scale")
-BATCH = 32
 PAPER_SLICES = 12_000
 """Number of slices for which the paper gives its times."""
 MIN_PIXELS = 100
@@ -125,8 +125,8 @@ def without_noise_around(image: Slice) -> Slice:
 def one_look_fields(slices: Sequence[Shaded], network: GetNet) -> Iterator[Slice]:
     """Return the network's fields slice by slice as in the paper: in one pass, interpolated smoothly."""
     device = next(network.parameters()).device
-    for start in range(0, len(slices), BATCH):
-        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH]])[:, None]
+    for start in range(0, len(slices), BATCH_SIZE):
+        images = np.stack([without_noise_around(s.image) for s in slices[start : start + BATCH_SIZE]])[:, None]
         with torch.inference_mode():
             log_gain = network.log_gain(torch.from_numpy(images).to(device))[0]
             yield from upsampled(log_gain[:, None]).exp().cpu().numpy()

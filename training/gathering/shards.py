@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,9 @@ from pathlib import Path
 
 from PIL import Image, features
 from tqdm import tqdm
+
+from getnet_bids.files import atomic
+from getnet_bids.machine import processors
 
 from ..sources import gray_of
 from .listed import Listed, package_file
@@ -62,14 +64,12 @@ def write_shard(path: Path, start: int, photos: Sequence[Listed], read: Callable
         Number of photographs in the shard.
     """
     count = 0
-    part = path.with_name(f".{path.name}.part")
-    with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with atomic(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for number, data in encoded(start, photos, read):
             info = tarfile.TarInfo(f"{number:06d}.webp")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
             count += 1
-    os.replace(part, path)
     return count
 
 
@@ -77,7 +77,7 @@ def encoded(
     start: int, photos: Sequence[Listed], read: Callable[[Listed], bytes | None]
 ) -> Iterator[tuple[int, bytes]]:
     """Read in order, encode in threads, and yield numbers and WebP images in order, with a few in the queue."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = processors()
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for number, photo in enumerate(photos, start):

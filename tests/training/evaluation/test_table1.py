@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from getnet_bids.core.network import GetNet, GetNetConfig, save_weights
+from getnet_bids.core.network import GetNet, GetNetConfig, pack_weights
 from getnet_bids.training.evaluation import brainweb
 from getnet_bids.training.evaluation.brainweb import SHAPE, read_labels, slices_of_model, t1w_signal
 from getnet_bids.training.evaluation.cli import main
@@ -138,7 +138,7 @@ def test_rows(slices: list[Shaded]) -> None:
 def test_the_command(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    save_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1))), tmp_path / "w.safetensors")
+    (tmp_path / "w.safetensors").write_bytes(pack_weights(GetNet(GetNetConfig((4, 4, 4, 4), (1, 1, 1, 1)))))
     monkeypatch.setitem(sys.modules, "ants", None)  # N4 is not needed unless it is asked for
     base = ["brainweb", "--models", str(models), "--weights", str(tmp_path / "w.safetensors"), "--device", "cpu"]
     out = tmp_path / "out"
