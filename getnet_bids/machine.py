@@ -72,6 +72,28 @@ def memory_limit(root: Path = CGROUPS, own: Path = OWN_GROUPS) -> int | None:
     return min((limit for limit in limits if limit < UNLIMITED), default=None)
 
 
+def address_space_limit() -> int | None:
+    """Return the limit of this process's address space in bytes (``ulimit -v``); None if there is none.
+
+    Grid Engine sets it for ``h_vmem``, and PBS for ``vmem``. It counts addresses, of which libraries reserve many more
+    than they use.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows does not have it
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def load() -> float | None:
+    """Return the mean number of running processes in the last minute; None if the system does not count them."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):  # Windows does not have it
+        return None
+
+
 def memory_of_machine(meminfo: Path = MEMINFO) -> tuple[int, int] | None:
     """Return the machine's total and available memory in bytes; None if the system does not report them."""
     try:

@@ -144,6 +144,13 @@ def test_options_that_pages_speak_of_are_there():
     assert set(spoken_of.values()) >= FOREIGN
 
 
+def test_a_heading_is_not_lost_in_its_paragraph():
+    """Sphinx takes a heading that is on one line with its underline and the text below it for ordinary text."""
+    for page in [*ROOT.glob("*.rst"), *PAGES]:
+        lost = re.findall(r"^.*\w ([-=.~^])\1{4,} \w.*$", page.read_text(), re.M)
+        assert not lost, page.name
+
+
 @pytest.mark.parametrize("page", [*PAGES, README], ids=lambda page: page.name)
 def test_commands_on_pages_can_be_parsed(page):
     for block in blocks(page, "console"):

@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,9 +22,17 @@ from getnet_bids import __version__
 from getnet_bids.core import ALGORITHM
 from getnet_bids.errors import GetNetError, one_line, reason_of
 from getnet_bids.files import has_locks
-from getnet_bids.machine import memory_limit, memory_of_machine, processor_name, processors
+from getnet_bids.machine import (
+    address_space_limit,
+    load,
+    memory_limit,
+    memory_of_machine,
+    processor_name,
+    processors,
+)
 from getnet_bids.weights import default_weights
 
+from .imports import NOT_EVERYWHERE, failing_imports, is_installed
 from .pipeline import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
@@ -127,27 +134,7 @@ def self_test(device: str = "auto") -> SelfTest:
 
 PROGRAM_MEMORY = 500_000_000
 """Memory of the program and the network, without images, in bytes."""
-IMPORTS = {
-    "torch": "nothing runs without it",
-    "nibabel": "nothing runs without it",
-    "scipy": "nothing runs without it",
-    "safetensors": "nothing runs without it",
-    "isal": "getnet-bids and getnet need it",
-    "jinja2": "the pages need it",
-    "PIL": "the pages need it",
-    "bids": "--bids-filter-file needs it",
-    "nipype": "--compare and the interfaces need it",
-    "nilearn": "--compare and getnet-demo need it",
-    "templateflow": "--compare needs it",
-    "matplotlib": "--compare needs it",
-    "ants": "--compare needs it",
-}
-"""Modules that the doctor imports, and what each is needed for."""
-NOT_EVERYWHERE = {"ants": "antspyx"}
-"""Modules whose distributions do not exist for every Python; `look_at_versions` reports those that are missing."""
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
-IMPORT_TIMEOUT = 300
-"""Seconds after which an import counts as hanging."""
 
 
 @dataclass
@@ -195,13 +182,14 @@ def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
     look_at_versions(found)
     look_at_weights(found)
     look_at_machine(found)
-    look_at_folder(found, Path(tempfile.gettempdir()), "temporary")
+    look_at_temporary_folder(found)
     if folder is not None:
         look_at_folder(found, folder, "output")
-    broken = look_at_imports(found)
+    broken = failing_imports()
+    found.wrong += broken.values()
     if "torch" not in broken:
         look_at_device(found)
-    if not broken & {"torch", "nibabel", "scipy", "safetensors"}:
+    if not broken.keys() & {"torch", "nibabel", "scipy", "safetensors"}:
         look_at_result(found, device)
     return found
 
@@ -234,15 +222,6 @@ def look_at_versions(found: Diagnosis) -> None:
     found.facts.append(("packages", ", ".join(told)))
 
 
-def is_installed(name: str) -> bool:
-    """Return whether a distribution is installed."""
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
 def in_container() -> bool:
     """Return whether this process appears to run in a container."""
     return bool(os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")) or any(
@@ -268,7 +247,9 @@ def look_at_weights(found: Diagnosis) -> None:
 def look_at_machine(found: Diagnosis) -> None:
     """Report processors and memory, and limits that the environment sets for them."""
     count, of_machine = processors(), os.cpu_count() or 1
-    found.facts.append(("processors", f"{count} for this process, {of_machine} in the machine; {processor_name()}"))
+    busy = load()
+    counted = f"{count} for this process, {of_machine} in the machine; {processor_name()}"
+    found.facts.append(("processors", counted if busy is None else f"{counted}; load {busy:.1f}"))
     given = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
     if job := os.environ.get("SLURM_JOB_ID"):
         given["SLURM_JOB_ID"] = job
@@ -279,6 +260,8 @@ def look_at_machine(found: Diagnosis) -> None:
         found.remarks.append(f"OMP_NUM_THREADS={threads} is more than the {count} processors of this process")
     limit, whole = memory_limit(), memory_of_machine()
     told = ["no limit by a control group" if limit is None else f"limit {in_gb(limit)} (control group)"]
+    addresses = address_space_limit()
+    told += [] if addresses is None else [f"ulimit -v {in_gb(addresses)}"]
     told += [] if whole is None else [f"{in_gb(whole[1])} of {in_gb(whole[0])} available in the machine"]
     found.facts.append(("memory", ", ".join([*told, f"images in work take up to {in_gb(DEFAULT_MEMORY)} (--mem-mb)"])))
     least = min(value for value in (limit, None if whole is None else whole[1], 1 << 62) if value is not None)
@@ -293,6 +276,15 @@ def look_at_machine(found: Diagnosis) -> None:
 def in_gb(size: float) -> str:
     """Format a number of bytes as GB."""
     return f"{size / 1e9:.1f} GB"
+
+
+def look_at_temporary_folder(found: Diagnosis) -> None:
+    """Report on the folder for temporary files, and whether it is another than the environment names."""
+    used = tempfile.gettempdir()
+    name = next((name for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)), None)
+    if name is not None and Path(os.environ[name]).absolute() != Path(used):
+        found.remarks.append(f"{name}={os.environ[name]} is not a folder that can be written to; {used} is used")
+    look_at_folder(found, Path(used), "temporary")
 
 
 def look_at_folder(found: Diagnosis, folder: Path, which: str) -> None:
@@ -314,40 +306,6 @@ def look_at_folder(found: Diagnosis, folder: Path, which: str) -> None:
         found.remarks.append(f"{folder}: no file locks; do not run the same subject twice at the same time")
     if free < 1e9:
         found.wrong.append(f"{which} folder {folder}: only {in_gb(free)} are free; make room")
-
-
-def look_at_imports(found: Diagnosis) -> set[str]:
-    """Import everything in a separate process, which a broken package may end; return the packages that fail."""
-    code = (
-        "import importlib, sys, warnings\nwarnings.simplefilter('ignore')\n"
-        "for name in sys.argv[1:]:\n"
-        "    print('begin', name, flush=True)\n"
-        "    try:\n        importlib.import_module(name)\n"
-        "    except Exception as error:\n"
-        "        print('failed', name, type(error).__name__, *str(error).split(), flush=True)\n"
-    )
-    broken: dict[str, str] = {}
-    left = [name for name in IMPORTS if name not in NOT_EVERYWHERE or is_installed(NOT_EVERYWHERE[name])]
-    while left:
-        command = [sys.executable, "-c", code, *left]
-        try:
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=IMPORT_TIMEOUT
-            )
-            printed, code_of_end = done.stdout, done.returncode
-        except subprocess.TimeoutExpired as late:
-            output = late.stdout or b""
-            printed, code_of_end = output.decode() if isinstance(output, bytes) else output, -1
-        lines = [line.split(" ", 2) for line in printed.splitlines() if line.startswith(("begin ", "failed "))]
-        broken |= {words[1]: " ".join(words[2:]) for words in lines if words[0] == "failed"}
-        begun = [words[1] for words in lines if words[0] == "begin"]
-        if code_of_end == 0 or not begun:
-            break
-        broken[begun[-1]] = f"ends the process (exit {code_of_end})"
-        left = left[left.index(begun[-1]) + 1 :]
-    for name, why in broken.items():
-        found.wrong.append(f"{name} cannot be imported ({IMPORTS[name]}): {why}; install it again with pip")
-    return set(broken)
 
 
 def look_at_device(found: Diagnosis) -> None:

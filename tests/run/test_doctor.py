@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
 
 import numpy as np
@@ -12,14 +14,14 @@ import torch
 
 import getnet_bids
 from getnet_bids.cli.app import main
-from getnet_bids.run import doctor
+from getnet_bids.run import doctor, imports
 from getnet_bids.weights import default_weights
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Try few imports: all of them take ten seconds."""
-    monkeypatch.setattr(doctor, "IMPORTS", {"torch": "nothing runs without it", "isal": "getnet-bids needs it"})
+    monkeypatch.setattr(imports, "IMPORTS", {"torch": "nothing runs without it", "isal": "getnet-bids needs it"})
 
 
 def told(look, *arguments):
@@ -93,13 +95,51 @@ def test_packages_that_fail_or_end_the_process(monkeypatch, tmp_path):
     (tmp_path / "spoiled_three.py").write_text("import no_such_module\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     names = ("json", "spoiled_one", "spoiled_two", "csv", "spoiled_three")
-    monkeypatch.setattr(doctor, "IMPORTS", dict.fromkeys(names, "a test needs it"))
-    found = doctor.Diagnosis()
-    assert doctor.look_at_imports(found) == {"spoiled_one", "spoiled_two", "spoiled_three"}
-    one, two, three = sorted(found.wrong, key=lambda line: names.index(line.split()[0]))
+    monkeypatch.setattr(imports, "IMPORTS", dict.fromkeys(names, "a test needs it"))
+    failing = imports.failing_imports()
+    assert failing.keys() == {"spoiled_one", "spoiled_two", "spoiled_three"}
+    one, two, three = (failing[f"spoiled_{number}"] for number in ("one", "two", "three"))
     assert "OSError libspoiled.so: cannot open" in one
     assert "(a test needs it): ends the process (exit 132)" in two
     assert "no_such_module" in three
+
+
+@pytest.mark.parametrize(
+    ("fails", "advised"),
+    [
+        ("raise PermissionError(13, 'Permission denied', '/home/none/.cache')", "set HOME to a folder"),
+        ("raise OSError(30, 'Read-only file system', '/home/none/.cache')", "set HOME to a folder"),
+        ("raise MemoryError", "more memory"),
+        ("raise ImportError('libspoiled.so: failed to map segment from shared object')", "more memory"),
+        ("raise ImportError('libspoiled.so: undefined symbol')", "install it again with pip"),
+    ],
+)
+def test_what_to_do_about_a_package_depends_on_why_it_fails(monkeypatch, tmp_path, fails, advised):
+    (tmp_path / "spoiled.py").write_text(f"{fails}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(imports, "IMPORTS", {"spoiled": "a test needs it"})
+    assert advised in imports.failing_imports()["spoiled"].rpartition(";")[2]
+
+
+def test_a_limit_of_addresses_is_a_fact():
+    """As for jobs of Grid Engine and PBS."""
+    code = (
+        "import resource; from getnet_bids.run import doctor\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (9 * 10**9,) * 2)\n"
+        "found = doctor.Diagnosis(); doctor.look_at_machine(found); print(found.facts)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ulimit -v 9.0 GB" in done.stdout
+
+
+def test_a_temporary_folder_that_cannot_be_used_is_a_remark(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(doctor.tempfile, "tempdir", None)
+    assert not told(doctor.look_at_temporary_folder).remarks
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    monkeypatch.setattr(doctor.tempfile, "tempdir", None)
+    (remark,) = told(doctor.look_at_temporary_folder).remarks
+    assert remark.startswith(f"TMPDIR={tmp_path / 'none'} is not")
 
 
 def test_too_little_memory(monkeypatch):
@@ -139,14 +179,15 @@ def test_a_package_that_this_python_has_not_is_a_remark(monkeypatch):
         return "99"
 
     monkeypatch.setattr(doctor, "distribution", lambda name: Ours)
-    monkeypatch.setattr(doctor, "version", without_antspyx)
+    for module in (doctor, imports):
+        monkeypatch.setattr(module, "version", without_antspyx)
     found = told(doctor.look_at_versions)
     assert not found.wrong
     (remark,) = found.remarks
     assert re.match(r"antspyx is not there for Python 3\.\d+: --compare n4 does not run", remark)
-    monkeypatch.setattr(doctor, "IMPORTS", {"ants": "--compare needs it"})
-    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: pytest.fail("it was imported"))
-    assert told(doctor.look_at_imports).wrong == []
+    monkeypatch.setattr(imports, "IMPORTS", {"ants": "--compare needs it"})
+    monkeypatch.setattr(imports.subprocess, "run", lambda *_, **__: pytest.fail("it was imported"))
+    assert imports.failing_imports() == {}
 
 
 def test_a_dataset_may_be_called_doctor(tmp_path, monkeypatch, capsys):
