@@ -233,7 +233,9 @@ def repetition(values: NDArray[np.float32], shifted: NDArray[np.float32], where:
         of, by = (np.moveaxis(x, axis, 0) for x in (values, shifted))
         inside = np.moveaxis(where, axis, 0)
         both = inside[1:] & inside[:-1]
-        square, cause = (np.square(x[1:][both], dtype=np.float64) - np.square(x[:-1][both]) for x in (of, by))
+        square, cause = (
+            np.square(x[1:][both], dtype=np.float64) - np.square(x[:-1][both], dtype=np.float64) for x in (of, by)
+        )
         agreeing += float((square * np.sign(cause)).sum())
         total += float(np.abs(cause).sum())
     return agreeing / total if total else 0.0
