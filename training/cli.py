@@ -9,8 +9,15 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from getnet_bids import __version__
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from .photographs import Photographs
+    from .recipe import Recipe
 
 EPILOG = """
 Run the same command again to resume a run that was stopped or killed. On SIGTERM and SIGUSR1 a checkpoint is saved and
@@ -188,28 +195,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_training(args: TrainArguments) -> int:
     """Train."""
-    from .recipe import load_recipe
-
-    began = args.run / "recipe.toml" if args.run else Path("runs/default/recipe.toml")
-    name = args.recipe or (str(began) if began.exists() else "default")
-    recipe = load_recipe(name, args.set)
-    run = args.run or Path("runs") / recipe.name
-
-    if args.start_from:
-        found = hashlib.sha256(args.start_from.read_bytes()).hexdigest()
-        if recipe.start not in ("", found):
-            raise ValueError(
-                f"{args.start_from}: recipe {recipe.name} begins with the weights {recipe.start[:12]}..., "
-                f"these are {found[:12]}..."
-            )
-        recipe = replace(recipe, start=found)
+    recipe, run = recipe_and_folder(args)
 
     import torch
     from lightning.fabric import Fabric
 
     from getnet_bids.core.network import load_weights
 
-    from .loop import Outcome, Schedule, steps_per_second, train
+    from .loop import Outcome, Schedule, train
     from .photographs import photographs
     from .record import REQUEUE
 
@@ -232,16 +225,7 @@ def run_training(args: TrainArguments) -> int:
         print(f"{run}: recipe {recipe.name}, {len(photos)} photographs", file=sys.stderr)
     fabric.barrier()
     if args.fit_minutes is not None:
-        known = run / "recipe.toml"
-        if known.exists():
-            steps = load_recipe(known).steps
-        else:
-            rate = steps_per_second(recipe, photos, fabric, 20.0)
-            steps = max(1, int(rate * 60 * args.fit_minutes * STEP_TIME_FRACTION))
-            if fabric.is_global_zero:
-                speed = f"{rate:.2f} steps/s, {rate * recipe.batch:.0f} pairs/s"
-                print(f"{speed}: steps={steps} for {args.fit_minutes:g} minutes", file=sys.stderr)
-        recipe = replace(recipe, steps=steps)
+        recipe = replace(recipe, steps=steps_for(args.fit_minutes, recipe, run, photos, fabric))
         if args.rate_only:
             return 0
     schedule = Schedule(args.max_minutes, args.save_minutes, args.log_every, args.validate_every)
@@ -250,6 +234,40 @@ def run_training(args: TrainArguments) -> int:
     if fabric.is_global_zero:
         print(f"{run}: {outcome.value}; getnet-train export {run} makes weights of it", file=sys.stderr)
     return REQUEUE if outcome is Outcome.SIGNAL else 0
+
+
+def recipe_and_folder(args: TrainArguments) -> tuple[Recipe, Path]:
+    """Read the recipe that is asked for, or that of the run, and determine the run's folder."""
+    from .recipe import load_recipe
+
+    began = args.run / "recipe.toml" if args.run else Path("runs/default/recipe.toml")
+    name = args.recipe or (str(began) if began.exists() else "default")
+    recipe = load_recipe(name, args.set)
+    if args.start_from:
+        found = hashlib.sha256(args.start_from.read_bytes()).hexdigest()
+        if recipe.start not in ("", found):
+            raise ValueError(
+                f"{args.start_from}: recipe {recipe.name} begins with the weights {recipe.start[:12]}..., "
+                f"these are {found[:12]}..."
+            )
+        recipe = replace(recipe, start=found)
+    return recipe, args.run or Path("runs") / recipe.name
+
+
+def steps_for(minutes: float, recipe: Recipe, run: Path, photos: Photographs, fabric: Fabric) -> int:
+    """Return the number of steps that take a time on this machine, or that of the run if it exists."""
+    from .loop import steps_per_second
+    from .recipe import load_recipe
+
+    known = run / "recipe.toml"
+    if known.exists():
+        return load_recipe(known).steps
+    rate = steps_per_second(recipe, photos, fabric, 20.0)
+    steps = max(1, int(rate * 60 * minutes * STEP_TIME_FRACTION))
+    if fabric.is_global_zero:
+        speed = f"{rate:.2f} steps/s, {rate * recipe.batch:.0f} pairs/s"
+        print(f"{speed}: steps={steps} for {minutes:g} minutes", file=sys.stderr)
+    return steps
 
 
 def run_export(args: ExportArguments) -> int:
