@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
 
 from .discovery import Source
@@ -13,7 +12,6 @@ from .metadata import Metadata
 from .names import SERIES
 from .outputs import Outputs
 from .provenance import Recipe, file_not_ours, is_done
-from .status import planned_before
 
 
 @dataclass(frozen=True)
@@ -129,26 +127,23 @@ class Job:
         )
 
 
-def files_not_ours(jobs: Iterable[tuple[Job, list[Outputs]]], logs: Path) -> dict[str, str]:
+def files_not_ours(jobs: Iterable[tuple[Job, list[Outputs]]]) -> dict[str, str]:
     """Find jobs whose results would replace files that this program did not make.
 
     Parameters
     ----------
     jobs : iterable of Job and list of Outputs
         Each job with the outputs that are written in addition to its own.
-    logs : Path
-        Folder of the logs of earlier runs.
 
     Returns
     -------
     dict of str
         The reason for each raw image.
     """
-    planned = cache(partial(planned_before, logs))
     found: dict[str, str] = {}
     for job, further in jobs:
         for outputs in (*(target.outputs for target in job.targets), *further):
-            file = file_not_ours(outputs, job.source.relative, planned)
+            file = file_not_ours(outputs)
             if file is not None:
                 reason = f"{file} was not made by getnet_bids, and is not replaced; move it, or choose another output"
                 found |= {target.source.relative: reason for target in job.targets}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from .metadata import read_object
 from .outputs import Outputs, sidecar
 
 KEY = "GetNet"
+INCOMPLETE = "Incomplete"
 """Key of the sidecar for all provenance."""
 REFERENCE = "Reference"
 """Key within it for what a field was estimated from, if that is not just the image."""
@@ -140,19 +140,21 @@ def provenance(
     }
 
 
-def file_not_ours(outputs: Outputs, source: str, planned: Callable[[], set[str]]) -> Path | None:
+def is_ours(image: Path) -> bool:
+    """Return whether an image has a sidecar of this program, complete or not."""
+    content = read_object(sidecar(image))
+    return KEY in content or INCOMPLETE in content
+
+
+def file_not_ours(outputs: Outputs) -> Path | None:
     """Find a file that has the name of a result and was not made by this program.
 
-    A result has a sidecar of this program. A file without one may have been left by a run that was killed; that run had
-    then planned the image.
+    A result has a sidecar of this program, also while it is being written (`sidecars.mark_incomplete`). A sidecar that
+    has not been fetched counts as one.
 
     Parameters
     ----------
     outputs : Outputs
-    source : str
-        Path of the image in the raw dataset.
-    planned : callable
-        Returns the images that earlier runs had planned; called only if needed.
 
     Returns
     -------
@@ -161,8 +163,7 @@ def file_not_ours(outputs: Outputs, source: str, planned: Callable[[], set[str]]
     for path in outputs.images:
         about = sidecar(path)
         there = [file for file in (path, about) if os.path.lexists(file)]
-        content = read_object(about)
-        if there and KEY not in content and not not_fetched(about) and (content or source not in planned()):
+        if there and not is_ours(path) and not not_fetched(about):
             return there[0]
     return None
 

@@ -13,7 +13,7 @@ from getnet_bids.files import write_text
 from .discovery import Source
 from .names import SERIES
 from .outputs import Outputs, sidecar
-from .provenance import KEY
+from .provenance import INCOMPLETE, KEY
 
 CORRECTED = (
     "{suffix} image divided by its bias field, estimated by GetNet. "
@@ -39,6 +39,15 @@ UNCERTAINTY = (
 
 NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\":]*\]")
 """A list of numbers as the json module indents it; strings in JSON have no line breaks."""
+
+
+STOPPED = "getnet_bids is writing this result, or was stopped while it did; run the same command again"
+
+
+def mark_incomplete(outputs: Outputs) -> None:
+    """Write sidecars that say that the results are being written, and by which program."""
+    for path in outputs.sidecars:
+        write_json(path, {INCOMPLETE: STOPPED})
 
 
 def write_sidecars(

@@ -208,7 +208,7 @@ def run(
         # Not the whole output: a task of a job array may have one subject of many thousands.
         sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
-        others = files_not_ours([one.results for one in jobs if not one.done], settings.output_dir / "logs")
+        others = files_not_ours(one.results for one in jobs if not one.done)
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")

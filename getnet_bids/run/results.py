@@ -6,7 +6,7 @@ import logging
 import math
 import platform
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,8 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
-from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance
-from getnet_bids.bids.sidecars import write_sidecars
+from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, is_ours, provenance
+from getnet_bids.bids.sidecars import mark_incomplete, write_sidecars
 from getnet_bids.bvals import read_bvals, volumes_for_field
 from getnet_bids.core import DOUBTFUL
 from getnet_bids.core.correction import CorrectedVolume
@@ -148,22 +148,21 @@ def make_folder(folder: Path, depth: int) -> None:
 
 
 def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
-    """Write a job's results; sidecars, which mark results as complete, are removed first and written last."""
+    """Write a job's results; sidecars mark them as incomplete first, and are written last."""
     storage = storage or Storage()
     loaded, volume = computed.loaded, computed.volume
     job, outputs = loaded.job, loaded.job.outputs
-    for target in job.targets:
-        for path in (target.outputs.corrected, target.outputs.field, target.outputs.uncertainty):
-            sidecar(path).unlink(missing_ok=True)
+    for i, target in enumerate(job.targets):
+        mark_incomplete(target.outputs if i == 0 else replace(target.outputs, with_field=False, with_uncertainty=False))
     gain = like(loaded.image, volume.field)
     if outputs.with_field:
         write(gain, outputs.field, storage.level)
     else:
-        outputs.field.unlink(missing_ok=True)
+        remove_result(outputs.field)
     if outputs.with_uncertainty and volume.uncertainty is not None:
         write(like(loaded.image, volume.uncertainty), outputs.uncertainty, storage.level)
     else:
-        outputs.uncertainty.unlink(missing_ok=True)  # of another estimate
+        remove_result(outputs.uncertainty)  # of another estimate
     run = {
         "ForegroundVoxels": int(np.count_nonzero(volume.foreground)),
         "Device": device,
@@ -185,6 +184,13 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, st
             metadata=about,
             with_field=i == 0,
         )
+
+
+def remove_result(image: Path) -> None:
+    """Remove an image of this program and its sidecar, if there is one; a user's own file stays."""
+    if is_ours(image):
+        image.unlink(missing_ok=True)
+        sidecar(image).unlink()
 
 
 def save_target(

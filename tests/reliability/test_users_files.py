@@ -15,6 +15,7 @@ from getnet_bids.comparison.engine import mark_folder, take_folder
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import FILES, Comparison, files_before
 from getnet_bids.comparison.sink import discard
+from getnet_bids.run import results
 
 N4 = METHODS["n4"]
 
@@ -97,12 +98,45 @@ def test_a_file_under_the_name_of_a_result_is_not_replaced(make_dataset, tmp_pat
     assert app.main([str(raw), str(out), "participant"]) == 0
 
 
-def test_what_a_killed_run_left_is_replaced(make_dataset, tmp_path):
+def test_what_a_stopped_run_left_is_replaced(make_dataset, tmp_path, monkeypatch):
+    raw, out = make_dataset(ONE), tmp_path / "out"
+    ours = out / "sub-01/anat/sub-01_desc-preproc_T1w.json"
+
+    def stopped(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:  # images are there, and sidecars are not
+        patch.setattr(results, "write_sidecars", stopped)
+        assert app.main([str(raw), str(out), "participant"]) == 1
+    assert ours.with_name("sub-01_desc-preproc_T1w.nii.gz").exists()
+    assert "Incomplete" in ours.read_text()
+    assert app.main([str(raw), str(out), "group"]) == 1  # it does not count as done
+    assert app.main([str(raw), str(out), "participant"]) == 0
+    assert "Incomplete" not in ours.read_text()
+
+
+def test_a_file_in_place_of_a_deleted_result_is_not_replaced(make_dataset, tmp_path, capsys):
     raw, out = make_dataset(ONE), tmp_path / "out"
     assert app.main([str(raw), str(out), "participant"]) == 0
-    (out / "sub-01/anat/sub-01_desc-preproc_T1w.json").unlink()  # it is written last
-    assert app.main([str(raw), str(out), "participant"]) == 0
-    assert (out / "sub-01/anat/sub-01_desc-preproc_T1w.json").exists()
+    for name in RESULTS:
+        (out / "sub-01/anat" / f"sub-01_{name}").unlink()
+    file = put(out / "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz")
+    for options in ([], ["--force"]):
+        assert app.main([str(raw), str(out), "participant", *options]) == 1
+        assert f"{file} was not made by getnet_bids, and is not replaced" in capsys.readouterr().err
+    assert file.read_text() == TEXT
+
+
+def test_a_field_of_a_users_own_is_not_removed(make_dataset, tmp_path):
+    raw, out = make_dataset(ONE), tmp_path / "out"
+    assert app.main([str(raw), str(out), "participant", "--uncertainty"]) == 0
+    made = sorted(path.name for path in (out / "sub-01/anat").glob("*biasfield.*"))
+    assert len(made) == 4
+    assert app.main([str(raw), str(out), "participant", "--no-field", "--force"]) == 0
+    assert not list((out / "sub-01/anat").glob("*biasfield.*"))  # results of another estimate
+    files = [put(out / "sub-01/anat" / name) for name in made if name.endswith(".nii.gz")]
+    assert app.main([str(raw), str(out), "participant", "--no-field", "--force"]) == 0
+    assert [file.read_text() for file in files] == [TEXT] * 2
 
 
 def test_a_folder_in_the_work_folder_is_not_emptied(tmp_path):
