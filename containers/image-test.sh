@@ -13,6 +13,8 @@ command -v "$engine" >/dev/null || { echo "image-test: neither a running docker 
 work=$(mktemp -d)
 container=
 finish() {
+    # What user 1234 has made, only that user or root can remove.
+    [ "$engine" = buildah ] || [ ! -d "$work/out" ] || in_image /nonexistent find /out -mindepth 1 -delete || true
     [ -z "$container" ] || buildah rm "$container" >/dev/null
     rm -rf "$work"
 }
@@ -77,7 +79,7 @@ if [ -n "${DATA:-}" ]; then
 else
     say "no DATA: getnet-demo makes some"
     mkdir -p "$data"
-    in_image /nonexistent getnet-demo /out/demo
+    in_image /nonexistent sh -c 'umask 0; exec getnet-demo /out/demo' # so that this user may move it
     rm -r "$data"
     mv "$work/out/demo/bids" "$data"
     rm -r "$work/out/demo"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from getnet_bids import __version__
 from getnet_bids.bids.dataset import check_input, check_output, check_results
 from getnet_bids.bids.names import SUFFIXES, WEIGHTED
 from getnet_bids.comparison.dataset import check_kind
@@ -260,7 +262,12 @@ def doctor(argv: list[str]) -> int:
     """Run the command line and return the exit code."""
     args = doctor_parser().parse_args(argv)
     # Not before the command line is read: torch takes seconds to import.
-    from getnet_bids.run.doctor import diagnose
+    try:
+        from getnet_bids.run.doctor import diagnose
+    except ImportError as error:  # of a package without which not even the rest can be found out
+        print(f"getnet_bids {__version__}, Python {platform.python_version()} in {sys.prefix}")
+        print(f"WRONG  {error}; install getnet_bids again with pip")
+        return console.SOME_FAILED
 
     found = diagnose(args.device, args.output_dir)
     print("\n".join(found.lines()))

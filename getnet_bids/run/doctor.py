@@ -32,7 +32,7 @@ from getnet_bids.machine import (
 )
 from getnet_bids.weights import default_weights
 
-from .imports import NOT_EVERYWHERE, failing_imports, is_installed
+from .imports import NOT_EVERYWHERE, distribution_of, failing_imports, is_installed, purpose_of
 from .pipeline import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
@@ -179,14 +179,14 @@ def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
     Diagnosis
     """
     found = Diagnosis()
-    look_at_versions(found)
+    missing = look_at_versions(found)
     look_at_weights(found)
     look_at_machine(found)
     look_at_temporary_folder(found)
     if folder is not None:
         look_at_folder(found, folder, "output")
     broken = failing_imports()
-    found.wrong += broken.values()
+    found.wrong += [text for name, text in broken.items() if distribution_of(name) not in missing]
     if "torch" not in broken:
         look_at_device(found)
     if not broken.keys() & {"torch", "nibabel", "scipy", "safetensors"}:
@@ -194,8 +194,8 @@ def diagnose(device: str = "auto", folder: Path | None = None) -> Diagnosis:
     return found
 
 
-def look_at_versions(found: Diagnosis) -> None:
-    """Report versions, and packages that are too old or missing."""
+def look_at_versions(found: Diagnosis) -> set[str]:
+    """Report versions, and packages that are too old or missing; return the names of those that are missing."""
     found.facts.append(("getnet_bids", f"{__version__}, algorithm {ALGORITHM}, in {Path(__file__).parents[1]}"))
     found.facts.append(("Python", f"{platform.python_version()} in {sys.prefix}"))
     found.facts.append(("system", f"{platform.platform()}{', in a container' if in_container() else ''}"))
@@ -203,23 +203,26 @@ def look_at_versions(found: Diagnosis) -> None:
         needed = map(Requirement, distribution("getnet_bids").requires or [])
     except PackageNotFoundError:
         found.wrong.append("getnet_bids is not installed, only found on the path; install it with pip")
-        return
-    told = []
+        return set()
+    told, missing = [], set()
     for requirement in needed:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            if requirement.name in NOT_EVERYWHERE.values() and not is_installed(requirement.name):
+            if requirement.name in NOT_EVERYWHERE and not is_installed(requirement.name):
                 python = f"{sys.version_info.major}.{sys.version_info.minor}"
                 found.remarks.append(f"{requirement.name} is not there for Python {python}: --compare n4 does not run")
             continue
         try:
             there = version(requirement.name)
         except PackageNotFoundError:
-            found.wrong.append(f"{requirement} is not installed; install getnet_bids again with pip")
+            missing.add(requirement.name)
+            wanted = f"{requirement.name}{requirement.specifier}"
+            found.wrong.append(f"{wanted} is not installed{purpose_of(requirement.name)}; pip install '{wanted}'")
             continue
         told.append(f"{requirement.name} {there}")
         if not requirement.specifier.contains(there, prereleases=True):
             found.wrong.append(f"{requirement.name} {there} is too old; pip install '{requirement}'")
     found.facts.append(("packages", ", ".join(told)))
+    return missing
 
 
 def in_container() -> bool:

@@ -22,8 +22,10 @@ IMPORTS = {
     "ants": "--compare needs it",
 }
 """Modules that are imported, and what each is needed for."""
-NOT_EVERYWHERE = {"ants": "antspyx"}
-"""Modules whose distributions do not exist for every Python."""
+DISTRIBUTIONS = {"PIL": "pillow", "ants": "antspyx", "bids": "pybids"}
+"""Distributions that have another name than their modules."""
+NOT_EVERYWHERE = ("antspyx",)
+"""Distributions that do not exist for every Python."""
 TIMEOUT = 300
 """Seconds after which an import counts as hanging."""
 CODE = """
@@ -37,13 +39,14 @@ for name in sys.argv[1:]:
         print("failed", name, type(error).__name__, *str(error).split(), flush=True)
 """
 NO_PERMISSION = ("PermissionError", "Read-only file system")
+NO_UNICODE = ("UnicodeEncodeError", "UnicodeDecodeError")
 NO_MEMORY = ("MemoryError", "Cannot allocate memory", "failed to map segment")
 
 
 def failing_imports() -> dict[str, str]:
     """Import everything; report what fails, hangs or ends the process.
 
-    Modules of `NOT_EVERYWHERE` are left out where they are not installed.
+    Those of `NOT_EVERYWHERE` are left out where they are not installed.
 
     Returns
     -------
@@ -51,7 +54,9 @@ def failing_imports() -> dict[str, str]:
         By the name of the module: what fails, what needs it, why, and what to do.
     """
     failing: dict[str, str] = {}
-    left = [name for name in IMPORTS if name not in NOT_EVERYWHERE or is_installed(NOT_EVERYWHERE[name])]
+    left = [
+        name for name in IMPORTS if distribution_of(name) not in NOT_EVERYWHERE or is_installed(distribution_of(name))
+    ]
     while left:
         command = [sys.executable, "-c", CODE, *left]
         try:
@@ -75,6 +80,20 @@ def failing_imports() -> dict[str, str]:
     }
 
 
+def distribution_of(module: str) -> str:
+    """Return the name of a module's distribution."""
+    return DISTRIBUTIONS.get(module, module)
+
+
+def purpose_of(distribution: str) -> str:
+    """Return what needs a distribution, in brackets after a space; nothing if it is not one of `IMPORTS`.
+
+    >>> purpose_of("pillow"), purpose_of("tqdm")
+    (' (the pages need it)', '')
+    """
+    return next((f" ({need})" for name, need in IMPORTS.items() if distribution_of(name) == distribution), "")
+
+
 def is_installed(distribution: str) -> bool:
     """Return whether a distribution is installed."""
     try:
@@ -95,4 +114,6 @@ def advice(name: str, reason: str) -> str:
         return f"set {variable} to a folder that you may write to"
     if any(text in reason for text in NO_MEMORY):
         return "give the job more memory"
+    if any(text in reason for text in NO_UNICODE):
+        return "set PYTHONUTF8=1, or install into a folder whose name has plain letters only"
     return "install it again with pip"

@@ -17,6 +17,8 @@ from getnet_bids.cli.app import main
 from getnet_bids.run import doctor, imports
 from getnet_bids.weights import default_weights
 
+from ..elsewhere import BLOCK
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
@@ -85,7 +87,7 @@ def test_packages_that_are_old_or_gone(monkeypatch):
 
     monkeypatch.setattr(doctor, "version", version)
     gone, old = sorted(told(doctor.look_at_versions).wrong)
-    assert gone.startswith("isal>=")
+    assert re.match(r"isal>=\S+ is not installed \(getnet-bids needs it\); pip install 'isal>=", gone)
     assert "torch 0.1 is too old; pip install 'torch>=" in old
 
 
@@ -112,6 +114,7 @@ def test_packages_that_fail_or_end_the_process(monkeypatch, tmp_path):
         ("raise MemoryError", "more memory"),
         ("raise ImportError('libspoiled.so: failed to map segment from shared object')", "more memory"),
         ("raise ImportError('libspoiled.so: undefined symbol')", "install it again with pip"),
+        ("'\\udcfc'.encode()", "PYTHONUTF8=1"),
     ],
 )
 def test_what_to_do_about_a_package_depends_on_why_it_fails(monkeypatch, tmp_path, fails, advised):
@@ -119,6 +122,29 @@ def test_what_to_do_about_a_package_depends_on_why_it_fails(monkeypatch, tmp_pat
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(imports, "IMPORTS", {"spoiled": "a test needs it"})
     assert advised in imports.failing_imports()["spoiled"].rpartition(";")[2]
+
+
+def test_a_package_that_is_not_installed_is_reported_once(monkeypatch):
+    def version(name):
+        if name == "nilearn":
+            raise doctor.PackageNotFoundError(name)
+        return "99"
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor, "failing_imports", lambda: {"nilearn": "nilearn cannot", "PIL": "PIL cannot"})
+    monkeypatch.setattr(doctor, "look_at_result", lambda *_: None)
+    about = [line for line in doctor.diagnose().wrong if "nilearn" in line or "PIL" in line]
+    assert len(about) == 2
+    assert "nilearn>=" in about[0]
+    assert about[1] == "PIL cannot"
+
+
+def test_without_numpy_the_doctor_says_so():
+    code = f"{BLOCK.format(names={'numpy'})}\nfrom getnet_bids.cli.app import main; sys.exit(main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1] == "WRONG  numpy is blocked; install getnet_bids again with pip"
+    assert done.stderr == ""
 
 
 def test_a_limit_of_addresses_is_a_fact():
