@@ -15,24 +15,24 @@ from .names import SERIES
 from .outputs import Outputs, sidecar
 from .provenance import INCOMPLETE, KEY
 
-CORRECTED = (
+IMAGE_TEXT = (
     "{suffix} image divided by its bias field, estimated by GetNet. "
     "The field is 1 in geometric mean over the foreground; corrected image times field is the source image."
 )
-SERIES_OF = (
+SERIES_TEXT = (
     "{suffix} image divided, each volume by the same bias field, estimated by GetNet. "
     "The field is 1 in geometric mean over the foreground; each corrected volume times field is the source's."
 )
-AVERAGED = (
+MEAN_TEXT = (
     "Mean of volumes of the {suffix} series, divided by its bias field, estimated by GetNet. "
     "The field is 1 in geometric mean over the foreground."
 )
-FIELD = (
+FIELD_TEXT = (
     "Bias field of the {suffix} image, estimated by GetNet: dimensionless, positive, "
     "1 in geometric mean over the foreground. Corrected image times field is the source image."
 )
 
-UNCERTAINTY = (
+UNCERTAINTY_TEXT = (
     "Standard deviation of the logarithm of the bias field of the {suffix} image, as estimated "
     "by GetNet: about the field's relative uncertainty, dimensionless."
 )
@@ -80,8 +80,8 @@ def write_sidecars(
         Whether to write the field's sidecars as well; those of a shared field are written once.
     """
     stripped, how = skull_stripped
-    corrected = AVERAGED if outputs.reference_only else SERIES_OF if source.name.suffix in SERIES else CORRECTED
-    texts = {outputs.corrected: corrected, outputs.field: FIELD, outputs.uncertainty: UNCERTAINTY}
+    corrected = MEAN_TEXT if outputs.reference_only else SERIES_TEXT if source.name.suffix in SERIES else IMAGE_TEXT
+    texts = {outputs.corrected: corrected, outputs.field: FIELD_TEXT, outputs.uncertainty: UNCERTAINTY_TEXT}
     texts = {sidecar(path): text for path, text in texts.items()}
     used = list(references) or [source]
     last = sidecar(outputs.corrected)

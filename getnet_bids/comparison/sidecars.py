@@ -15,19 +15,23 @@ from .outputs import Comparison
 NOT_AS_SCANNED = (
     " It was shaded by a simulated gain field first, so this is not a correction of the image as it was scanned."
 )
-CORRECTED = "{image} divided by its bias field, estimated by {method}. Corrected image times field is the {what} image."
-FIELD = "Bias field of the {image}, estimated by {method}: dimensionless, positive.{scale}"
+CORRECTED_TEXT = (
+    "{image} divided by its bias field, estimated by {method}. Corrected image times field is the {what} image."
+)
+FIELD_TEXT = "Bias field of the {image}, estimated by {method}: dimensionless, positive.{scale}"
 SCALE = "It is 1 in geometric mean over the foreground."
-SIMULATED = "{suffix} image times a simulated gain field, which spans {low:g} to {high:g} over what has signal."
-SIMULATED_FIELD = "The simulated gain field that the image was multiplied by: {low:g} to {high:g} over what has signal."
-FROM = {
+SHADED_TEXT = "{suffix} image times a simulated gain field, which spans {low:g} to {high:g} over what has signal."
+SIMULATED_FIELD_TEXT = (
+    "The simulated gain field that the image was multiplied by: {low:g} to {high:g} over what has signal."
+)
+SEGMENTATION_SOURCES = {
     "derivatives": "taken from the derivatives that its sources name",
     "atropos": "of the image divided by the geometric mean of GetNet's and {method}'s fields, by a template and "
     "Atropos",
     "classes": "of the image divided by the geometric mean of GetNet's and {method}'s fields, by Atropos without "
     "priors: ranges of intensity, no tissues",
 }
-SEGMENTED = {
+SEGMENTATION_TEXTS = {
     "dseg": "Labels, {how}. The table beside it names them.",
     "probseg": "Probability of {tissue}, {how}.",
     "mask": "Brain mask: where the tissues' probabilities add up to more than 0.5; {how}.",
@@ -60,8 +64,8 @@ def correction_sidecars(
     what = "shaded" if comparison.simulated else "source"
     note = NOT_AS_SCANNED if comparison.simulated else ""
     texts = {
-        outputs.field: FIELD.format(image=image, method=method, scale=f" {scale}") + note,
-        outputs.corrected: CORRECTED.format(image=image, method=method, what=what) + note,
+        outputs.field: FIELD_TEXT.format(image=image, method=method, scale=f" {scale}") + note,
+        outputs.corrected: CORRECTED_TEXT.format(image=image, method=method, what=what) + note,
     }
     return {
         sidecar(path): {"Description": texts[path], "Sources": [comparison.source.uri], **skull, KEY: made}
@@ -77,8 +81,8 @@ def shaded_sidecars(
     about = {"Sources": [comparison.source.uri], **skull, "SimulatedGain": {"Percent": percent, "Seed": seed}}
     shaded = comparison.shaded
     return {
-        sidecar(shaded.field): {"Description": SIMULATED_FIELD.format(**span), **about},
-        sidecar(shaded.corrected): {"Description": SIMULATED.format(**span), **about},
+        sidecar(shaded.field): {"Description": SIMULATED_FIELD_TEXT.format(**span), **about},
+        sidecar(shaded.corrected): {"Description": SHADED_TEXT.format(**span), **about},
     }
 
 
@@ -114,15 +118,15 @@ def segmentation_sidecars(
     about = {"Sources": sources, "SpatialReference": source.uri, **skull}
     if note:
         about["Note"] = note
-    how = FROM[method].format(method=comparison.method.name) + (
+    how = SEGMENTATION_SOURCES[method].format(method=comparison.method.name) + (
         "; of the shaded image" if comparison.simulated and method != "derivatives" else ""
     )
     described = {
-        sidecar(comparison.dseg): {"Description": SEGMENTED["dseg"].format(how=how), "Manual": False, **about},
-        sidecar(comparison.mask): {"Description": SEGMENTED["mask"].format(how=how), "Type": "Brain", **about},
+        sidecar(comparison.dseg): {"Description": SEGMENTATION_TEXTS["dseg"].format(how=how), "Manual": False, **about},
+        sidecar(comparison.mask): {"Description": SEGMENTATION_TEXTS["mask"].format(how=how), "Type": "Brain", **about},
     }
     for tissue in tissues:
-        text = SEGMENTED["probseg"].format(tissue=tissue, how=how)
+        text = SEGMENTATION_TEXTS["probseg"].format(tissue=tissue, how=how)
         described[sidecar(comparison.probseg(tissue))] = {"Description": text, "Manual": False, **about}
     if method == "classes":
         del described[sidecar(comparison.mask)]

@@ -14,7 +14,7 @@ from getnet_bids.bids.provenance import size_of
 from getnet_bids.bids.status import planned_before
 from getnet_bids.core import ALGORITHM
 
-from .records import CORRECTED, SERIES_OF, Record, RunHistory, image_folders, read_record, records_of, subjects_of
+from .records import DESCS, SERIES_OF, Record, RunHistory, image_folders, read_record, records_of, subjects_of
 
 NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
 RUN_AGAIN = "run the participant level again"
@@ -166,11 +166,11 @@ def broken_sidecars(output_dir: Path, subject: str) -> Iterator[tuple[str, str]]
     """Find images whose sidecar is missing or cannot be read; yield the raw image, without extension, and why."""
     for folder in image_folders(output_dir, subject):
         files = [file for file in entries(output_dir / folder) if file.endswith((".json", *NIFTI))]
-        stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in CORRECTED)}
+        stems = {file.partition(".")[0] for file in files if any(f"_desc-{desc}_" in file for desc in DESCS)}
         for stem in sorted(stem for stem in stems if not stem.endswith("_biasfield")):
             if read_record(output_dir, folder, f"{stem}.json") is not None:
                 continue
-            desc = next(desc for desc in CORRECTED if f"_desc-{desc}_" in stem)
+            desc = next(desc for desc in DESCS if f"_desc-{desc}_" in stem)
             name, _, suffix = stem.replace(f"_desc-{desc}", "").rpartition("_")
             source = f"{folder}/{name}_{SERIES_OF.get(suffix, suffix)}"
             path = output_dir / folder / f"{stem}.json"

@@ -21,7 +21,7 @@ from getnet_bids.files import locked
 from getnet_bids.series import mean_image
 
 from .pictures import Pictures, draw_pictures
-from .records import CORRECTED, Record, RunHistory, by_subject, read_record, subject_of
+from .records import DESCS, Record, RunHistory, by_subject, read_record, subject_of
 
 LOG = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
     """
     for source in sources:
         folder = str(Path(source.relative).parent.as_posix())
-        for desc in CORRECTED:
+        for desc in DESCS:
             suffixes = (None, REFERENCES.get(source.name.suffix))
             files = [str(source.name.derived(suffix, ".json", desc=desc)) for suffix in dict.fromkeys(suffixes)]
             record = next(filter(None, (read_record(output_dir, folder, file) for file in files)), None)

@@ -17,7 +17,7 @@ from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.provenance import KEY
 from getnet_bids.core import VERDICTS
 
-CORRECTED = ("preproc", "simulatedGetNet")
+DESCS = ("preproc", "simulatedGetNet")
 """The ``desc`` of images corrected by GetNet; the second is for images that were shaded first."""
 RAW = "bids:raw:"
 SERIES_OF = {reference: series for series, reference in REFERENCES.items()}
@@ -131,7 +131,7 @@ def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
     for folder in image_folders(output_dir, subject):
         files = entries(output_dir / folder)
         for file in files:
-            if file.endswith(".json") and any(f"_desc-{desc}_" in file for desc in CORRECTED):
+            if file.endswith(".json") and any(f"_desc-{desc}_" in file for desc in DESCS):
                 record = read_record(output_dir, folder, file)
                 # A series that was corrected both as a whole and as its mean has only one record.
                 whole = record is not None and str(record.name.derived(extension=".json", desc=record.desc))
