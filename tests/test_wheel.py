@@ -36,6 +36,8 @@ def run(*command: str | Path, cwd: Path) -> str:
     env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COV", "PYTEST"))}
     made = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
+    # setuptools, of a folder with data that is not declared as a package.
+    assert "would be ignored" not in made.stderr
     return made.stdout
 
 
