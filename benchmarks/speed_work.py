@@ -141,7 +141,7 @@ def ours(threads: str, image: str, repeats: str) -> Result:
         seconds.append(time.perf_counter() - began)
         processor.append(time.process_time() - used)
     median = statistics.median(seconds)
-    stages = staged(correction, network, volume)
+    stages = staged(network, volume)
     return {"seconds": median, "processor": statistics.median(processor), "stages": stages}
 
 
@@ -157,19 +157,21 @@ def clocked(stage: str, function: Callable, spent: dict[str, float]) -> Callable
     return run
 
 
-def staged(correction: Any, network: Any, volume: NDArray[np.float32]) -> dict[str, float]:
+def staged(network: Any, volume: NDArray[np.float32]) -> dict[str, float]:
     """Correct once more with a clock around each stage; return the seconds of each."""
-    from getnet_bids.core import preparation
+    from getnet_bids.core import correction, estimation, log_field, preparation
+    from getnet_bids.core.verdict import Evidence
 
     spent: dict[str, float] = {}
     network.log_gain = clocked("network", network.log_gain, spent)
-    names = {
-        "slices": (correction, "slices_of"),
+    names: dict[str, tuple[Any, str]] = {
+        "slices": (log_field, "slices_of"),
         "foreground": (preparation, "find_foreground"),
         "blurred parts": (preparation, "blurred_parts"),
-        "fusion": (correction, "fuse"),
-        "refinement": (correction, "refine_together"),
-        "field": (correction, "gain_field"),
+        "fusion": (log_field, "fuse"),
+        "refinement": (log_field, "refine_together"),
+        "field": (estimation, "gain_field"),
+        "measures for the verdict": (Evidence, "with_field"),
     }
     for stage, (module, name) in names.items():
         setattr(module, name, clocked(stage, getattr(module, name), spent))
