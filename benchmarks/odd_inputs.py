@@ -167,6 +167,13 @@ def heads() -> Iterator[Case]:
     yield case("units", "in metres, smoothness 70", head, 0.03, *doubtful, unit="meter", options={"smoothness": 70.0})
 
 
+def spiked(image: NDArray[np.floating], amplitude: float) -> NDArray[np.floating]:
+    """Add the wave of a spike in k-space, of an amplitude relative to the median of the object."""
+    x, y, z = np.meshgrid(*map(np.arange, image.shape), indexing="ij")
+    wave = amplitude * np.median(image[image > 0.3]) * np.exp(1j * (1.1 * x + 1.6 * y + 0.4 * z))
+    return np.abs(image + wave)
+
+
 def echo_planar() -> Iterator[Case]:
     """Make the cases of an echo-planar image: bright fluid, hardly any scalp, thick slices."""
     scales = [a / b for a, b in zip(realistic.VOXEL, EPI_VOXEL, strict=True)]
@@ -184,6 +191,7 @@ def echo_planar() -> Iterator[Case]:
         ("ghost 5 %", lambda: rice(shaded + 0.05 * rolled, 0.03), ("doubtful",)),
         ("ghost 10 %", lambda: rice(shaded + 0.1 * rolled, 0.03), ("doubtful",)),
         ("ghost 20 %", lambda: rice(shaded + 0.2 * rolled, 0.03), ("doubtful",)),
+        ("spike in k-space, 5 %", lambda: spiked(rice(shaded, 0.03), 0.05), ("doubtful",)),
         ("odd and even slices 5 % apart", lambda: rice(unequal, 0.03), ("corrected", "doubtful")),
     )
     for name, make, verdicts in made:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,22 @@ NUMBERS = re.compile(r"\[\n\s*-?\d[^\[\]{}\":]*\]")
 STOPPED = "getnet_bids is writing this result, or was stopped while it did; run the same command again"
 
 
-def mark_incomplete(outputs: Outputs) -> None:
-    """Write sidecars that say that the results are being written, and by which program."""
-    for path in outputs.sidecars:
-        write_json(path, {INCOMPLETE: STOPPED})
+@contextmanager
+def marked_incomplete(results: Sequence[Outputs]) -> Iterator[None]:
+    """Write sidecars that say that results are being written, and by which program.
+
+    After an error, those of images that were not written are removed.
+    """
+    paths = [image for outputs in results for image in outputs.images]
+    for path in paths:
+        write_json(sidecar(path), {INCOMPLETE: STOPPED})
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            if not path.exists():
+                sidecar(path).unlink(missing_ok=True)
+        raise
 
 
 def write_sidecars(

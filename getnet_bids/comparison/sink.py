@@ -22,6 +22,7 @@ from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import sidecar
 from getnet_bids.bids.provenance import InputFile, provenance, size_of
+from getnet_bids.bids.sidecars import marked_incomplete
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.files import atomic, locked
@@ -106,16 +107,16 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
     comparison.figure.parent.mkdir(exist_ok=True)
     with locked(job.outputs.corrected):
         before = files_before(comparison)
-        sidecar(comparison.other.corrected).unlink(missing_ok=True)
-        if not comparison.simulated:
-            save(getnet_results(job, loaded, made), job.correction, metadata, device_of(job))
-        written = result_paths(comparison, made)
-        for path, origin in written.items():
-            place(origin, path)
-        files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
-        for relative in before.keys() - files.keys():
-            discard(comparison.root / relative, before[relative])
-        write_sidecars(describe(job, made, loaded, metadata.of(job.source), files))
+        with marked_incomplete([comparison.other]):
+            if not comparison.simulated:
+                save(getnet_results(job, loaded, made), job.correction, metadata, device_of(job))
+            written = result_paths(comparison, made)
+            for path, origin in written.items():
+                place(origin, path)
+            files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
+            for relative in before.keys() - files.keys():
+                discard(comparison.root / relative, before[relative])
+            write_sidecars(describe(job, made, loaded, metadata.of(job.source), files))
     return list(written)
 
 

@@ -12,6 +12,7 @@ from getnet_bids.errors import GetNetError
 from . import CORRECTED, DOUBTFUL, NOTHING
 from .noise import noise_sd, sparse
 from .signs import background_offset, ghost_share, negative_share, odd_even_difference, point_noise
+from .spikes import stripes
 from .voxels import Background
 
 NEGATIVE_REFUSED, NEGATIVE_DOUBTFUL = 0.1, 0.01
@@ -35,6 +36,8 @@ MAX_OFFSET = 0.1
 in the mean of a series also hardly varies, but its level is lower."""
 MAX_GHOST = 0.025
 """Strength of a ghost, relative to the object, above which the result is doubtful."""
+MAX_STRIPES = 0.02
+"""Amplitude of stripes, relative to the signal, above which the result is doubtful."""
 MAX_ODD_EVEN = 0.03
 """Relative difference of odd and even slices above which the result is doubtful, provided that half of it is more than
 the field's standard deviation: slices deviate from their mean by half the difference, and a smaller deviation does not
@@ -66,6 +69,8 @@ class Evidence:
         Relative noise of the mean over a cube as large as the spacing of the points on which tissues are judged.
     ghost : float
         Strength of a ghost at half the field of view, relative to the object.
+    stripes : float
+        Amplitude of the stripes that a spike in k-space leaves, relative to the signal.
     offset : float
         Level of a background that hardly varies, relative to the object.
     conflict : float
@@ -82,6 +87,7 @@ class Evidence:
     unequal: float = 0.0
     point_noise: float = 0.0
     ghost: float = 0.0
+    stripes: float = 0.0
     offset: float = 0.0
     conflict: float = 0.0
 
@@ -138,6 +144,7 @@ class Evidence:
             unequal=odd_even_difference(volume, chosen),
             point_noise=point_noise(volume, foreground, voxel, noise),
             ghost=ghost_share(volume, foreground, voxel),
+            stripes=stripes(volume, foreground),
             offset=background_offset(volume, foreground),
         )
 
@@ -203,6 +210,11 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         reasons.append(
             f"a ghost of {evidence.ghost:.0%} lies half a field of view beside the object, as echo-planar images have "
             "it: remove it in the reconstruction, for it shades the object, too"
+        )
+    if evidence.stripes > MAX_STRIPES:
+        reasons.append(
+            f"stripes of {evidence.stripes:.0%} cross the object, as a spike in k-space leaves them: remove the spike "
+            "in the reconstruction"
         )
     if evidence.unequal > max(MAX_ODD_EVEN, 2 * evidence.sd_median):
         reasons.append(

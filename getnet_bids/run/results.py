@@ -22,7 +22,7 @@ from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
 from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, is_ours, provenance
-from getnet_bids.bids.sidecars import mark_incomplete, write_sidecars
+from getnet_bids.bids.sidecars import marked_incomplete, write_sidecars
 from getnet_bids.bvals import read_bvals, volumes_for_field
 from getnet_bids.core import DOUBTFUL
 from getnet_bids.core.correction import CorrectedVolume
@@ -152,38 +152,39 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, st
     storage = storage or Storage()
     loaded, volume = computed.loaded, computed.volume
     job, outputs = loaded.job, loaded.job.outputs
-    for i, target in enumerate(job.targets):
-        mark_incomplete(target.outputs if i == 0 else replace(target.outputs, with_field=False, with_uncertainty=False))
-    gain = like(loaded.image, volume.field)
-    if outputs.with_field:
-        write(gain, outputs.field, storage.level)
-    else:
-        remove_result(outputs.field)
-    if outputs.with_uncertainty and volume.uncertainty is not None:
-        write(like(loaded.image, volume.uncertainty), outputs.uncertainty, storage.level)
-    else:
-        remove_result(outputs.uncertainty)  # of another estimate
-    run = {
-        "ForegroundVoxels": int(np.count_nonzero(volume.foreground)),
-        "Device": device,
-        "Precision": precision_of(recipe, volume.device),
-        "Seconds": round(computed.seconds, 3),
-        "Software": software(),
-    }
-    written = [(target, *save_target(computed, target, gain, metadata, storage)) for target in job.targets]
-    for i, (target, copies, stripped, found) in enumerate(written):
-        file = loaded.file if i == 0 else InputFile.of(target.source.path)
-        made = provenance(recipe, file, [*target.outputs.images, *copies], {**run, **found})
-        about = {} if job.is_plain else metadata.of(target.source)
-        write_sidecars(
-            target.source,
-            target.outputs,
-            stripped,
-            made,
-            references=job.references,
-            metadata=about,
-            with_field=i == 0,
-        )
+    with marked_incomplete(
+        [outputs, *(replace(t.outputs, with_field=False, with_uncertainty=False) for t in job.targets[1:])]
+    ):
+        gain = like(loaded.image, volume.field)
+        if outputs.with_field:
+            write(gain, outputs.field, storage.level)
+        else:
+            remove_result(outputs.field)
+        if outputs.with_uncertainty and volume.uncertainty is not None:
+            write(like(loaded.image, volume.uncertainty), outputs.uncertainty, storage.level)
+        else:
+            remove_result(outputs.uncertainty)  # of another estimate
+        run = {
+            "ForegroundVoxels": int(np.count_nonzero(volume.foreground)),
+            "Device": device,
+            "Precision": precision_of(recipe, volume.device),
+            "Seconds": round(computed.seconds, 3),
+            "Software": software(),
+        }
+        written = [(target, *save_target(computed, target, gain, metadata, storage)) for target in job.targets]
+        for i, (target, copies, stripped, found) in enumerate(written):
+            file = loaded.file if i == 0 else InputFile.of(target.source.path)
+            made = provenance(recipe, file, [*target.outputs.images, *copies], {**run, **found})
+            about = {} if job.is_plain else metadata.of(target.source)
+            write_sidecars(
+                target.source,
+                target.outputs,
+                stripped,
+                made,
+                references=job.references,
+                metadata=about,
+                with_field=i == 0,
+            )
 
 
 def remove_result(image: Path) -> None:
