@@ -59,7 +59,9 @@ def content(path):
             return [{**row, "seconds": None} for row in csv.DictReader(file, delimiter="\t")]
     if path.suffix == ".html":
         # A page written after the group's has a link to it.
-        passing = r"\d{8}T\d{6}-[0-9a-f]{4}|(?<=Seconds of computing</dt><dd>)[\d.]+|<a href=\"group_[^>]*>[^<]*</a>\."
+        passing = (
+            r"\d{8}T\d{6}-[0-9a-f]{4}|(?<=Seconds of computation</dt><dd>)[\d.]+|<a href=\"group_[^>]*>[^<]*</a>\."
+        )
         return re.sub(passing, "", path.read_text())
     return path.read_bytes()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from getnet_bids import __version__
@@ -90,7 +91,12 @@ REPORTS = ("desc-inu_metrics.tsv", "desc-inu_metrics.json", "group_metrics.html"
 def check_input(root: Path) -> str | None:
     """Return the reason why a folder is not a BIDS dataset, or None."""
     description = root / DESCRIPTION
-    if not description.is_file():
+    try:
+        # Not is_file, which since Python 3.14 says no of a file that may not be looked at.
+        there = S_ISREG(description.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    if not there:
         return f"{root} is not a BIDS dataset: it has no {DESCRIPTION}; use --skip-bids-validation to go on without it"
     content = read_object(description)
     missing = [key for key in ("Name", "BIDSVersion") if not content.get(key)]

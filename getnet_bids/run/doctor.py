@@ -134,7 +134,11 @@ def self_test(device: str = "auto") -> SelfTest:
 
 PROGRAM_MEMORY = 500_000_000
 """Memory of the program and the network, without images, in bytes."""
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA"),
+    *("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE"),
+)
+"""Variables of the environment that change what a process may use, or say what a job was given."""
 
 
 @dataclass
@@ -254,8 +258,6 @@ def look_at_machine(found: Diagnosis) -> None:
     counted = f"{count} for this process, {of_machine} in the machine; {processor_name()}"
     found.facts.append(("processors", counted if busy is None else f"{counted}; load {busy:.1f}"))
     given = {name: os.environ[name] for name in VARIABLES if os.environ.get(name)}
-    if job := os.environ.get("SLURM_JOB_ID"):
-        given["SLURM_JOB_ID"] = job
     if given:
         found.facts.append(("variables", " ".join(f"{name}={value}" for name, value in given.items())))
     threads = given.get("OMP_NUM_THREADS", "")

@@ -81,11 +81,11 @@ def stream(
     --------
     >>> results = []
     >>> def report(outcome):
-    ...     results.append((outcome.job, repr(outcome.error)))
+    ...     results.append((outcome.job, type(outcome.error).__name__))
     ...     return True
     >>> stream([1, 0, 2], lambda job: job, lambda x: 2 // x, lambda x: None, report)
     >>> sorted(results)
-    [(0, "ZeroDivisionError('integer division or modulo by zero')"), (1, 'None'), (2, 'None')]
+    [(0, 'ZeroDivisionError'), (1, 'NoneType'), (2, 'NoneType')]
     """
     beginning, reporting, computing = Lock(), Lock(), Semaphore(compute_workers)
     budget = budget or MemoryBudget()

@@ -24,7 +24,7 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, head):
+def made(tmp_path_factory, head, antspyx):
     """Make a folder of a raw dataset, and of the results of each kind of run with those of the group level."""
     folder = tmp_path_factory.mktemp("readers")
     image = as_scan(head)

@@ -158,6 +158,13 @@ def test_a_limit_of_addresses_is_a_fact():
     assert "ulimit -v 9.0 GB" in done.stdout
 
 
+def test_what_slurm_gave_a_job_is_a_fact(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
+    (given,) = (what for about, what in told(doctor.look_at_machine).facts if about == "variables")
+    assert "SLURM_JOB_ID=17 SLURM_CPUS_PER_TASK=2" in given
+
+
 def test_a_temporary_folder_that_cannot_be_used_is_a_remark(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(doctor.tempfile, "tempdir", None)
