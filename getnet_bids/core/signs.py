@@ -157,12 +157,12 @@ def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: t
         Strength relative to the object: the smaller of the estimates from its mean power and from its proportionality,
         so that other things in the background do not count. 0 if there is too little background.
     """
-    found = strongest_ghost(volume, chosen, voxel)
+    found = strongest_ghost(volume, chosen, voxel, MIN_REPEATED)
     if found or not chosen.any():
         return found
     # A strong ghost is part of the foreground: search outside the voxels that are too bright for a ghost.
     bright = float(np.percentile(thinned(volume, chosen), 75))
-    strong = strongest_ghost(volume, chosen & (volume > BRIGHT_SHARE * bright), voxel, LINES // 2, MIN_REPEATED_BRIGHT)
+    strong = strongest_ghost(volume, chosen & (volume > BRIGHT_SHARE * bright), voxel, MIN_REPEATED_BRIGHT)
     return strong if strong > MIN_STRONG_GHOST else 0.0
 
 
@@ -170,13 +170,12 @@ def strongest_ghost(
     volume: NDArray[np.float32],
     chosen: NDArray[np.bool_],
     voxel: tuple[float, ...],
-    lines: int = LINES,
-    repeated: float = MIN_REPEATED,
+    repeated: float,
 ) -> float:
     """Measure the ghost of the chosen voxels along each axis as in `ghost_share`, and return the strongest."""
     strongest = 0.0
     for axis in range(volume.ndim):
-        part = sparse(volume.shape, axis, lines)
+        part = sparse(volume.shape, axis, LINES // 2)
         values, inside = (
             volume[part].copy(order="K"),
             chosen[part].copy(order="K"),
