@@ -73,5 +73,6 @@ def test_remarks():
     usual = {"FieldP1": 0.7, "FieldP99": 1.4, "CVBefore": 0.4, "CVAfter": 0.3}
     assert remarks(usual, {"ImageType": ["ORIGINAL", "NORMAL"]}) == []
     assert "normalised" in remarks(usual, {"ImageType": ["ORIGINAL", "NORM"]})[0]
-    assert "extreme" in remarks({**usual, "FieldP1": 0.09}, {})[0]
+    assert "extreme" in remarks({**usual, "FieldP1": 0.06}, {})[0]
+    assert remarks({**usual, "FieldP1": 0.08}, {}) == []
     assert "more after" in remarks({**usual, "CVAfter": 0.6}, {})[0]
