@@ -186,7 +186,7 @@ def gpu(image: str) -> Result:
 
     from getnet_bids.core.field import gain_field
     from getnet_bids.core.foreground import find_foreground
-    from getnet_bids.core.log_field import estimate_log_field
+    from getnet_bids.core.log_field import estimate_with_network, refine
     from getnet_bids.core.options import Options
     from getnet_bids.core.voxels import scaled
     from getnet_bids.weights import load_network
@@ -201,7 +201,9 @@ def gpu(image: str) -> Result:
         torch.cuda.synchronize()
         began = time.perf_counter()
         chosen = find_foreground(volume, voxel)
-        refined = estimate_log_field([volume * chosen], voxel, network, None, options).refined
+        volumes = [volume * chosen]
+        alone = estimate_with_network(volumes, voxel, network, None, options)
+        refined = refine(alone, volumes, voxel, None).refined
         volume / gain_field(refined.basis, refined.theta.to(device), voxel, chosen)
         torch.cuda.synchronize()
         times.append(time.perf_counter() - began)

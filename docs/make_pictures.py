@@ -67,7 +67,8 @@ def stages_of(image: NDArray[np.float32], voxel: tuple[float, ...]) -> Stages:
     volume = torch.from_numpy(scaled(checked(image)))
     foreground = find_foreground(volume, voxel)
     volume *= foreground
-    stages = log_field.estimate_log_field([volume], voxel, network, None, options)
+    alone = log_field.estimate_with_network([volume], voxel, network, None, options)
+    stages = log_field.refine(alone, [volume], voxel, None)
     fused, refined = (
         gain_field(step.basis, step.theta, voxel, foreground).numpy() for step in (stages.network, stages.refined)
     )

@@ -9,7 +9,7 @@ from typing import Any
 from getnet_bids.files import read_bytes
 
 from .discovery import Source, entries
-from .names import NIFTI, Name
+from .names import BESIDE, NIFTI, Name
 
 
 class Metadata:
@@ -56,11 +56,11 @@ class Metadata:
         dict of Path
             The files by their suffix and extension: ``dwi.bval``, ``dwi.bvec``, ``aslcontext.tsv``.
         """
-        wanted = {"dwi": (("dwi", ".bval"), ("dwi", ".bvec")), "asl": (("aslcontext", ".tsv"),)}
         found = {}
-        for suffix, extension in wanted.get(source.name.suffix, ()):
-            if paths := self._applicable(source, suffix, extension):
-                found[suffix + extension] = paths[-1]
+        for ending in BESIDE.get(source.name.suffix, ()):
+            suffix, _, extension = ending.partition(".")
+            if paths := self._applicable(source, suffix, f".{extension}"):
+                found[ending] = paths[-1]
         return found
 
     def bvals(self, source: Source) -> Path | None:

@@ -53,6 +53,8 @@ the receive field has already cancelled (Marques et al., NeuroImage 2010)."""
 SERIES = ("dwi", "bold", "sbref", "asl", "m0scan", "epi")
 """Suffixes of diffusion, functional, perfusion and field-map images, corrected only if named. All volumes of a file
 share one field."""
+BESIDE = {"dwi": ("dwi.bval", "dwi.bvec"), "asl": ("aslcontext.tsv",)}
+"""Suffix and extension of the files that belong to a series in addition to its JSON files: gradients, volume types."""
 SUFFIXES = (*WEIGHTED, *ON_REQUEST, *SERIES)
 """All suffixes that can be corrected."""
 ALL = "all"

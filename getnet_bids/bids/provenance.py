@@ -15,7 +15,8 @@ from getnet_bids.files import hash_bytes, hash_file, read_bytes
 
 from .discovery import not_fetched
 from .metadata import read_object
-from .outputs import Outputs, sidecar
+from .names import BESIDE
+from .outputs import Outputs, place_beside, sidecar
 
 KEY = "GetNet"
 INCOMPLETE = "Incomplete"
@@ -149,8 +150,8 @@ def is_ours(image: Path) -> bool:
 def file_not_ours(outputs: Outputs) -> Path | None:
     """Find a file that has the name of a result and was not made by this program.
 
-    A result has a sidecar of this program, also while it is being written (`sidecars.mark_incomplete`). A sidecar that
-    has not been fetched counts as one.
+    A result has a sidecar of this program, also while it is being written (`sidecars.marked_incomplete`). So has the
+    series that gradients and volume types belong to. A sidecar that has not been fetched counts as one.
 
     Parameters
     ----------
@@ -163,6 +164,9 @@ def file_not_ours(outputs: Outputs) -> Path | None:
     for path in outputs.images:
         about = sidecar(path)
         there = [file for file in (path, about) if os.path.lexists(file)]
+        if path == outputs.corrected:
+            suffix = path.name.rpartition("_")[2].partition(".")[0]
+            there += [file for ending in BESIDE.get(suffix, ()) if os.path.lexists(file := place_beside(path, ending))]
         if there and not is_ours(path) and not not_fetched(about):
             return there[0]
     return None

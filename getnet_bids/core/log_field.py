@@ -70,14 +70,14 @@ class Stages:
         return disagreement(of.basis, self.planes[:count], cells, inside, voxel, STIFFNESS, of.error_sd)
 
 
-def estimate_log_field(
+def estimate_with_network(
     volumes: Sequence[Tensor],
     voxel: tuple[float, float, float],
     network: GetNet,
     mask: Tensor | None,
     options: Options,
 ) -> Stages:
-    """Estimate the log field of a volume, or of several that share one.
+    """Estimate the log field of a volume, or of several that share one, with the network alone.
 
     Parameters
     ----------
@@ -93,19 +93,8 @@ def estimate_log_field(
     Returns
     -------
     Stages
+        Without a refinement.
     """
-    stages = estimate_with_network(volumes, voxel, network, mask, options)
-    return refine(stages, volumes, voxel, mask) if options.refine else stages
-
-
-def estimate_with_network(
-    volumes: Sequence[Tensor],
-    voxel: tuple[float, float, float],
-    network: GetNet,
-    mask: Tensor | None,
-    options: Options,
-) -> Stages:
-    """Estimate the log field with the network alone; parameters as for `estimate_log_field`."""
     first, *others = volumes
     box = Box.around(torch.stack([v.bool() for v in volumes]).any(0) if others else first.bool(), voxel)
     length = options.smoothness or SMOOTHNESS * box.extent / HEAD_EXTENT
@@ -144,7 +133,7 @@ def sd_over_cells(basis: Basis, theta: Tensor, planes: list[Plane], shares: Tens
 
 
 def refine(stages: Stages, volumes: Sequence[Tensor], voxel: tuple[float, float, float], mask: Tensor | None) -> Stages:
-    """Refine the network's log field with the tissues of the volumes; parameters as for `estimate_log_field`."""
+    """Refine the network's log field with the tissues of the volumes; parameters as for `estimate_with_network`."""
     fitted = volumes if mask is None else [v * mask for v in volumes]
     with torch_threads(1):  # the last bits of products depend on their number
         points = [SampledLogImage.of(one, voxel, stages.box) for one in fitted]

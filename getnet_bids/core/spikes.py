@@ -1,8 +1,8 @@
 """Find the stripes that a spike in k-space leaves in an image.
 
 A spike, a single wrong value among the raw data, adds a wave to the image: stripes of one direction and width. In the
-spectrum of a slice they are a single peak, much higher than all that surrounds it; the spectrum of
-anatomy has no such peak beyond the lowest frequencies.
+spectrum of a slice they are a single peak, much higher than all that surrounds it; the spectrum of anatomy has no such
+peak beyond the lowest frequencies.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import torch
 
 from getnet_bids.core import ALGORITHM
 from getnet_bids.core.correction import correct_volume
-from getnet_bids.core.log_field import estimate_log_field
+from getnet_bids.core.log_field import estimate_with_network, refine
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.network import load_weights
 from getnet_bids.core.options import Options
@@ -66,7 +66,8 @@ def test_the_numbers_of_the_algorithm_are_these(network):
     image, _ = head()
     volume = torch.from_numpy(scaled(image * (image > 0.1)))
     options = Options(precision="float32")
-    theta = estimate_log_field([volume], VOXEL, network, None, options).refined.theta
+    alone = estimate_with_network([volume], VOXEL, network, None, options)
+    theta = refine(alone, [volume], VOXEL, None).refined.theta
     found = theta.flatten()[1:].sort(descending=True).values[:8]
     np.testing.assert_allclose(found, FROZEN, atol=1e-3, err_msg="raise ALGORITHM, and renew these on purpose")
     assert ALGORITHM == 7

@@ -220,6 +220,20 @@ def test_the_single_band_reference_gives_the_field(raw, tmp_path):
     np.testing.assert_allclose(data(output(out, BOLD)) * gain[..., None], data(raw / f"{BOLD}.nii.gz"), rtol=SAME)
 
 
+def test_gradients_of_a_users_own_are_not_replaced(raw, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert app(raw, out, "-m", "asl") == 0
+    own = output(out, DWI, ending=".bvec")
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("a user's")
+    assert app(raw, out, "-m", "dwi", "asl") == 1
+    assert f"{own} was not made by getnet_bids, and is not replaced" in capsys.readouterr().err
+    assert own.read_text() == "a user's"
+    own.unlink()
+    assert app(raw, out, "-m", "dwi", "asl") == 0
+    assert app(raw, out, "-m", "dwi", "asl", "--force") == 0
+
+
 def test_a_set_of_which_one_cannot_be_read_fails_as_a_whole(raw, tmp_path):
     copy, out = shutil.copytree(raw, tmp_path / "raw"), tmp_path / "out"
     (copy / "sub-1/anat/sub-1_inv-1_MP2RAGE.nii.gz").write_bytes(b"nothing of use")
