@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from getnet_bids.core.gain import coil_log_gain, smooth_log_gain, with_spread
+from getnet_bids.core.known_fields import AMPLITUDE, TERMS, polynomials
 
 from .recipe import Recipe
-from .transforms import uniform
+from .transforms import chance, uniform
 
 GRID = 64
 """Number of points per side of the grid on which fields are drawn, which is much finer than their variation."""
@@ -113,7 +114,10 @@ def random_log_gain(share: Tensor, recipe: Recipe, flat: float, generator: torch
     strength = torch.where(uniform(n, 0, 1, generator) < flat, 0.0, strength)
     log_gain = log_gain[:, None]
     # A small object would see only part of a field, so its surroundings count a little.
-    return with_peak(log_gain, strength) if by_peak else with_spread(log_gain, share.clamp_min(0.1), strength)
+    log_gain = with_peak(log_gain, strength) if by_peak else with_spread(log_gain, share.clamp_min(0.1), strength)
+    if recipe.known > 0:
+        log_gain = log_gain + chance(n, recipe.known, generator) * known_fields(n, generator)
+    return log_gain
 
 
 def coil_fields(n: int, _smooth: Tensor, generator: torch.Generator) -> Tensor:
@@ -156,6 +160,16 @@ def wedges(n: int, smooth: Tensor, generator: torch.Generator) -> Tensor:
     y, x = grid(smooth)
     angle = uniform(n, 0, 2 * math.pi, generator)[:, None, None]
     return torch.cos(angle) * x + torch.sin(angle) * y + 0.1 * uniform(n, 0, 1, generator)[:, None, None] * smooth
+
+
+def known_fields(n: int, generator: torch.Generator) -> Tensor:
+    """Draw fields like those that getnet_bids multiplies slices with (`core.known_fields`), shape (n, 1, 64, 64).
+
+    Each term has either sign, and .6 to 1.8 times the amplitude, since raising slices to a power amplifies the field.
+    """
+    sign = torch.randint(2, (n, TERMS), generator=generator, device=generator.device) * 2 - 1
+    size = AMPLITUDE * (0.6 + 1.2 * torch.rand(n, TERMS, generator=generator, device=generator.device))
+    return torch.einsum("nt,txy->nxy", sign * size, polynomials(GRID).to(generator.device))[:, None]
 
 
 def grid(like: Tensor) -> tuple[Tensor, Tensor]:

@@ -159,7 +159,7 @@ def validate(
     figures["image_leakage"] = slopes["picture"]
     some = crops[: count // 2]
     probe = load_recipe("default")  # the same for all recipes, so that they can be compared
-    bare = replace(probe, posterised=1.0, background=1.0, flat=1.0, ribbons=0.0, rims=0.0, cores=0.0)
+    bare = replace(probe, posterised=1.0, background=1.0, flat=1.0, known=0.0, ribbons=0.0, rims=0.0, cores=0.0)
     figures["rim_leakage"] = measure(network, some, replace(bare, rims=1.0))[1]["picture"]
     with_cores = measure(network, some, replace(bare, cores=1.0))[1]
     figures["core_leakage"], figures["variation_leakage"] = with_cores["picture"], with_cores["variation"]

@@ -99,6 +99,8 @@ class Recipe:
         between the limits.
     flat : float
         Fraction of the pairs whose second slice has no field: k2 = 1.
+    known : float
+        Fraction of the fields that are multiplied by one of the known fields that getnet_bids asks the network about.
     peak : float
         If above 0, a field spans 1 - p to 1 + p instead of having a `spread`, with p drawn uniformly up to this.
     loss : str
@@ -161,6 +163,7 @@ class Recipe:
     length: tuple[float, float]
     spread: tuple[float, float]
     flat: float
+    known: float
     peak: float
 
     def __post_init__(self) -> None:
@@ -170,7 +173,7 @@ class Recipe:
 
         shares = (
             "validation", "posterised", "texture", "background", "rims", "cores", "ribbons", "thick", "clipped",
-            "noisy_background", "coil", "bowl", "wedge", "flat", "final_rate",
+            "noisy_background", "coil", "bowl", "wedge", "flat", "known", "final_rate",
         )  # fmt: skip
         for name in shares:
             demand(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")

@@ -55,10 +55,14 @@ def known_log_fields(count: int, size: int) -> Tensor:
     rows = torch.from_numpy(hadamard(8)[:, 1 : 1 + TERMS]).float()
     every = torch.stack([rows, -rows, 0 * rows], 1).flatten(0, 1)
     signs = every[torch.arange(count) % len(every)]
+    return AMPLITUDE * torch.einsum("nt,txy->nxy", signs, polynomials(size))
+
+
+def polynomials(size: int) -> Tensor:
+    """Compute the terms of known log fields on a grid; shape (5, size, size), float32."""
     x = (2 * torch.arange(size, dtype=torch.float32) + 1 - size)[:, None] / size
     y = x.T
-    terms = torch.stack([x + 0 * y, y + 0 * x, x * y, x**2 - y**2, x**2 + y**2])
-    return AMPLITUDE * torch.einsum("nt,txy->nxy", signs, terms)
+    return torch.stack([x + 0 * y, y + 0 * x, x * y, x**2 - y**2, x**2 + y**2])
 
 
 def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int, volumes: int = 1) -> tuple[Tensor, Tensor]:

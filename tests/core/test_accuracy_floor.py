@@ -30,10 +30,10 @@ def kept_contrast(corrected, flat):
 @pytest.mark.parametrize(
     ("stripped", "refine", "limit", "contrast"),
     [
-        (False, True, 0.0308, 0.039),
-        (True, True, 0.0312, 0.029),
-        (False, False, 0.0297, 0.042),
-        (True, False, 0.0336, 0.034),
+        (False, True, 0.0274, 0.017),
+        (True, True, 0.0296, 0.0087),
+        (False, False, 0.0271, 0.0175),
+        (True, False, 0.0316, 0.0113),
     ],
     ids=["whole", "stripped", "whole, network alone", "stripped, network alone"],
 )
@@ -44,7 +44,7 @@ def test_error_over_the_brain(network, stripped, refine, limit, contrast):
     assert abs(kept_contrast(done.corrected, head(0.0, stripped)[0]) - 1) < contrast
 
 
-@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0110), (True, 0.0210)])
+@pytest.mark.parametrize(("stripped", "limit"), [(False, 0.0110), (True, 0.0194)])
 def test_no_field(network, stripped, limit):
     image, brain = head(0.0, stripped)
     done = correct_volume(image, VOXEL, network)
@@ -58,7 +58,7 @@ def test_single_slice(network):
     assert field_error(done.field, field()[..., middle], brain[..., middle]) < 0.0328
 
 
-FROZEN = [0.1735, 0.0956, 0.0747, 0.0746, 0.0636, 0.0268, 0.0245, 0.0235]
+FROZEN = [0.1779, 0.0894, 0.0818, 0.0752, 0.0625, 0.0284, 0.0252, 0.0170]
 """Coefficients of the whole head's refined field; another number of `ALGORITHM` goes with a change of them."""
 
 

@@ -12,7 +12,10 @@ from PIL import Image
 
 from getnet_bids.training.photographs import Photographs, photographs
 
-TINY = ("widths=[4,4,4,8]", "depths=[1,1,1,1]", "batch=4", "chunk=2", "precision=32-true", "validation=0.2", "warmup=3")
+TINY = (
+    "widths=[4,4,4,8]", "depths=[1,1,1,1]", "batch=4", "chunk=2", "ahead=1",
+    "precision=32-true", "validation=0.2", "warmup=3",
+)  # fmt: skip
 """A training of a few seconds, in float32."""
 
 

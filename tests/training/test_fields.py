@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from getnet_bids.core.known_fields import AMPLITUDE, CONTRAST_POWER, polynomials
 from getnet_bids.training.fields import FAMILIES, families_of, random_log_gain, with_peak
 from getnet_bids.training.recipe import load_recipe
 
@@ -24,14 +25,14 @@ def test_same_seed_same_fields_positive() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_spread_lies_in_the_family(name: str) -> None:
-    spread = draw(changes=(f'families=["{name}"]',)).flatten(1).std(1)
+    spread = draw(changes=(f'families=["{name}"]', "known=0")).flatten(1).std(1)
     low, high = FAMILIES[name].spread
     assert low * 0.99 < float(spread.min()) < float(spread.max()) < high * 1.01
     assert float(spread.max()) - float(spread.min()) > 0.8 * (high - low)
 
 
 def test_a_mixture_draws_from_each_family_and_keeps_length_and_strength_together() -> None:
-    mixed = draw(changes=('families=["head-1.5T", "head-7T"]', "bowl=0", "wedge=0"))[:, 0]
+    mixed = draw(changes=('families=["head-1.5T", "head-7T"]', "bowl=0", "wedge=0", "known=0"))[:, 0]
     spread = mixed.flatten(1).std(1)
     steep = mixed.diff(dim=1).abs().mean((1, 2)) / spread
     weak = spread < 0.125
@@ -40,10 +41,22 @@ def test_a_mixture_draws_from_each_family_and_keeps_length_and_strength_together
 
 
 def test_flat_share() -> None:
-    bare = draw(flat=0.25).abs().amax((1, 2, 3)) == 0
+    bare = draw(flat=0.25, changes=("known=0",)).abs().amax((1, 2, 3)) == 0
     assert 0.15 < float(bare.float().mean()) < 0.35
-    assert float(draw(flat=1.0).abs().max()) == 0
+    assert float(draw(flat=1.0, changes=("known=0",)).abs().max()) == 0
     assert float(draw(flat=1.0, recipe="simko2019").abs().max()) == 0
+
+
+def test_known_fields_have_the_terms_of_those_that_slices_are_multiplied_with() -> None:
+    known = draw(flat=1.0, changes=("known=0.5",))
+    some = known.abs().amax((1, 2, 3)) > 0
+    assert 0.35 < float(some.float().mean()) < 0.65
+    terms = polynomials(known.shape[-1]).flatten(1)
+    parts = torch.linalg.lstsq(terms.T, known[some].flatten(1).T)
+    assert float((terms.T @ parts.solution - known[some].flatten(1).T).abs().max()) < 1e-4
+    size = parts.solution.abs()
+    assert 0.6 * AMPLITUDE * 0.999 < float(size.min()) < AMPLITUDE * CONTRAST_POWER < float(size.max())
+    assert 0.4 < float((parts.solution > 0).float().mean()) < 0.6
 
 
 def test_the_papers_fields_stay_within_30_percent() -> None:
