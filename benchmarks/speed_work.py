@@ -169,7 +169,7 @@ def staged(network: Any, volume: NDArray[np.float32]) -> dict[str, float]:
         "foreground": (preparation, "find_foreground"),
         "blurred parts": (preparation, "blurred_parts"),
         "fusion": (log_field, "fuse"),
-        "refinement": (log_field, "refine_together"),
+        "refinement": (log_field, "refine_field"),
         "field": (estimation, "gain_field"),
         "measures for the verdict": (Evidence, "with_field"),
     }

@@ -16,7 +16,7 @@ from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
 from .known_fields import ask
 from .network import CELL, GetNet
 from .options import Options
-from .refinement import Posterior, refine_together
+from .refinement import Posterior, refine_field
 from .sampling import SampledLogImage
 
 SMOOTHNESS = 100.0
@@ -137,4 +137,4 @@ def refine(stages: Stages, volumes: Sequence[Tensor], voxel: tuple[float, float,
     fitted = volumes if mask is None else [v * mask for v in volumes]
     with torch_threads(1):  # the last bits of products depend on their number
         points = [SampledLogImage.of(one, voxel, stages.box) for one in fitted]
-    return replace(stages, refined=refine_together(points, stages.box, stages.network, stages.network.error_sd))
+    return replace(stages, refined=refine_field(points, stages.box, stages.network, stages.network.error_sd))

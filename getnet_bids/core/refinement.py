@@ -81,12 +81,7 @@ class Posterior:
         return cls(basis, theta, torch.diag(root)[:, root > 0], error_sd=error_sd)
 
 
-def refine_field(points: SampledLogImage, box: Box, network: Posterior, network_sd: float) -> Posterior:
-    """Refine the network's log field with the tissues of one image, as `refine_together` does."""
-    return refine_together([points], box, network, network_sd)
-
-
-def refine_together(images: Sequence[SampledLogImage], box: Box, network: Posterior, network_sd: float) -> Posterior:
+def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior, network_sd: float) -> Posterior:
     """Refine the network's log field with the tissues of all images that share it.
 
     Parameters

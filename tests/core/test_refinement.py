@@ -35,7 +35,7 @@ def on_grid(posterior, shape):
 def test_brings_a_field_nearer_to_the_truth_where_tissues_are_flat():
     image, truth = head(0.02, 0.05), field(0.05)
     points, box, basis = prepared(image)
-    done = refine_field(points, box, no_field(basis, 0.05), 0.05)
+    done = refine_field([points], box, no_field(basis, 0.05), 0.05)
     found = on_grid(done, image.shape)
     brain = (ellipsoid(0.8) < 0) & (image > 0.1)
     assert error(found, truth, brain) < 0.3 * error(np.zeros_like(found), truth, brain)
@@ -44,7 +44,7 @@ def test_brings_a_field_nearer_to_the_truth_where_tissues_are_flat():
 def test_leaves_an_even_image_alone():
     image = head(0.02)
     points, box, basis = prepared(image)
-    found = on_grid(refine_field(points, box, no_field(basis, 0.05), 0.05), image.shape)
+    found = on_grid(refine_field([points], box, no_field(basis, 0.05), 0.05), image.shape)
     assert found[ellipsoid(0.8) < 0].std() < 0.01
     assert found[image > 0.1].std() < 0.02
 
@@ -60,7 +60,7 @@ def test_where_tissues_vary_the_network_is_believed():
         for k in (k / np.linalg.norm(k),)
     )
     varied = (image * np.exp(0.03 * waves / waves.std())).astype(np.float32)
-    flat, uneven = (refine_field(prepared(i)[0], box, no_field(basis, 0.02), 0.02) for i in (image, varied))
+    flat, uneven = (refine_field([prepared(i)[0]], box, no_field(basis, 0.02), 0.02) for i in (image, varied))
     assert uneven.tissue_sd > 2 * flat.tissue_sd
     assert on_grid(uneven, SHAPE)[ellipsoid(0.8) < 0].std() < 0.015
 
@@ -70,7 +70,7 @@ def test_tissues_that_are_alike_are_not_taken_for_one():
     image = np.select([white, brain, inside], [1.0, 0.6, 0.66], 0.0)  # muscle around gray matter
     image = image * (1 + 0.02 * np.random.default_rng(1).normal(size=image.shape))
     points, box, basis = prepared(image.astype(np.float32))
-    found = on_grid(refine_field(points, box, no_field(basis, 0.03), 0.03), image.shape)
+    found = on_grid(refine_field([points], box, no_field(basis, 0.03), 0.03), image.shape)
     assert found[inside].std() < 0.02
 
 
@@ -104,7 +104,7 @@ def test_a_few_points_leave_the_network_s_field_as_it_is():
     volume[4:8, 4:8, 4:8] = 1.0
     box = Box((4.0,) * 3, (8.0,) * 3)
     start = no_field(Basis.over(box, 4.0), 0.1)
-    assert refine_field(SampledLogImage.of(volume * 0, (1.0,) * 3, box), box, start, 0.1) is start
+    assert refine_field([SampledLogImage.of(volume * 0, (1.0,) * 3, box)], box, start, 0.1) is start
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -134,6 +134,6 @@ def test_what_the_field_took_from_the_tissues_does_not_count_as_error_of_the_net
 
     monkeypatch.setattr(refinement, "most_probable", spy)
     points, box, basis = prepared(head(0.05, 0.2))
-    refine_field(points, box, no_field(basis, 0.1), 0.1)
+    refine_field([points], box, no_field(basis, 0.1), 0.1)
     assert max(free) > free[0]
     assert chosen == sorted(chosen, reverse=True)
