@@ -127,6 +127,6 @@ class Job:
         )
 
     def refusal(self) -> str | None:
-        """Return why results may not be written because a user's file is there, without reading whole images."""
-        reasons = (refusal_of_results(target.outputs, whole=False) for target in self.targets)
+        """Return why results may not be written because a user's file is there."""
+        reasons = (refusal_of_results(target.outputs) for target in self.targets)
         return next(filter(None, reasons), None)

@@ -81,7 +81,7 @@ def check_marked(path: Path) -> None:
         raise GetNetError(f"{path} {CHANGED}")
 
 
-def refusal(file: Path, name: str, made: Mapping[str, Any], whole: bool = True) -> str | None:
+def refusal(file: Path, name: str, made: Mapping[str, Any]) -> str | None:
     """Return why a file may not be replaced, given what was recorded when it was written; None if it may.
 
     Parameters
@@ -92,8 +92,6 @@ def refusal(file: Path, name: str, made: Mapping[str, Any], whole: bool = True) 
         Its name in the record.
     made : mapping
         A sidecar's entry on provenance, or another with sizes and checksums by name.
-    whole : bool
-        Whether to read a file that is not compressed as a whole; otherwise only its size is compared.
 
     Returns
     -------
@@ -106,12 +104,12 @@ def refusal(file: Path, name: str, made: Mapping[str, Any], whole: bool = True) 
         return f"{file} {NOT_OURS}"
     recorded = checksums.get(name) if isinstance(checksums, dict) else None
     same = os.path.isfile(file) and file.stat().st_size == sizes[name]
-    if same and recorded is not None and (whole or str(recorded).startswith("gzip:")):
+    if same and recorded is not None:
         same = checksum(file) == recorded
     return None if same or (os.path.isfile(file) and is_remnant(file)) else f"{file} {CHANGED}"
 
 
-def refusal_of_image(image: Path, copies: Iterable[Path] = (), whole: bool = True) -> str | None:
+def refusal_of_image(image: Path, copies: Iterable[Path] = ()) -> str | None:
     """Return why an image, its sidecar, or what belongs to it may not be replaced; None if they may.
 
     Parameters
@@ -119,8 +117,6 @@ def refusal_of_image(image: Path, copies: Iterable[Path] = (), whole: bool = Tru
     image : Path
     copies : iterable of Path
         Files that are written beside it.
-    whole : bool
-        As for `refusal`.
 
     Returns
     -------
@@ -138,13 +134,13 @@ def refusal_of_image(image: Path, copies: Iterable[Path] = (), whole: bool = Tru
         return f"{about} {CHANGED}" + (f", and {image.name}" if image in there else "")
     recorded = [file for file in beside if isinstance(made.get(SIZES), dict) and file.name in made[SIZES]]
     files = [file for file in (image, *recorded, *(set(copies) - set(recorded))) if file in there]
-    return next((reason for file in files if (reason := refusal(file, file.name, made, whole))), None)
+    return next((reason for file in files if (reason := refusal(file, file.name, made))), None)
 
 
-def refusal_of_results(outputs: Outputs, copies: Iterable[Path] = (), whole: bool = True) -> str | None:
+def refusal_of_results(outputs: Outputs, copies: Iterable[Path] = ()) -> str | None:
     """Return why the results of an image may not be written, as `refusal_of_image` does; None if they may."""
     images = outputs.images
-    reasons = (refusal_of_image(path, copies if path == outputs.corrected else (), whole) for path in images)
+    reasons = (refusal_of_image(path, copies if path == outputs.corrected else ()) for path in images)
     return next(filter(None, reasons), None)
 
 
@@ -164,7 +160,7 @@ def check_table(table: Path, columns: Mapping[str, Any]) -> None:
         The descriptions of its columns; a sidecar of an earlier version has nothing else.
     """
     about = table.with_suffix(".json")
-    there = [file for file in (table, about) if os.path.lexists(file)]
+    there = [file for file in (about, table) if os.path.lexists(file)]
     content = read_object(about)
     made = content.get(KEY)
     if not there or INCOMPLETE in content or not_fetched(about):

@@ -217,7 +217,7 @@ def refusal_of_files(comparison: Comparison, paths: Iterable[Path] = ()) -> str 
     ----------
     comparison : Comparison
     paths : iterable of Path
-        The files, except sidecars; default: those that every comparison has, without reading whole images.
+        The files, except sidecars; default: those that every comparison has.
 
     Returns
     -------
@@ -226,17 +226,17 @@ def refusal_of_files(comparison: Comparison, paths: Iterable[Path] = ()) -> str 
     about = sidecar(comparison.other.corrected)
     if INCOMPLETE in read_object(about) or not_fetched(about):
         return None
-    before, whole = files_before(comparison), bool(paths)
+    before = files_before(comparison)
     for path in paths or (comparison.metrics, comparison.figure):
         name = path.relative_to(comparison.root).as_posix()
-        if os.path.lexists(path) and (reason := refusal(path, name, before, whole)):
+        if os.path.lexists(path) and (reason := refusal(path, name, before)):
             return reason
         beside = sidecar(path) if path.name.endswith(NIFTI) else path
         if beside in (path, about) or not os.path.lexists(beside):
             continue
         if name not in before[SIZES] or not is_intact(read_object(beside)):
             return f"{beside} {CHANGED if name in before[SIZES] else NOT_OURS}"
-    return refusal_of_results(comparison.other, whole=whole)
+    return refusal_of_results(comparison.other)
 
 
 def is_compared(comparison: Comparison, recipe: Recipe) -> bool:

@@ -211,6 +211,8 @@ def is_same(path: Path, other: Path) -> bool:
 
 def link_or_copy(source: Path, target: Path) -> None:
     """Make a hard link to a file, which also works in a container; or a copy if the file system has no hard links."""
+    if is_same(source, target):
+        return  # a second link to the same file cannot replace the first
     part = part_of(target)
     try:
         os.link(source, part)

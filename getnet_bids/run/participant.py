@@ -127,7 +127,7 @@ class Planned:
     comparison: CompareJob | None = None
 
     def refusal(self) -> str | None:
-        """Return why its results may not be written because a user's file is there, without reading whole images."""
+        """Return why its results may not be written because a user's file is there."""
         from getnet_bids.comparison.outputs import refusal_of_files
 
         reason = self.job.refusal()
