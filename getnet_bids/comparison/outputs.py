@@ -217,7 +217,7 @@ def refusal_of_files(comparison: Comparison, paths: Iterable[Path] = ()) -> str 
     ----------
     comparison : Comparison
     paths : iterable of Path
-        The files, except sidecars; default: those that every comparison has.
+        The files, except sidecars; default: those that every comparison has, and those that are recorded.
 
     Returns
     -------
@@ -227,7 +227,8 @@ def refusal_of_files(comparison: Comparison, paths: Iterable[Path] = ()) -> str 
     if INCOMPLETE in read_object(about) or not_fetched(about):
         return None
     before = files_before(comparison)
-    for path in paths or (comparison.metrics, comparison.figure):
+    known = (comparison.metrics, comparison.figure, *(comparison.root / name for name in before[SIZES]))
+    for path in paths or known:
         name = path.relative_to(comparison.root).as_posix()
         if os.path.lexists(path) and (reason := refusal(path, name, before)):
             return reason
