@@ -1,23 +1,23 @@
 """Ownership: a file is replaced or removed only if it still is as this program wrote it.
 
-The sidecar of an image records the size and a checksum of the image; a sidecar and a page contain a checksum of
-themselves. Files of earlier versions have no checksums: of an image, the same size counts as unchanged; of a sidecar
-and of a page, that they are of this program. An empty or damaged file holds nothing that could be lost, and neither
-does a result whose sidecar says that it is still being written.
+The sidecar of an image, or of a table, records its size and a checksum; a sidecar contains a checksum of itself, as do
+pages and pictures (`getnet_bids.marks`). Files of earlier versions have no checksums: an image of the recorded size
+counts as unchanged, and so does every sidecar and page of this program. An empty or damaged file holds nothing that
+could be lost, and neither does a result whose sidecar says that it is still being written.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from getnet_bids.errors import GetNetError
-from getnet_bids.files import checksum, is_remnant, write_bytes
+from getnet_bids.files import checksum, is_remnant
+from getnet_bids.marks import CHANGED, NOT_OURS
 
 from .discovery import not_fetched
 from .metadata import read_object
@@ -27,12 +27,6 @@ from .provenance import CHECKSUMS, INCOMPLETE, KEY, SIZES
 
 SEAL = "GetNetChecksum"
 """Key of a sidecar for the checksum of all its other entries."""
-MARK = re.compile(rb"<!-- getnet_bids: ([0-9a-f]{8}) -->\n")
-"""Mark in a page or at the end of a picture, with the checksum of all other bytes."""
-OLD_PAGE = b"<footer>Written by getnet_bids "
-"""Text in pages of earlier versions, which have no mark."""
-NOT_OURS = "was not made by getnet_bids, and is not replaced; move it, or choose another output"
-CHANGED = "was changed after getnet_bids wrote it, and is not replaced; move or rename it"
 
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
@@ -54,31 +48,6 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 def is_intact(content: dict[str, Any]) -> bool:
     """Return whether the content of a sidecar is as it was written; that of an earlier version counts as such."""
     return SEAL not in content or content == sealed(content)
-
-
-def write_marked(path: Path, content: bytes | str) -> None:
-    """Write a page or a picture with a mark: before the end of a page, or after the end of a picture, unseen there.
-
-    Raises
-    ------
-    GetNetError
-        A file of that name is a user's.
-    """
-    check_marked(path)
-    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    end = data.rfind(b"</html>") if path.suffix == ".html" else len(data)
-    write_bytes(path, data[:end] + b"<!-- getnet_bids: %08x -->\n" % zlib.crc32(data) + data[end:])
-
-
-def check_marked(path: Path) -> None:
-    """Raise `GetNetError` if a page or a picture exists and was not made by this program, or was changed."""
-    if not os.path.lexists(path) or not_fetched(path) or not (data := path.read_bytes()):
-        return
-    mark = MARK.search(data)
-    if mark is None and OLD_PAGE not in data:
-        raise GetNetError(f"{path} {NOT_OURS}")
-    if mark is not None and zlib.crc32(data[: mark.start()] + data[mark.end() :]) != int(mark[1], 16):
-        raise GetNetError(f"{path} {CHANGED}")
 
 
 def refusal(file: Path, name: str, made: Mapping[str, Any]) -> str | None:

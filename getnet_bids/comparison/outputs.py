@@ -13,8 +13,9 @@ from getnet_bids.bids.discovery import Source, entries, not_fetched, rejection_r
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.names import NIFTI, ON_REQUEST, WEIGHTED, Name
 from getnet_bids.bids.outputs import Outputs, sidecar
-from getnet_bids.bids.ownership import CHANGED, NOT_OURS, is_intact, refusal, refusal_of_results
+from getnet_bids.bids.ownership import is_intact, refusal, refusal_of_results
 from getnet_bids.bids.provenance import CHECKSUMS, INCOMPLETE, KEY, SIZES, Recipe, is_done
+from getnet_bids.marks import CHANGED, NOT_OURS
 
 from .methods import GETNET, Method
 

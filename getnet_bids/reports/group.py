@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids import __version__
-from getnet_bids.bids.ownership import check_marked, check_table, sealed, write_marked
+from getnet_bids.bids.ownership import check_table, sealed
 from getnet_bids.bids.provenance import INCOMPLETE, KEY, record
 from getnet_bids.bids.sidecars import STOPPED, write_json
 from getnet_bids.columns import (
@@ -29,6 +29,7 @@ from getnet_bids.columns import (
 )
 from getnet_bids.comparison.methods import names
 from getnet_bids.files import atomic, locked
+from getnet_bids.marks import check_marked, write_marked
 
 from .page import as_json, link, render
 from .plots import Dot, Plot, plot

@@ -14,11 +14,12 @@ from getnet_bids import images, masks
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import REFERENCES
-from getnet_bids.bids.ownership import CHANGED, is_intact, sealed
+from getnet_bids.bids.ownership import is_intact, sealed
 from getnet_bids.bids.provenance import KEY, REFERENCE
 from getnet_bids.bids.sidecars import write_json
 from getnet_bids.errors import GetNetError, one_line
 from getnet_bids.files import locked
+from getnet_bids.marks import CHANGED
 from getnet_bids.series import mean_image
 
 from .pictures import Pictures, draw_pictures

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from getnet_bids.bids.names import Name
-from getnet_bids.bids.ownership import check_marked, write_marked
 from getnet_bids.errors import GetNetError
 from getnet_bids.images import magnitudes, voxel_size
+from getnet_bids.marks import check_marked, write_marked
 
 from .measures import Sample, measure, remarks, rounded, sample
 from .mosaic import anatomical, arrange

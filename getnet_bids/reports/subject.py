@@ -14,11 +14,11 @@ from PIL import Image
 
 from getnet_bids import __version__
 from getnet_bids.bids.citation import as_html, citations
-from getnet_bids.bids.ownership import write_marked
 from getnet_bids.bids.provenance import REFERENCE
 from getnet_bids.columns import MEASURED
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import locked
+from getnet_bids.marks import write_marked
 
 from .page import ABSENT, data_uri, link, number, percent, render
 from .pictures import COLOURS, Pictures

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from getnet_bids.bids import ownership
-from getnet_bids.bids.ownership import SEAL, check_marked, refusal, sealed
+from getnet_bids.bids.ownership import SEAL, refusal, sealed
 from getnet_bids.bids.provenance import CHECKSUMS, record
 from getnet_bids.cli import app
 from getnet_bids.errors import GetNetError
 from getnet_bids.files import checksum, is_remnant
+from getnet_bids.marks import check_marked, write_marked
 from getnet_bids.run import worker
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
@@ -257,9 +258,9 @@ def test_a_sidecar_that_is_only_laid_out_anew_is_unchanged():
 
 def test_a_mark_is_of_all_other_bytes(tmp_path):
     page = tmp_path / "sub-01.html"
-    ownership.write_marked(page, "<html>\udcff</html>\n")
+    write_marked(page, "<html>\udcff</html>\n")
     assert page.read_text().endswith("</html>\n")
-    ownership.write_marked(page, "<html>again</html>\n")
+    write_marked(page, "<html>again</html>\n")
     page.write_text(page.read_text().replace("again", "mine"))
     with pytest.raises(GetNetError, match="was changed"):
-        ownership.write_marked(page, "<html>again</html>\n")
+        write_marked(page, "<html>again</html>\n")
