@@ -18,7 +18,7 @@ from getnet_bids.bids.provenance import REFERENCE
 from getnet_bids.columns import MEASURED
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import locked
-from getnet_bids.marks import write_marked
+from getnet_bids.marks import check_marked, write_marked
 
 from .page import ABSENT, data_uri, link, number, percent, render
 from .pictures import COLOURS, Pictures
@@ -105,11 +105,17 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
     -------
     Path
         ``sub-<label>.html``.
+
+    Raises
+    ------
+    GetNetError
+        A file of that name is a user's.
     """
     subject = f"sub-{subject.removeprefix('sub-')}"
     path = output_dir / f"{subject}.html"
     # Runs of two sessions may end at the same time, so the page must be read and written under a lock.
     with locked(path):
+        check_marked(path)  # before all the work
         write_marked(path, subject_page(output_dir, subject, history or RunHistory(output_dir)))
     return path
 
