@@ -47,7 +47,7 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 def is_intact(content: dict[str, Any]) -> bool:
     """Return whether the content of a sidecar is as it was written; that of an earlier version counts as such."""
-    return SEAL not in content or content == sealed(content)
+    return SEAL not in content or content[SEAL] == sealed(content)[SEAL]
 
 
 def refusal(file: Path, name: str, made: Mapping[str, Any]) -> str | None:
@@ -72,10 +72,18 @@ def refusal(file: Path, name: str, made: Mapping[str, Any]) -> str | None:
     if name not in sizes:
         return f"{file} {NOT_OURS}"
     recorded = checksums.get(name) if isinstance(checksums, dict) else None
-    same = os.path.isfile(file) and file.stat().st_size == sizes[name]
-    if same and recorded is not None:
-        same = checksum(file) == recorded
-    return None if same or (os.path.isfile(file) and is_remnant(file)) else f"{file} {CHANGED}"
+    try:
+        same = os.path.isfile(file) and file.stat().st_size == sizes[name]
+        if same and recorded is not None:
+            same = checksum(file) == recorded
+        return None if same or (os.path.isfile(file) and is_remnant(file)) else f"{file} {CHANGED}"
+    except OSError as error:
+        return f"{file} cannot be read ({error.strerror}), and is not replaced; change its permissions, or move it"
+
+
+def is_empty(file: Path) -> bool:
+    """Return whether a file exists and is empty."""
+    return os.path.isfile(file) and not file.stat().st_size
 
 
 def refusal_of_image(image: Path, copies: Iterable[Path] = ()) -> str | None:
@@ -93,7 +101,7 @@ def refusal_of_image(image: Path, copies: Iterable[Path] = ()) -> str | None:
     """
     about = sidecar(image)
     beside = [place_beside(image, ending) for ending in BESIDE.get(image.name.rpartition("_")[2].partition(".")[0], ())]
-    there = [file for file in (image, about, *beside) if os.path.lexists(file)]
+    there = [file for file in (image, about, *beside) if os.path.lexists(file) and not is_empty(file)]
     content = read_object(about)
     if not there or INCOMPLETE in content or not_fetched(about):
         return None
@@ -129,7 +137,7 @@ def check_table(table: Path, columns: Mapping[str, Any]) -> None:
         The descriptions of its columns; a sidecar of an earlier version has nothing else.
     """
     about = table.with_suffix(".json")
-    there = [file for file in (about, table) if os.path.lexists(file)]
+    there = [file for file in (about, table) if os.path.lexists(file) and not is_empty(file)]
     content = read_object(about)
     made = content.get(KEY)
     if not there or INCOMPLETE in content or not_fetched(about):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from getnet_bids.bids.names import Name
-from getnet_bids.errors import GetNetError
+from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.images import magnitudes, voxel_size
 from getnet_bids.marks import check_marked, write_marked
 
@@ -146,8 +146,8 @@ def draw_pictures(
     try:
         for path in pictures.all:
             check_marked(path)
-    except GetNetError as error:
-        LOG.warning("no pictures: %s", error.reason)
+    except (GetNetError, OSError) as error:
+        LOG.warning("no pictures: %s", reason_of(error))
         return found
     pictures.before.parent.mkdir(parents=True, exist_ok=True)
     for path, canvas in drawn.items():

@@ -121,6 +121,29 @@ def test_what_holds_nothing_is_made_again(finished, left):
     assert file.read_bytes() == data
 
 
+def test_empty_files_are_nobodys(finished):
+    raw, out = finished
+    for path in (out / "sub-01/anat").iterdir():
+        path.write_bytes(b"")
+    assert run(raw, out) == 0
+
+
+def test_what_cannot_be_read_is_not_replaced_and_stops_no_other(make_dataset, tmp_path, monkeypatch, capsys):
+    raw, out = make_dataset(ONE, ONE.replace("sub-01", "sub-02")), tmp_path / "out"
+    assert run(raw, out) == 0
+
+    def refuse(path):
+        if path.name == CORRECTED:
+            raise PermissionError(13, "Permission denied", str(path))
+        return checksum(path)
+
+    monkeypatch.setattr(ownership, "checksum", refuse)
+    assert run(raw, out, "--force") == 1
+    said = capsys.readouterr().err
+    assert f"{CORRECTED} cannot be read (Permission denied), and is not replaced" in said
+    assert "1 done, 0 skipped, 1 failed" in said
+
+
 def test_results_of_earlier_versions_are_known_by_their_size(finished):
     raw, out = finished
     folder = out / "sub-01/anat"
