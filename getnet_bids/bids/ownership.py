@@ -35,10 +35,10 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> sealed({"SkullStripped": True})
-    {'SkullStripped': True, 'GetNetChecksum': 'f11fdbca'}
-    >>> is_intact({"GetNetChecksum": "f11fdbca", "SkullStripped": True})
+    {'SkullStripped': True, 'GetNetChecksum': '3cfba6b7'}
+    >>> is_intact({"GetNetChecksum": "3cfba6b7", "SkullStripped": True})
     True
-    >>> is_intact({"GetNetChecksum": "f11fdbca", "SkullStripped": False})
+    >>> is_intact({"GetNetChecksum": "3cfba6b7", "SkullStripped": False})
     False
     """
     rest = {key: value for key, value in content.items() if key != SEAL}
