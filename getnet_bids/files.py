@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from filelock import lock_descriptor
 
@@ -335,3 +335,53 @@ def hash_file(path: str | Path) -> str:
     """Return the SHA-256 of a file, in the form used in sidecars."""
     with open(path, "rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def checksum(path: str | Path) -> str:
+    """Return a checksum of a file: cheap enough for every result, and sufficient to notice that a file was edited.
+
+    A gzip file ends with the CRC-32 and the length of what is in it, so that only its last bytes are read. Of any other
+    file the CRC-32 is computed, at 5 GB/s from memory.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    str
+        ``gzip:`` with 16 or ``crc32:`` with 8 hexadecimal digits.
+    """
+    from isal import isal_zlib
+
+    with open(path, "rb") as file:
+        if file.read(2) == GZIP_MAGIC and os.fstat(file.fileno()).st_size >= 18:
+            file.seek(-8, os.SEEK_END)
+            return f"gzip:{file.read().hex()}"
+        file.seek(0)
+        value = 0
+        while block := file.read(1 << 20):
+            value = isal_zlib.crc32(block, value)
+        return f"crc32:{value:08x}"
+
+
+def is_remnant(path: str | Path) -> bool:
+    """Return whether a file is empty, or a gzip file that was cut or damaged, as after a copy that was interrupted."""
+    from isal import igzip, isal_zlib
+
+    errors: tuple[Any, ...] = (EOFError, igzip.BadGzipFile, isal_zlib.IsalError)
+    with open(path, "rb") as file:
+        magic = file.read(2)
+        if magic != GZIP_MAGIC:
+            return not magic
+        file.seek(0)
+        try:
+            with igzip.open(file, "rb") as content:
+                while content.read(1 << 20):
+                    pass
+        except errors:
+            return True
+    return False

@@ -110,10 +110,14 @@ def stands(pattern: str, page: str) -> bool:
     return cell is not None and f"``{dot}{extension}``" in cell[0]
 
 
+BY_NAME = ("Outputs", "OutputChecksums", "Files", "FileChecksums", "Software", "given")
+"""Keys of objects whose own keys are names of files or programs."""
+
+
 def keys(content: dict[str, Any]) -> set[str]:
     """Return a sidecar's keys at all levels; what is listed by file or by program has no keys of its own."""
     found = set(content)
     for key, value in content.items():
-        if isinstance(value, dict) and key not in ("Outputs", "Files", "Software", "given"):
+        if isinstance(value, dict) and key not in BY_NAME:
             found |= keys(value) - {"Description", "Units"}
     return found

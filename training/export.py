@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from getnet_bids.core.network import GetNet, GetNetConfig, load_weights, pack_weights
-from getnet_bids.files import write_bytes, write_text
+from getnet_bids.files import write_bytes
+from getnet_bids.marks import check_marked, write_marked
 
 from . import checkpoint, record
 from .checkpoint import TrainingState
@@ -70,7 +71,7 @@ def export(run: Path, out: Path | None = None, terms: str = "", which: str = "la
         notes["warning"] = "; ".join(warnings)
     write_bytes(out, pack_weights(network, notes))
     parameters = sum(p.numel() for p in network.parameters())
-    write_text(card, model_card(recipe, state, record.read(run), terms, out, parameters, warnings))
+    write_marked(card, model_card(recipe, state, record.read(run), terms, out, parameters, warnings), HEADING.encode())
     return out, card, warnings
 
 
@@ -97,7 +98,7 @@ def export_warnings(state: checkpoint.TrainingState, recipe: Recipe) -> list[str
 
 
 def check_replaced(out: Path, card: Path) -> None:
-    """Raise ValueError if weights and card would replace files of another kind."""
+    """Raise ValueError if weights and card would replace files of another kind, or a card that was edited."""
     if out == card:
         raise ValueError(f"{out}: the name of weights must end in .safetensors")
     if out.exists():
@@ -107,6 +108,7 @@ def check_replaced(out: Path, card: Path) -> None:
             raise ValueError(f"{out}: is an existing file without weights of GetNet; give another --out") from None
     if card.exists() and not card.read_bytes().startswith(HEADING.encode()):
         raise ValueError(f"{card}: is an existing file, not a model card, and would be replaced; give another --out")
+    check_marked(card, HEADING.encode())
 
 
 def level_spread(network: GetNet) -> None:

@@ -30,6 +30,9 @@ from .recipe import Recipe, load_recipe, to_toml
 NAME = "run.json"
 RECIPE = "recipe.toml"
 FIGURES = "figures.csv"
+CURVES = "curves.png"
+REPLACED = (FIGURES, NAME, CURVES, "best.pt")
+"""Files that a run replaces, besides its last checkpoint, which it reads first."""
 COLUMNS = (
     "step", "kind", "minutes", "learning_rate", "pairs_per_second", "loss", "ratio_mae", "field_mae", "field_size",
     "false_field", "image_leakage", "rim_leakage", "core_leakage", "variation_leakage", "error_over_spread",
@@ -60,7 +63,7 @@ def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: 
         check_folder(run)
         write_text(run / RECIPE, to_toml(recipe))
     else:
-        check_folder(run, (FIGURES, NAME))
+        check_folder(run, REPLACED)
     sweep(run, ())  # parts of files that a killed session has left
     started = datetime.now(UTC).isoformat(timespec="seconds")
     session = {"started": started, "from_step": step, "hardware": hardware, "versions": software_versions()}
@@ -76,7 +79,7 @@ def is_recipe(path: Path, recipe: Recipe) -> bool:
         return False
 
 
-def check_folder(run: Path, names: Iterable[str] = (RECIPE, FIGURES, NAME)) -> None:
+def check_folder(run: Path, names: Iterable[str] = (RECIPE, *REPLACED)) -> None:
     """Raise ValueError if a folder contains files of the given names but is not that of a run."""
     there = [name for name in names if (run / name).exists()]
     if there and "sessions" not in read(run):
@@ -245,7 +248,6 @@ def stop_on_signal() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-CURVES = "curves.png"
 PANELS = {
     "Error of the field and of its ratio (log)": ("ratio_mae", "field_mae", "field_size", "false_field"),
     "Slopes, 0 is right": ("image_leakage", "rim_leakage", "core_leakage", "variation_leakage"),

@@ -82,6 +82,8 @@ would misinterpret images of several contrasts and runs, and segmentations.
 
 BIDS_VERSION = "1.10.0"
 DESCRIPTION = "dataset_description.json"
+USERS = ("Name", "Authors", "License")
+"""Entries of the description that are written once."""
 HAND_OVER = "HandOver"
 """Key in the description of a dataset that is made for another program."""
 REPORTS = ("desc-inu_metrics.tsv", "desc-inu_metrics.json", "group_metrics.html")
@@ -182,7 +184,10 @@ def prepare_output(raw: Path, out: Path) -> None:
 
 
 def add_to_description(out: Path, content: dict[str, Any]) -> None:
-    """Add entries to a dataset's description; other entries are kept, as are ``DatasetLinks`` with other names.
+    """Add entries to a dataset's description.
+
+    All that a user may have edited is kept: other entries, the texts named in `USERS`, links with other names, and all
+    but the first of lists of programs and datasets.
 
     Parameters
     ----------
@@ -194,7 +199,10 @@ def add_to_description(out: Path, content: dict[str, Any]) -> None:
     with locked(out / DESCRIPTION):  # another run may add its own entries
         before = read_object(out / DESCRIPTION)
         links = before.get("DatasetLinks")
-        merged = {**before, **content}
+        merged = {**before, **content, **{key: before[key] for key in USERS if before.get(key)}}
+        for key in ("GeneratedBy", "SourceDatasets"):
+            if key in content and isinstance(listed := before.get(key), list):
+                merged[key] = [*content[key], *listed[1:]]
         merged["DatasetLinks"] = {**(links if isinstance(links, dict) else {}), **content.get("DatasetLinks", {})}
         if merged != before:
             write_json(out / DESCRIPTION, merged)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from .groups import Group
 from .metadata import Metadata
 from .names import SERIES
 from .outputs import Outputs
-from .provenance import Recipe, file_not_ours, is_done
+from .ownership import refusal_of_results
+from .provenance import Recipe, is_done
 
 
 @dataclass(frozen=True)
@@ -126,25 +126,7 @@ class Job:
             for target in self.targets
         )
 
-
-def files_not_ours(jobs: Iterable[tuple[Job, list[Outputs]]]) -> dict[str, str]:
-    """Find jobs whose results would replace files that this program did not make.
-
-    Parameters
-    ----------
-    jobs : iterable of Job and list of Outputs
-        Each job with the outputs that are written in addition to its own.
-
-    Returns
-    -------
-    dict of str
-        The reason for each raw image.
-    """
-    found: dict[str, str] = {}
-    for job, further in jobs:
-        for outputs in (*(target.outputs for target in job.targets), *further):
-            file = file_not_ours(outputs)
-            if file is not None:
-                reason = f"{file} was not made by getnet_bids, and is not replaced; move it, or choose another output"
-                found |= {target.source.relative: reason for target in job.targets}
-    return found
+    def refusal(self) -> str | None:
+        """Return why results may not be written because a user's file is there."""
+        reasons = (refusal_of_results(target.outputs) for target in self.targets)
+        return next(filter(None, reasons), None)

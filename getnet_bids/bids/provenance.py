@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from getnet_bids.core import ALGORITHM
-from getnet_bids.files import hash_bytes, hash_file, read_bytes
+from getnet_bids.files import checksum, hash_bytes, hash_file, read_bytes
 
-from .discovery import not_fetched
 from .metadata import read_object
-from .names import BESIDE
-from .outputs import Outputs, place_beside, sidecar
+from .outputs import Outputs, sidecar
 
 KEY = "GetNet"
-INCOMPLETE = "Incomplete"
 """Key of the sidecar for all provenance."""
+INCOMPLETE = "Incomplete"
+"""Key of the sidecar of a result that is being written."""
+SIZES, CHECKSUMS = "Outputs", "OutputChecksums"
+"""Keys within the provenance for the sizes and checksums of the files that were written."""
 REFERENCE = "Reference"
 """Key within it for what a field was estimated from, if that is not just the image."""
 
@@ -136,40 +137,18 @@ def provenance(
         "WeightsHash": recipe.weights_hash,
         "Options": recipe.options,
         "OptionsHash": recipe.options_hash,
-        "Outputs": {image.name: image.stat().st_size for image in images},
+        **record(images),
         **(run or {}),
     }
 
 
-def is_ours(image: Path) -> bool:
-    """Return whether an image has a sidecar of this program, complete or not."""
-    content = read_object(sidecar(image))
-    return KEY in content or INCOMPLETE in content
-
-
-def file_not_ours(outputs: Outputs) -> Path | None:
-    """Find a file that has the name of a result and was not made by this program.
-
-    A result has a sidecar of this program, also while it is being written (`sidecars.marked_incomplete`). So has the
-    series that gradients and volume types belong to. A sidecar that has not been fetched counts as one.
-
-    Parameters
-    ----------
-    outputs : Outputs
-
-    Returns
-    -------
-    Path or None
-    """
-    for path in outputs.images:
-        about = sidecar(path)
-        there = [file for file in (path, about) if os.path.lexists(file)]
-        if path == outputs.corrected:
-            suffix = path.name.rpartition("_")[2].partition(".")[0]
-            there += [file for ending in BESIDE.get(suffix, ()) if os.path.lexists(file := place_beside(path, ending))]
-        if there and not is_ours(path) and not not_fetched(about):
-            return there[0]
-    return None
+def record(files: Iterable[Path], root: Path | None = None) -> dict[str, Any]:
+    """Return the sizes and checksums of files, by their names or, with a root, by their paths from there."""
+    names = {file: file.name if root is None else file.relative_to(root).as_posix() for file in files}
+    return {
+        SIZES: {name: file.stat().st_size for file, name in names.items()},
+        CHECKSUMS: {name: checksum(file) for file, name in names.items()},
+    }
 
 
 def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Path] | None = None) -> bool:
@@ -197,7 +176,7 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Pa
     wanted = {"Algorithm": recipe.algorithm, "WeightsHash": recipe.weights_hash, "OptionsHash": recipe.options_hash}
     if any(made.get(key) != value for key, value in wanted.items()):
         return False
-    sizes = made.get("Outputs")
+    sizes = made.get(SIZES)
     if not isinstance(sizes, dict):
         return False
     copies = [outputs.corrected.with_name(str(name)) for name in sizes if not str(name).endswith((".nii", ".nii.gz"))]

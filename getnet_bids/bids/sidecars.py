@@ -14,6 +14,7 @@ from getnet_bids.files import write_text
 from .discovery import Source
 from .names import SERIES
 from .outputs import Outputs, sidecar
+from .ownership import sealed
 from .provenance import INCOMPLETE, KEY
 
 IMAGE_TEXT = (
@@ -108,7 +109,7 @@ def write_sidecars(
             "SkullStrippedDetermination": how,
             KEY: made,
         }
-        write_json(path, content)
+        write_json(path, sealed(content))
 
 
 def without_links(metadata: dict[str, Any]) -> dict[str, Any]:

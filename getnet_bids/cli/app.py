@@ -171,6 +171,8 @@ def group(settings: Settings) -> int:
     state = completeness(settings.output_dir, settings.bids_dir, found)
     try:
         written = write_group_report(settings.output_dir, state.missing)
+    except GetNetError as error:  # a user's file in the way
+        raise console.CommandError(console.CANNOT_CREATE, str(error)) from None
     except ValueError as error:
         raise console.CommandError(console.BAD_DATA, str(error)) from None
     for line in state.lines:

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from getnet_bids import __version__
+from getnet_bids.bids.metadata import read_object
+from getnet_bids.bids.ownership import refusal
+from getnet_bids.bids.provenance import SIZES, record
+from getnet_bids.bids.sidecars import write_json
 from getnet_bids.errors import reason_of
 from getnet_bids.run import console
 
@@ -103,11 +107,27 @@ def main(argv: list[str] | None = None) -> int:
             console.say(text, "getnet-demo")
             return console.CANNOT_CREATE
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARK).write_text("Made by getnet-demo, which may write its files here again.\n")
+        if reason := changed(folder):
+            console.say(reason, "getnet-demo")
+            return console.CANNOT_CREATE
         return run(folder)
     except OSError as error:
         console.say(reason_of(error), "getnet-demo")
         return console.CANNOT_CREATE
+
+
+def files_of(bids: Path) -> list[Path]:
+    """List the files that the demo writes into its dataset."""
+    images = [bids / subject / "anat" / f"{subject}_T1w" for subject in FIELDS]
+    both = [Path(f"{image}{ending}") for image in images for ending in (".nii.gz", ".json")]
+    return [bids / "dataset_description.json", bids / "README.md", *both]
+
+
+def changed(folder: Path) -> str | None:
+    """Return which file of an earlier demo's dataset was changed since, according to its mark; None if none was."""
+    made = read_object(folder / MARK)
+    there = (name for name in made.get(SIZES, ()) if (folder / name).exists())
+    return next((reason for name in there if (reason := refusal(folder / name, name, made))), None)
 
 
 def run(folder: Path) -> int:
@@ -120,7 +140,10 @@ def run(folder: Path) -> int:
     from getnet_bids.core.metrics import relative_mae
 
     print(f"A BIDS dataset from nilearn's MNI152 brain, with known bias fields: {bids}")
+    about = {"About": "Made by getnet-demo, which may write its files here again."}
+    write_json(folder / MARK, about)
     tissues = make_dataset(bids)
+    write_json(folder / MARK, about | record(files_of(bids), folder))
     command = [sys.executable, "-m", "getnet_bids.cli.app", str(bids), str(out), "participant", "--force"]
     print(f"$ getnet-bids {bids} {out} participant", flush=True)
     code = subprocess.run(command, check=False).returncode

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from getnet_bids.bids.discovery import Source, entries, rejection_reason
+from getnet_bids.bids.discovery import Source, entries, not_fetched, rejection_reason
 from getnet_bids.bids.metadata import read_object
-from getnet_bids.bids.names import ON_REQUEST, WEIGHTED, Name
+from getnet_bids.bids.names import NIFTI, ON_REQUEST, WEIGHTED, Name
 from getnet_bids.bids.outputs import Outputs, sidecar
-from getnet_bids.bids.provenance import KEY, Recipe, is_done
+from getnet_bids.bids.ownership import is_intact, refusal, refusal_of_results
+from getnet_bids.bids.provenance import CHECKSUMS, INCOMPLETE, KEY, SIZES, Recipe, is_done
+from getnet_bids.marks import CHANGED, NOT_OURS
 
 from .methods import GETNET, Method
 
-FILES = "Files"
-"""Key of the other method's sidecar for all files of the comparison and their sizes."""
+FILES, FILE_CHECKSUMS = "Files", "FileChecksums"
+"""Keys of the other method's sidecar for all files of the comparison: their sizes and their checksums."""
 RAW_ONLY = ("flip", "inv", "mt")
 """Entities of raw images that BIDS does not allow for masks and segmentations; they become part of desc-."""
 
@@ -181,8 +186,8 @@ def name_collides(own: Name, file: str) -> bool:
     return segmentation_name(other).entities == segmentation_name(own).entities
 
 
-def files_before(comparison: Comparison) -> dict[str, int]:
-    """List the files of an earlier comparison of the image, according to the other method's sidecar.
+def files_before(comparison: Comparison) -> dict[str, Any]:
+    """Read what the other method's sidecar records of the files of an earlier comparison of the image.
 
     Parameters
     ----------
@@ -190,15 +195,50 @@ def files_before(comparison: Comparison) -> dict[str, int]:
 
     Returns
     -------
-    dict of int
-        Sizes in bytes by path from the dataset's root. These files will be removed, and a sidecar may contain anything,
-        so only this subject's files with names of results are listed.
+    dict of dict
+        Sizes in bytes and checksums by path from the dataset's root, as returned by `provenance.record`. Some of these
+        files will be removed, and a sidecar may contain anything, so only this subject's files with names of results
+        are listed.
     """
     made = read_object(sidecar(comparison.other.corrected)).get(KEY)
-    files = made.get(FILES) if isinstance(made, dict) else None
     subject = f"sub-{re.escape(comparison.source.name.entities['sub'])}"
     ours = re.compile(f"{subject}/(?:[0-9a-zA-Z+-]+/)*{subject}_[0-9a-zA-Z+_-]*(?:desc-|label-|dseg)[0-9a-zA-Z+_.-]+")
-    return {path: size for path, size in files.items() if ours.fullmatch(path)} if isinstance(files, dict) else {}
+    found: dict[str, Any] = {}
+    for key, before in ((SIZES, FILES), (CHECKSUMS, FILE_CHECKSUMS)):
+        files = made.get(before) if isinstance(made, dict) else None
+        items = files.items() if isinstance(files, dict) else ()
+        found[key] = {path: value for path, value in items if ours.fullmatch(path)}
+    return found
+
+
+def refusal_of_files(comparison: Comparison, paths: Iterable[Path] = ()) -> str | None:
+    """Return why the files of a comparison may not be written, because one is a user's; None if they may.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    paths : iterable of Path
+        The files, except sidecars; default: those that every comparison has, and those that are recorded.
+
+    Returns
+    -------
+    str or None
+    """
+    about = sidecar(comparison.other.corrected)
+    if INCOMPLETE in read_object(about) or not_fetched(about):
+        return None
+    before = files_before(comparison)
+    known = (comparison.metrics, comparison.figure, *(comparison.root / name for name in before[SIZES]))
+    for path in paths or known:
+        name = path.relative_to(comparison.root).as_posix()
+        if os.path.lexists(path) and (reason := refusal(path, name, before)):
+            return reason
+        beside = sidecar(path) if path.name.endswith(NIFTI) else path
+        if beside in (path, about) or not os.path.lexists(beside):
+            continue
+        if name not in before[SIZES] or not is_intact(read_object(beside)):
+            return f"{beside} {CHANGED if name in before[SIZES] else NOT_OURS}"
+    return refusal_of_results(comparison.other)
 
 
 def is_compared(comparison: Comparison, recipe: Recipe) -> bool:

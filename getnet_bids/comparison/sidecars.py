@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids.bids.outputs import sidecar
+from getnet_bids.bids.ownership import sealed
 from getnet_bids.bids.provenance import KEY
 from getnet_bids.bids.sidecars import write_json
 
@@ -136,4 +137,4 @@ def segmentation_sidecars(
 def write_sidecars(described: dict[Path, dict[str, Any]]) -> None:
     """Write sidecars in the order of the dict."""
     for path, content in described.items():
-        write_json(path, content)
+        write_json(path, sealed(content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,19 +20,21 @@ from nipype.interfaces.base import (
 )
 
 from getnet_bids.bids.jobs import Job
-from getnet_bids.bids.metadata import Metadata
-from getnet_bids.bids.outputs import sidecar
-from getnet_bids.bids.provenance import InputFile, provenance, size_of
+from getnet_bids.bids.metadata import Metadata, read_object
+from getnet_bids.bids.outputs import Outputs, sidecar
+from getnet_bids.bids.ownership import check_results, is_intact, refusal
+from getnet_bids.bids.provenance import CHECKSUMS, SIZES, InputFile, provenance, record
 from getnet_bids.bids.sidecars import marked_incomplete
 from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.device import resolve_device, torch_threads
+from getnet_bids.errors import GetNetError
 from getnet_bids.files import atomic, locked
 from getnet_bids.images import decode, magnitudes, read, write
 from getnet_bids.masks import foreground_of, skull_stripped
 from getnet_bids.run.results import Computed, Loaded, device_text, draw, make_folder, save, software, verdict_entries
 
 from .jobs import CompareJob
-from .outputs import FILES, Comparison, files_before
+from .outputs import FILE_CHECKSUMS, FILES, Comparison, files_before, refusal_of_files
 from .sidecars import correction_sidecars, segmentation_sidecars, shaded_sidecars, write_sidecars
 
 if TYPE_CHECKING:
@@ -105,19 +108,28 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
     metadata = Metadata(job.source.root)
     make_folder(comparison.folder, len(comparison.folder.relative_to(comparison.root).parts))
     comparison.figure.parent.mkdir(exist_ok=True)
+    written = result_paths(comparison, made)
     with locked(job.outputs.corrected):
+        check_files(comparison, written, job.outputs)
         before = files_before(comparison)
         with marked_incomplete([comparison.other]):
             if not comparison.simulated:
                 save(getnet_results(job, loaded, made), job.correction, metadata, device_of(job))
-            written = result_paths(comparison, made)
             for path, origin in written.items():
                 place(origin, path)
-            files = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in written}
-            for relative in before.keys() - files.keys():
-                discard(comparison.root / relative, before[relative])
+            files = record(written, comparison.root)
+            for relative in before[SIZES].keys() - files[SIZES].keys():
+                discard(comparison.root / relative, relative, before)
             write_sidecars(describe(job, made, loaded, metadata.of(job.source), files))
     return list(written)
+
+
+def check_files(comparison: Comparison, written: Iterable[Path], outputs: Outputs) -> None:
+    """Raise `GetNetError` if the results may not be written because a user's file is there."""
+    if reason := refusal_of_files(comparison, written):
+        raise GetNetError(reason)
+    if not comparison.simulated:
+        check_results(outputs)
 
 
 def read_raw(job: CompareJob) -> Loaded:
@@ -174,7 +186,7 @@ def result_paths(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Pat
 
 
 def describe(
-    job: CompareJob, made: dict[str, Any], loaded: Loaded, metadata: dict[str, Any], files: dict[str, int]
+    job: CompareJob, made: dict[str, Any], loaded: Loaded, metadata: dict[str, Any], files: dict[str, Any]
 ) -> dict[Path, dict[str, Any]]:
     """Return the sidecars by path; the last one marks the comparison as complete.
 
@@ -187,8 +199,8 @@ def describe(
         The raw image.
     metadata : dict
         Metadata of the raw image.
-    files : dict of int
-        All files of the comparison, and their sizes in bytes.
+    files : dict of dict
+        Sizes and checksums of all files of the comparison, as returned by `provenance.record`.
 
     Returns
     -------
@@ -218,7 +230,8 @@ def describe(
         "Seconds": round(made["other_seconds"], 3),
         "Software": versions(job),
     }
-    run |= {"Segmentation": method or "none", **({"Note": made["note"]} if "note" in made else {}), FILES: files}
+    run |= {"Segmentation": method or "none", **({"Note": made["note"]} if "note" in made else {})}
+    run |= {FILES: files[SIZES], FILE_CHECKSUMS: files[CHECKSUMS]}
     about = provenance(job.recipe, loaded.file, comparison.other.images, run)
     return described | correction_sidecars(comparison, False, skull, about)
 
@@ -254,10 +267,10 @@ def place(origin: Path, path: Path) -> None:
             file.write(block)
 
 
-def discard(path: Path, size: int) -> None:
+def discard(path: Path, name: str, before: dict[str, Any]) -> None:
     """Remove a file of an earlier comparison and its sidecar, unless it has been edited or replaced since."""
-    if size_of(path) != size:
+    if not path.is_file() or refusal(path, name, before):
         return
     path.unlink()
-    if path.name.endswith(".nii.gz"):
+    if path.name.endswith(".nii.gz") and is_intact(read_object(sidecar(path))):
         sidecar(path).unlink(missing_ok=True)

@@ -157,7 +157,7 @@ def defect_of(output_dir: Path, record: Record) -> str | None:
             return (
                 f"{path.name} is missing; {RUN_AGAIN}"
                 if now is None
-                else f"{path.name} was changed or cut; {RUN_AGAIN}"
+                else f"{path.name} was changed or cut; move it if it is yours, and {RUN_AGAIN}"
             )
     return None
 

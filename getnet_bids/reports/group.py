@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids import __version__
-from getnet_bids.bids.sidecars import write_json
+from getnet_bids.bids.ownership import check_table, sealed
+from getnet_bids.bids.provenance import INCOMPLETE, KEY, record
+from getnet_bids.bids.sidecars import STOPPED, write_json
 from getnet_bids.columns import (
     CJV,
     CV,
@@ -26,11 +28,12 @@ from getnet_bids.columns import (
     group_columns,
 )
 from getnet_bids.comparison.methods import names
-from getnet_bids.files import atomic, locked, write_text
+from getnet_bids.files import atomic, locked
+from getnet_bids.marks import check_marked, write_marked
 
 from .page import as_json, link, render
 from .plots import Dot, Plot, plot
-from .records import Record, RunHistory, anchor, is_number, read_table, records_of, subjects_of
+from .records import Record, RunHistory, all_records, anchor, is_number, read_table, value_of
 from .visits import NOTE, Difference, Visit, differences
 
 OUTLIER_Z = 3.5
@@ -150,34 +153,36 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
     -------
     list of Path
         The table, its sidecar and the page.
+
+    Raises
+    ------
+    GetNetError
+        One of them is a user's file.
     """
     table, page = output_dir / TABLE, output_dir / PAGE
+    about, columns = table.with_suffix(".json"), descriptions(COLUMNS)
     with locked(table):  # so that the table and the page come from the same run
+        check_table(table, columns)
+        check_marked(page)
         failed = RunHistory(output_dir).failed()
         images, visits = [], []
         with atomic(table) as file:
             file.write(("\t".join(column.name for column in COLUMNS) + "\n").encode())
-            for record in all_records(output_dir):
-                rows = list(image_rows(output_dir, record))
+            for one in all_records(output_dir):
+                rows = list(image_rows(output_dir, one))
                 file.write("".join(map(as_line, rows)).encode())
-                images.append(image_row(record, rows, record.source in failed))
-                visits.append(Visit.of(record))
+                images.append(image_row(one, rows, one.source in failed))
+                visits.append(Visit.of(one))
+            write_json(about, {INCOMPLETE: STOPPED})
+        write_json(about, sealed({**columns, KEY: record([table])}))
         known = {image.source for image in images}
         missing = missing or {}
         images += [failed_row(source) for source in sorted(failed.keys() - known)]
         images += [replace(failed_row(s), state="missing") for s in sorted(missing.keys() - known - failed.keys())]
         images.sort(key=lambda image: image.source)
         mark_outliers(images)
-        about = table.with_suffix(".json")
-        write_json(about, descriptions(COLUMNS))
-        write_text(page, group_page(images, output_dir, missing, differences(visits)))
+        write_marked(page, group_page(images, output_dir, missing, differences(visits)))
     return [table, about, page]
-
-
-def all_records(output_dir: Path) -> Iterator[Record]:
-    """Read the records of all subjects."""
-    for subject in subjects_of(output_dir):
-        yield from records_of(output_dir, subject)
 
 
 def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> ImageRow:
@@ -219,14 +224,6 @@ def failed_row(source: str) -> ImageRow:
     session = parts[1] if len(parts) > 1 and parts[1].startswith("ses-") else ""
     suffix = parts[-1].partition(".")[0].rpartition("_")[2]
     return ImageRow(source, parts[0], session, suffix, "failed", dict.fromkeys(MEASURES))
-
-
-def value_of(text: str | None) -> float | None:
-    """Read a number from a table."""
-    try:
-        return float(text) if text not in (None, "n/a") else None
-    except ValueError:
-        return None
 
 
 def mark_outliers(images: list[ImageRow]) -> None:

@@ -14,10 +14,12 @@ from getnet_bids import images, masks
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import REFERENCES
+from getnet_bids.bids.ownership import is_intact, sealed
 from getnet_bids.bids.provenance import KEY, REFERENCE
 from getnet_bids.bids.sidecars import write_json
-from getnet_bids.errors import one_line
+from getnet_bids.errors import GetNetError, one_line
 from getnet_bids.files import locked
+from getnet_bids.marks import CHANGED
 from getnet_bids.series import mean_image
 
 from .pictures import Pictures, draw_pictures
@@ -99,6 +101,10 @@ def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
 def regenerate(output_dir: Path, source: Source, record: Record, pictures: Pictures) -> None:
     """Draw the pictures of an image, and add measures to its sidecar if it has none."""
     folder = output_dir / record.folder
+    path = folder / str(record.corrected.derived(extension=".json"))
+    complete = record.measures and record.made.get("Figures")
+    if not complete and not is_intact(read_object(path)):
+        raise GetNetError(f"{path} {CHANGED}")
     shaded, corrected = folder / str(record.name.derived(desc="simulated")), folder / str(record.corrected)
     if REFERENCE in record.made:
         listed = record.made.get("Volumes")
@@ -112,12 +118,11 @@ def regenerate(output_dir: Path, source: Source, record: Record, pictures: Pictu
     field = field_of(image, after, folder / str(record.field))
     metadata = Metadata(source.root).of(source)
     seen = draw_pictures(image, after, field, masks.foreground_of(image, source.relative), pictures, metadata)
-    if record.measures and record.made.get("Figures"):
+    if complete:
         return
-    path = folder / str(record.corrected.derived(extension=".json"))
     content = read_object(path)
     content[KEY] = {**content[KEY], **seen}
-    write_json(path, content)
+    write_json(path, sealed(content))
 
 
 def field_of(image: SpatialImage, after: NDArray[np.floating], path: Path) -> NDArray[np.floating]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from getnet_bids.bids.names import Name
-from getnet_bids.files import write_bytes
+from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.images import magnitudes, voxel_size
+from getnet_bids.marks import check_marked, write_marked
 
 from .measures import Sample, measure, remarks, rounded, sample
 from .mosaic import anatomical, arrange
 
+LOG = logging.getLogger(__name__)
 JPEG_QUALITY = 70
 """Quality of the JPEG files."""
 MIN_COLOUR_RANGE = 1.1
@@ -109,7 +112,8 @@ def draw_pictures(
     Returns
     -------
     dict
-        For the sidecar: the measures, the layout and scales of the pictures, and remarks.
+        For the sidecar: the measures, remarks, and the layout and scales of the pictures; not the last if a user's
+        file lies in the way of a picture, which causes a warning.
     """
     before = magnitudes(image)
     before = before.reshape(before.shape[:4])
@@ -138,20 +142,27 @@ def draw_pictures(
         pictures.after: mosaic.draw(anatomical(after, image.affine), grey),
         pictures.field: coloured(mosaic.draw(anatomical(field, image.affine), colour)),
     }
+    found = {"Measures": measures, "Remarks": remarks(measures, metadata)}
+    try:
+        for path in pictures.all:
+            check_marked(path)
+    except (GetNetError, OSError) as error:
+        LOG.warning("no pictures: %s", reason_of(error))
+        return found
     pictures.before.parent.mkdir(parents=True, exist_ok=True)
     for path, canvas in drawn.items():
         mosaic.write_labels(canvas)
-        write_bytes(path, packed(canvas, "JPEG", quality=JPEG_QUALITY))
+        write_marked(path, packed(canvas, "JPEG", quality=JPEG_QUALITY))
     border = mosaic.outline(anatomical(foreground, image.affine)).convert("1").convert("P")
     border.putpalette([0, 0, 0] * 255 + [255, 176, 0])
-    write_bytes(pictures.outline, packed(border, "PNG", transparency=0))
+    write_marked(pictures.outline, packed(border, "PNG", transparency=0))
     figures = {
         "Columns": mosaic.columns,
         "Planes": mosaic.planes,
         "Window": [rounded(low), rounded(high)],
         "FieldColours": [rounded(1 / reach), rounded(reach)],
     }
-    return {"Measures": measures, "Figures": figures, "Remarks": remarks(measures, metadata)}
+    return {**found, "Figures": figures}
 
 
 def packed(canvas: Image.Image, kind: str, **options: Any) -> bytes:

@@ -139,6 +139,12 @@ def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
                     yield record
 
 
+def all_records(output_dir: Path) -> Iterator[Record]:
+    """Read the records of all subjects."""
+    for subject in subjects_of(output_dir):
+        yield from records_of(output_dir, subject)
+
+
 def read_record(output_dir: Path, folder: str, file: str) -> Record | None:
     """Read a corrected image's sidecar; None if it is not one of ours."""
     try:
@@ -178,6 +184,14 @@ def read_table(path: Path) -> list[dict[str, str]]:
     except (OSError, csv.Error):
         return []
     return [{key: value or "n/a" for key, value in row.items() if key} for row in rows]
+
+
+def value_of(text: str | None) -> float | None:
+    """Read a number from a table."""
+    try:
+        return float(text) if text not in (None, "n/a") else None
+    except ValueError:
+        return None
 
 
 def anchor(source: str) -> str:

@@ -17,7 +17,8 @@ from getnet_bids.bids.citation import as_html, citations
 from getnet_bids.bids.provenance import REFERENCE
 from getnet_bids.columns import MEASURED
 from getnet_bids.comparison.methods import METHODS
-from getnet_bids.files import locked, write_text
+from getnet_bids.files import locked
+from getnet_bids.marks import check_marked, write_marked
 
 from .page import ABSENT, data_uri, link, number, percent, render
 from .pictures import COLOURS, Pictures
@@ -104,12 +105,18 @@ def write_subject_report(output_dir: Path, subject: str, history: RunHistory | N
     -------
     Path
         ``sub-<label>.html``.
+
+    Raises
+    ------
+    GetNetError
+        A file of that name is a user's.
     """
     subject = f"sub-{subject.removeprefix('sub-')}"
     path = output_dir / f"{subject}.html"
     # Runs of two sessions may end at the same time, so the page must be read and written under a lock.
     with locked(path):
-        write_text(path, subject_page(output_dir, subject, history or RunHistory(output_dir)))
+        check_marked(path)  # before all the work
+        write_marked(path, subject_page(output_dir, subject, history or RunHistory(output_dir)))
     return path
 
 
@@ -209,7 +216,8 @@ def pictures_of(output_dir: Path, record: Record) -> dict[str, Any] | None:
     """Read an image's pictures; None if one is missing."""
     pictures = Pictures.of(record.name, output_dir, record.desc)
     figures = record.made.get("Figures")
-    figures = figures if isinstance(figures, dict) else {}
+    if not isinstance(figures, dict):
+        return None  # those that are there show something else
     try:
         with Image.open(pictures.before) as image:
             width, height = image.size

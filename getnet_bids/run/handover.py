@@ -12,7 +12,9 @@ from getnet_bids.bids.dataset import DESCRIPTION, HAND_OVER, add_to_description,
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.outputs import Outputs, sidecar
-from getnet_bids.bids.provenance import KEY
+from getnet_bids.bids.ownership import refusal_of_image
+from getnet_bids.bids.provenance import INCOMPLETE, KEY
+from getnet_bids.bids.sidecars import STOPPED, write_json
 from getnet_bids.core import DOUBTFUL
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.files import atomic, locked, part_of, sweep, write_text
@@ -151,8 +153,7 @@ def hand_over_one(members: Sequence[tuple[Source, Outputs]], root: Path, unit: s
                     f"{others[0]} lies in the hand-over already, and fMRIPrep takes one image for each {unit}: "
                     "remove it, or give another --hand-over-dir"
                 )
-            for path in (sidecar(outputs.corrected), outputs.corrected):
-                link_or_copy(path, folder / path.name)
+            put(outputs.corrected, folder / outputs.corrected.name)
     except GetNetError as error:
         return HandedOver(subject, session if len(members) == 1 else None, "", error.reason)
     except OSError as error:
@@ -192,10 +193,26 @@ def others_in(folder: Path, name: str) -> list[str]:
     return sorted(other for other in found if other != name)
 
 
+def put(image: Path, target: Path) -> None:
+    """Hand over an image and its sidecar; raise `GetNetError` if a user's file is there."""
+    if all(is_same(*pair) for pair in ((image, target), (sidecar(image), sidecar(target)))):
+        return
+    if reason := refusal_of_image(target):
+        raise GetNetError(reason)
+    write_json(sidecar(target), {INCOMPLETE: STOPPED})  # so that the next run knows the image if this one is stopped
+    link_or_copy(image, target)
+    link_or_copy(sidecar(image), sidecar(target))
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Return whether two names are those of one file."""
+    return other.exists() and other.samefile(path)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Make a hard link to a file, which also works in a container; or a copy if the file system has no hard links."""
-    if target.exists() and target.samefile(source):
-        return
+    if is_same(source, target):
+        return  # a second link to the same file cannot replace the first
     part = part_of(target)
     try:
         os.link(source, part)

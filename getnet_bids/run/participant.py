@@ -21,7 +21,6 @@ from .search import MAX_NAMED, find
 if TYPE_CHECKING:
     from getnet_bids.bids.discovery import SearchResult
     from getnet_bids.bids.jobs import Job
-    from getnet_bids.bids.outputs import Outputs
     from getnet_bids.bids.provenance import Recipe
     from getnet_bids.bids.status import RunLog
     from getnet_bids.comparison.jobs import CompareJob
@@ -127,10 +126,12 @@ class Planned:
     done: bool
     comparison: CompareJob | None = None
 
-    @property
-    def results(self) -> tuple[Job, list[Outputs]]:
-        """The job, and the outputs that are written in addition to its own."""
-        return self.job, [self.comparison.comparison.other] if self.comparison else []
+    def refusal(self) -> str | None:
+        """Return why its results may not be written because a user's file is there."""
+        from getnet_bids.comparison.outputs import refusal_of_files
+
+        reason = self.job.refusal()
+        return reason or (refusal_of_files(self.comparison.comparison) if self.comparison else None)
 
 
 def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planned]:
@@ -196,7 +197,6 @@ def run(
 ) -> RunLog:
     """Run the jobs that are not done; return the log of all jobs, and of folders that cannot be read."""
     from getnet_bids.bids.dataset import prepare_output
-    from getnet_bids.bids.jobs import files_not_ours
     from getnet_bids.bids.status import RunLog
     from getnet_bids.files import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
@@ -208,7 +208,8 @@ def run(
         # Not the whole output: a task of a job array may have one subject of many thousands.
         sweep(settings.output_dir, {source.relative.partition("/")[0] for source in sources})
         sweep(settings.output_dir / "logs", ())
-        others = files_not_ours(one.results for one in jobs if not one.done)
+        reasons = [(one.job.targets, reason) for one in jobs if not one.done and (reason := one.refusal())]
+        others = {target.source.relative: reason for targets, reason in reasons for target in targets}
         if not has_locks(settings.output_dir):
             console.say(f"{settings.output_dir}: {NO_LOCKS}")
         log = RunLog(settings.output_dir / "logs")

@@ -21,7 +21,8 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
-from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, is_ours, provenance
+from getnet_bids.bids.ownership import check_results, remove_result
+from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance
 from getnet_bids.bids.sidecars import marked_incomplete, write_sidecars
 from getnet_bids.bvals import read_bvals, volumes_for_field
 from getnet_bids.core import DOUBTFUL
@@ -137,7 +138,17 @@ def save_locked(computed: Computed, recipe: Recipe, metadata: Metadata, storage:
         for target in sorted(computed.loaded.job.targets, key=lambda target: target.source.relative):
             make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
             held.enter_context(locked(target.outputs.corrected))
+        for target in computed.loaded.job.targets:  # once more, since a user may have changed a file since the plan
+            check_results(target.outputs, copies_of(computed.loaded.job, target, metadata))
         save(computed, recipe, metadata, computed.device, storage)
+
+
+def copies_of(job: Job, target: Target, metadata: Metadata) -> dict[Path, Path]:
+    """Return the files that are copied beside a series, and what each is a copy of."""
+    if job.is_plain or target.outputs.reference_only:
+        return {}
+    beside = metadata.beside(target.source).items()
+    return {place_beside(target.outputs.corrected, ending): origin for ending, origin in beside}
 
 
 def make_folder(folder: Path, depth: int) -> None:
@@ -187,13 +198,6 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, st
             )
 
 
-def remove_result(image: Path) -> None:
-    """Remove an image of this program and its sidecar, if there is one; a user's own file stays."""
-    if is_ours(image):
-        image.unlink(missing_ok=True)
-        sidecar(image).unlink()
-
-
 def save_target(
     computed: Computed, target: Target, gain: SpatialImage, metadata: Metadata, storage: Storage
 ) -> tuple[list[Path], tuple[bool, str], dict[str, Any]]:
@@ -236,17 +240,16 @@ def save_target(
             same = field.shape == foreground.shape and np.allclose(image.affine, gain.affine)
             foreground = foreground if same else foreground_of(image, source.relative)
         found = {REFERENCE: {**loaded.reference, "Files": files}, "Volumes": volumes}
-    copies = []
+    copies = copies_of(job, target, metadata)
     if job.is_plain or target.outputs.reference_only:
         numbers = storage.numbers(image, source.relative)
         write(numbers.image(like(image, after.reshape(image.shape))), path, storage.level)
     else:
         divide(source.path, gain, path, source.relative, storage)
-        for ending, origin in metadata.beside(source).items():
-            copies.append(place_beside(path, ending))
-            write_bytes(copies[-1], read_bytes(origin))
+        for copy, origin in copies.items():
+            write_bytes(copy, read_bytes(origin))
     found |= verdict_entries(volume, draw(source, path, image, after, field, foreground, about))
-    return copies, skull_stripped(magnitudes(image), about), found
+    return list(copies), skull_stripped(magnitudes(image), about), found
 
 
 def verdict_entries(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from getnet_bids.bids.ownership import sealed
 from tests.datasets import add, app, as_scan, describe, issues, status
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
@@ -167,7 +168,7 @@ def other_precision(out):
     content = json.loads(path.read_text())
     here = content["GetNet"]["Precision"]
     content["GetNet"]["Precision"] = {"float32": "bfloat16", "bfloat16": "float32"}[here]
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(sealed(content)))
     return here
 
 

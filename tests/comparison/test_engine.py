@@ -136,8 +136,8 @@ def test_the_correction_is_that_of_a_run_without_comparison(compared, raw, tmp_p
             assert filecmp.cmp(path, other, shallow=False)
         else:
             one, two = (json.loads(file.read_text()) for file in (path, other))
-            for said in (one["GetNet"], two["GetNet"]):
-                del said["Seconds"]
+            for said in (one, two):
+                del said["GetNet"]["Seconds"], said["GetNetChecksum"]  # which is also that of the seconds
             assert one == two
     # and so a run without finds nothing to do
     assert app(raw, out, *plain) == 0
@@ -199,6 +199,36 @@ def test_done_is_skipped_and_unfinished_goes_on_from_the_work_folder(compared, r
     assert table.read_text() == text
     assert before == {path: path.stat().st_mtime_ns for path in work.rglob("*_corrected.nii*")}
     assert len(before) == 4
+
+
+EDITED = ("desc-T1w_dseg.nii.gz", "desc-T1w_dseg.json", "desc-T1w_dseg.tsv", "desc-T1w_mask.nii.gz")
+EDITED_TOO = ("mod-T1w_desc-inu_metrics.tsv", "mod-T1w_desc-inu_metrics.json", "desc-N4_T1w.nii.gz")
+
+
+@pytest.mark.parametrize("name", [*EDITED, *EDITED_TOO])
+def test_an_edited_file_of_a_comparison_is_not_replaced(compared, raw, tmp_path, capsys, name):
+    out = shutil.copytree(compared[0], tmp_path / "out")
+    file = out / "sub-01/anat" / f"sub-01_{name}"
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b'"Manual": false', b'"Manual": true') if b"Manual" in data else b"mine")
+    before = {path: path.read_bytes() for path in (out / "sub-01").rglob("*") if path.is_file()}
+    assert app(raw, out, *COMMON, "--participant-label", "01", "-m", "T1w", "--segmentation", "none") == 1
+    assert f"{file} was changed after getnet_bids wrote it, and is not replaced" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_users_own_labels_are_not_replaced_by_a_comparison(raw, segmented, tmp_path, capsys):
+    out, own = tmp_path / "out", tmp_path / "out/sub-01/anat/sub-01_desc-T1w_dseg.nii.gz"
+    options = (*COMMON, "--participant-label", "01", "-m", "T1w", "--derivatives", f"fmriprep={segmented}")
+    assert app(raw, out, "participant", "--participant-label", "01", "-m", "T1w") == 0
+    own.write_bytes(b"mine")
+    before = files(own.parent)
+    assert app(raw, out, *options) == 1
+    assert f"{own} was not made by getnet_bids, and is not replaced" in capsys.readouterr().err
+    assert own.read_bytes() == b"mine"
+    assert files(own.parent) == before
+    own.unlink()
+    assert app(raw, out, *options) == 0
 
 
 def test_a_comparison_without_tissues_under_another_plugin(raw, tmp_path, capsys):

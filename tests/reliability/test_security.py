@@ -246,10 +246,10 @@ def test_a_former_comparison_cannot_have_other_files_removed(tmp_path):
     mark = sidecar(comparison.other.corrected)
     mark.parent.mkdir(parents=True)
     mark.write_text(json.dumps({KEY: {FILES: dict.fromkeys(ours + others, 1)}}))
-    assert files_before(comparison) == dict.fromkeys(ours, 1)
+    assert files_before(comparison)["Outputs"] == dict.fromkeys(ours, 1)
     for nonsense in ({}, {KEY: []}, {KEY: {FILES: ["x"]}}, {KEY: {FILES: 3}}):
         mark.write_text(json.dumps(nonsense))
-        assert files_before(comparison) == {}
+        assert files_before(comparison) == {"Outputs": {}, "OutputChecksums": {}}
 
 
 def test_outputs_stay_below_the_output_folder(tmp_path):

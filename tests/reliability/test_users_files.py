@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,6 +51,30 @@ def test_the_demo_refuses_a_file_and_a_folder_in_one(tmp_path, capsys):
         assert demo.main([str(path)]) == 73
         assert capsys.readouterr().err.count("\n") == 1
     assert file.read_text() == TEXT
+
+
+def test_the_demo_does_not_replace_what_was_edited_in_its_dataset(tmp_path, capsys, monkeypatch):
+    (tmp_path / demo.MARK).write_text("Made by getnet-demo, which may write its files here again.\n")  # as in rc1
+
+    def make(bids):
+        for path in demo.files_of(bids):
+            put(path)
+
+    monkeypatch.setattr(demo, "make_dataset", make)
+    monkeypatch.setattr(demo.subprocess, "run", lambda *_args, **_kwargs: SimpleNamespace(returncode=3))
+    put(tmp_path / "bids" / "notes.txt")
+    for _ in range(2):
+        assert demo.main([str(tmp_path)]) == 3
+        put(tmp_path / "bids" / "notes.txt").write_text("more notes")
+    image = tmp_path / "bids/sub-coil/anat/sub-coil_T1w.nii.gz"
+    image.write_text("mine")
+    capsys.readouterr()
+    assert demo.main([str(tmp_path)]) == 73
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{image} was changed after getnet_bids wrote it, and is not replaced" in line
+    assert image.read_text() == "mine"
+    image.unlink()
+    assert demo.main([str(tmp_path)]) == 3
 
 
 @pytest.mark.parametrize(
@@ -163,13 +188,14 @@ def test_a_result_that_was_edited_is_not_discarded(make_dataset, tmp_path):
     notes = put(comparison.folder / "sub-01_notes.txt")
     listed = {path.relative_to(comparison.root).as_posix(): path.stat().st_size for path in (comparison.mask, notes)}
     sidecar(comparison.other.corrected).write_text(json.dumps({"GetNet": {FILES: listed}}))
-    before = files_before(comparison)
-    assert list(before) == ["sub-01/anat/sub-01_desc-brain_mask.nii.gz"]
+    before = files_before(comparison)  # of an earlier version, without checksums
+    [name] = before["Outputs"]
+    assert name == "sub-01/anat/sub-01_desc-brain_mask.nii.gz"
     comparison.mask.write_text("edited by hand")
-    discard(comparison.mask, *before.values())
+    discard(comparison.mask, name, before)
     assert comparison.mask.read_text() == "edited by hand"
     comparison.mask.write_text("made")
-    discard(comparison.mask, *before.values())
+    discard(comparison.mask, name, before)
     assert not comparison.mask.exists()
 
 

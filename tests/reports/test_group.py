@@ -55,8 +55,8 @@ def test_table_has_two_rows_an_image_and_every_column_is_described(many):
     assert float(rows[1]["cv"]) == measures["CVAfter"]
     assert float(rows[1]["field_p95_p5"]) == pytest.approx(measures["FieldP95"] / measures["FieldP5"], rel=1e-5)
     about = json.loads(written[1].read_text())
-    assert list(about) == list(rows[0])
-    assert all(entry["Description"] for entry in about.values())
+    assert list(about) == [*rows[0], "GetNet", "GetNetChecksum"]
+    assert all(about[column]["Description"] for column in rows[0])
 
 
 def test_what_stands_out_is_named_and_linked(many):

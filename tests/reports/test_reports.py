@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from getnet_bids.bids.discovery import find_images
+from getnet_bids.bids.ownership import sealed
 from getnet_bids.bids.status import RunLog
 from getnet_bids.images import like, magnitudes, read, write
 from getnet_bids.reports import write_missing_reports, write_reports
@@ -26,7 +27,7 @@ def test_pictures_and_measures_that_are_missing_are_made_again(derived):
     for picture in pictures:
         picture.unlink()
     changed = {**before, "GetNet": {k: v for k, v in before["GetNet"].items() if k not in ("Measures", "Figures")}}
-    path.write_text(json.dumps(changed))
+    path.write_text(json.dumps(sealed(changed)))
     assert write_reports(out, find_images(raw).sources) == [out / "sub-01.html"]
     assert sorted((out / "sub-01/figures").iterdir()) == pictures
     after = json.loads(path.read_text())

@@ -10,6 +10,7 @@ import pytest
 from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
 from getnet_bids.cli.app import main
+from getnet_bids.run import handover
 from getnet_bids.run.handover import link_or_copy
 from tests.datasets import add, as_scan, describe, read_table
 
@@ -236,3 +237,45 @@ def test_smriprep_builds_its_workflow_without_its_own_correction(folder, correct
     left = corrections(handed, "force")
     assert left
     assert all(name.startswith("brain_extraction_wf.") for name in left)
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".json"])
+def test_a_users_own_image_or_an_edited_one_is_not_replaced(folder, capsys, ending):
+    chosen = ("--participant-label", "01", "--for", "fmriprep", "-m", "T1w")
+    file = folder / "out-fmriprep/sub-01/anat" / derived(ONE).replace(".nii.gz", ending)
+    assert run(*chosen) == 0
+    text = file.read_bytes()
+    file.unlink()  # else the result would be edited, too
+    file.write_bytes(b"mine" if ending == ".nii.gz" else text.replace(b"T1w image", b"my T1w image"))
+    before = file.read_bytes()
+    for more in ((), ("--force",)):
+        capsys.readouterr()
+        assert run(*chosen, *more) == 1
+        [line] = [line for line in capsys.readouterr().err.splitlines() if "not handed over" in line]
+        assert f"{file.name} was changed after getnet_bids wrote it, and is not replaced; move or rename it" in line
+        assert file.read_bytes() == before
+    shutil.rmtree(file.parent)
+    file.parent.mkdir()
+    file.with_name(derived(ONE)).write_bytes(b"mine")
+    assert run(*chosen) == 1
+    assert f"{derived(ONE)} was not made by getnet_bids" in capsys.readouterr().err
+    assert file.with_name(derived(ONE)).read_bytes() == b"mine"
+    file.with_name(derived(ONE)).unlink()
+    assert run(*chosen) == 0
+
+
+def test_a_hand_over_that_was_stopped_goes_on(folder, monkeypatch):
+    chosen = ("--participant-label", "01", "-m", "T1w")
+    assert run(*chosen, "--for", "fmriprep") == 0
+    assert run(*chosen, "--force") == 0  # another file, which is not handed over yet
+
+    def stopped(*_args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "link_or_copy", stopped)
+        assert run(*chosen, "--for", "fmriprep") == 73
+    made, handed = (root / "sub-01/anat" / derived(ONE) for root in (folder / "out", folder / "out-fmriprep"))
+    assert not made.samefile(handed)
+    assert run(*chosen, "--for", "fmriprep") == 0
+    assert made.samefile(handed)

@@ -232,6 +232,25 @@ def test_gradients_of_a_users_own_are_not_replaced(raw, tmp_path, capsys):
     own.unlink()
     assert app(raw, out, "-m", "dwi", "asl") == 0
     assert app(raw, out, "-m", "dwi", "asl", "--force") == 0
+    own.write_text(own.read_text().replace("1", "2", 1))  # edited, and of the same size
+    capsys.readouterr()
+    assert app(raw, out, "-m", "dwi", "--force") == 1
+    assert f"{own} was changed after getnet_bids wrote it" in capsys.readouterr().err
+    assert own.read_text().startswith("0 2")
+
+
+def test_gradients_that_a_user_adds_to_a_result_stay(raw, tmp_path, capsys):
+    copy, out = shutil.copytree(raw, tmp_path / "raw"), tmp_path / "out"
+    gradients = (copy / f"{DWI}.bvec").read_text()
+    (copy / f"{DWI}.bvec").unlink()
+    assert app(copy, out, "-m", "dwi") == 0
+    own = output(out, DWI, ending=".bvec")
+    own.write_text("a user's")
+    assert app(copy, out, "-m", "dwi", "--force") == 0
+    (copy / f"{DWI}.bvec").write_text(gradients)
+    assert app(copy, out, "-m", "dwi") == 1
+    assert f"{own} was not made by getnet_bids, and is not replaced" in capsys.readouterr().err
+    assert own.read_text() == "a user's"
 
 
 def test_a_set_of_which_one_cannot_be_read_fails_as_a_whole(raw, tmp_path):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from getnet_bids.files import part_of
+from getnet_bids.marks import write_marked
 from getnet_bids.training import record
+from getnet_bids.training.evaluation.cli import check_out
 from getnet_bids.training.export import check_replaced
 from getnet_bids.training.photographs import photographs
 from getnet_bids.training.recipe import load_recipe, to_toml
@@ -18,7 +20,7 @@ from .conftest import jpeg, scene
 TEXT = "a user's"
 
 
-@pytest.mark.parametrize("name", ["recipe.toml", "run.json", "figures.csv"])
+@pytest.mark.parametrize("name", ["recipe.toml", "run.json", "figures.csv", "curves.png", "best.pt"])
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(TEXT)
     with pytest.raises(ValueError, match=rf"its {name} would be replaced; give another --run"):
@@ -67,6 +69,14 @@ def test_weights_and_card_replace_their_own_kind_only(tmp_path: Path) -> None:
         check_replaced(out, card)
     card.write_text("# Model card: GetNet\n")
     check_replaced(out, card)
+    write_marked(card, "# Model card: GetNet\n", b"# Model card")
+    check_replaced(out, card)
+    edited = card.read_text() + TEXT
+    card.write_text(edited)
+    with pytest.raises(ValueError, match=r"paper\.md was changed after getnet_bids wrote it, and is not replaced"):
+        check_replaced(out, card)
+    assert card.read_text() == edited
+    card.unlink()
     out.write_text(TEXT)
     with pytest.raises(ValueError, match="is an existing file without weights of GetNet"):
         check_replaced(out, card)
@@ -74,3 +84,14 @@ def test_weights_and_card_replace_their_own_kind_only(tmp_path: Path) -> None:
     check_replaced(out, card)
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         check_replaced(card, card)
+
+
+@pytest.mark.parametrize("name", ["table1.tsv", "figure2.png"])
+def test_an_evaluation_replaces_its_own_table_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(TEXT)
+    with pytest.raises(ValueError, match=rf"{name}: was not made by getnet-evaluate, and would be replaced"):
+        check_out(tmp_path)
+    (tmp_path / "table1.tsv").write_text("method\tscale\t...")
+    check_out(tmp_path)
+    check_out(tmp_path / "new")
+    check_out(None)

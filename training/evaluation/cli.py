@@ -12,6 +12,8 @@ from getnet_bids import __version__
 
 from ..cli import count
 
+TABLE, FIGURE = "table1.tsv", "figure2.png"
+"""Files in the folder of --out."""
 SEARCH_SLICES = 10
 """Number of slices, from the end of the random order, for the search of N4's spline distance."""
 
@@ -89,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     brainweb.add_argument("--seed", type=int, default=0, help="[%(default)s]")
     brainweb.add_argument("--device", default="auto", help="auto, cpu or cuda [%(default)s]")
-    brainweb.add_argument("--out", type=Path, metavar="DIR", help="folder for table1.tsv and figure2.png")
+    brainweb.add_argument("--out", type=Path, metavar="DIR", help=f"folder for {TABLE} and {FIGURE}")
     return parser
 
 
@@ -103,11 +105,19 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def check_out(folder: Path | None) -> None:
+    """Raise ValueError if a folder has files of the names of the table and the figure, but not made by this command."""
+    there = [file for name in (TABLE, FIGURE) if folder is not None and (file := folder / name).exists()]
+    if there and not (there[0].name == TABLE and there[0].read_bytes().startswith(b"method\tscale\t")):
+        raise ValueError(f"{there[0]}: was not made by getnet-evaluate, and would be replaced; give another --out")
+
+
 def run_brainweb(args: Arguments) -> int:
     """Make the table."""
     models = sorted(args.models.glob("subject*_crisp_v.mnc.gz"))
     if not models:
         raise ValueError(f"{args.models}: no subjectNN_crisp_v.mnc.gz in it")
+    check_out(args.out)
     if not 0 < args.gain < 1:
         raise ValueError(f"--gain must lie between 0 and 1, not {args.gain}")
 
@@ -165,9 +175,9 @@ def run_brainweb(args: Arguments) -> int:
         from .table1 import draw_figure2
 
         args.out.mkdir(parents=True, exist_ok=True)
-        with open(args.out / "table1.tsv", "w", newline="") as file:
+        with open(args.out / TABLE, "w", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows(rows)
-        draw_figure2(slices, methods, args.out / "figure2.png")
+        draw_figure2(slices, methods, args.out / FIGURE)
     return 0
 
 
