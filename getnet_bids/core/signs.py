@@ -1,4 +1,4 @@
-"""Signs of problems, measured in the image itself: negative values, noise, ghosts, unequal slices."""
+"""Signs of problems, measured in the image itself: negative values, noise, offsets, unequal slices."""
 
 from __future__ import annotations
 
@@ -16,28 +16,12 @@ RAYLEIGH_MEDIAN = 1.177
 """Median of the magnitude of complex noise whose parts have a standard deviation of 1."""
 OBJECT_MARGIN = 2
 """Number of voxels around the object that do not count as background, since the object is blurred."""
-THICK_SLICE_RATIO = 1.1
-"""Ratio of voxel sizes from which the longer axis is that of the slices."""
-BRIGHT_SHARE = 0.4
-"""Fraction of the object's upper quartile from which voxels are too bright to be a ghost of it."""
-MIN_GHOST_POWER = 0.2
-"""Smallest power of a ghost, relative to that of the noise, with which it can be detected."""
-MAX_QUARTILE_RATIO = 4.0
-"""Ratio of the upper to the lower quartile of a background above which it is not only noise, for which it is at most
-2.2."""
-MIN_REPEATED = 0.2
-"""Fraction of a ghost's strength that must also be found in the differences of neighbours, which noise reduces."""
 MAX_OFFSET_SPREAD = 0.3
 """Largest interquartile range of a background, relative to its median, at which its level is not only noise."""
 BRIGHT_PERCENTILE, MAX_OFFSET_LEVEL = 90, 0.5
 """Percentile of all values that belongs to the object, and the largest level of a background relative to it."""
-MIN_STRONG_GHOST, MIN_REPEATED_BRIGHT = 0.05, 0.3
-"""The corresponding limits of a ghost that is so strong that it counts as foreground, which weaker ones do not."""
 MIN_BACKGROUND = 500
 """Smallest number of background voxels for a measurement."""
-
-SAMPLE_SIZE = 20_000
-"""Number of voxels whose median is as good as that of all."""
 
 
 def negative_share(values: NDArray[np.float32]) -> float:
@@ -132,118 +116,6 @@ def point_noise(
     spacing = max(extents) / POINTS_PER_AXIS
     averaged = math.prod(max(1.0, spacing / size) for size, n in zip(voxel, chosen.shape, strict=False) if n > 1)
     return noise / level / averaged**0.5
-
-
-def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...]) -> float:
-    """Measure a ghost at half the field of view (N/2 or Nyquist ghost), along the axis along which it is strongest.
-
-    If odd and even lines do not match, a fainter copy of the object appears half a field of view away. It is visible on
-    the background. There the square of the magnitude is that of the noise plus that of the ghost, which is proportional
-    to the square of the shifted object, and higher than in the rest of the background. The copy also has the object's
-    details, unlike dim tissue and parts that are folded over. Lines lie within slices, so the axis of the slices, along
-    which voxels are longer than along another axis, has no such ghost.
-
-    Parameters
-    ----------
-    volume : ndarray, spatial shape
-    chosen : ndarray of bool, same shape
-        The object.
-    voxel : tuple of float
-        mm.
-
-    Returns
-    -------
-    float
-        Strength relative to the object: the smaller of the estimates from its mean power and from its proportionality,
-        so that other things in the background do not count. 0 if there is too little background.
-    """
-    found = strongest_ghost(volume, chosen, voxel, MIN_REPEATED)
-    if found or not chosen.any():
-        return found
-    # A strong ghost is part of the foreground: search outside the voxels that are too bright for a ghost.
-    bright = float(np.percentile(thinned(volume, chosen), 75))
-    strong = strongest_ghost(volume, chosen & (volume > BRIGHT_SHARE * bright), voxel, MIN_REPEATED_BRIGHT)
-    return strong if strong > MIN_STRONG_GHOST else 0.0
-
-
-def strongest_ghost(
-    volume: NDArray[np.float32],
-    chosen: NDArray[np.bool_],
-    voxel: tuple[float, ...],
-    repeated: float,
-) -> float:
-    """Measure the ghost of the chosen voxels along each axis as in `ghost_share`, and return the strongest."""
-    strongest = 0.0
-    for axis in range(volume.ndim):
-        part = sparse(volume.shape, axis, LINES // 2)
-        values, inside = (
-            volume[part].copy(order="K"),
-            chosen[part].copy(order="K"),
-        )  # a contiguous copy, which makes all that follows faster
-        half = volume.shape[axis] // 2
-        is_slices = volume.ndim > 2 and voxel[axis] > THICK_SLICE_RATIO * min(voxel)
-        grown = dilated(inside, OBJECT_MARGIN)
-        shifted, origin = np.roll(values, half, axis), ~dilated(~np.roll(inside, half, axis))
-        under, beside = ~grown & origin, ~grown & ~np.roll(grown, half, axis)
-        if is_slices or half < 8 or min(np.count_nonzero(under), np.count_nonzero(beside)) < MIN_BACKGROUND:
-            continue
-        square, cause = (np.square(thinned(x, under), dtype=np.float64) for x in (values, shifted))
-        low, middle, high = np.percentile(thinned(values, beside).astype(np.float64), (25, 50, 75))
-        if high > MAX_QUARTILE_RATIO * low:
-            continue
-        floor = float(middle**2)
-        bright = cause > np.median(cause)
-        if not bright.any():  # the ghost of a constant cannot be measured
-            continue
-        high, low = (float(np.median(square[where])) for where in (bright, ~bright))
-        presence = (float(np.median(square)) - floor) / float(np.median(cause))
-        proportion = (high - low) / max(float(np.median(cause[bright]) - np.median(cause[~bright])), 1e-30)
-        found = min(presence, proportion)
-        visible = presence * float(np.median(cause)) > MIN_GHOST_POWER * floor
-        if visible and found > strongest and repetition(values, shifted, under) > repeated * found:
-            strongest = found
-    return strongest**0.5
-
-
-def repetition(values: NDArray[np.float32], shifted: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
-    """Measure how much of the shifted object's detail an image repeats, from differences of neighbours' squares.
-
-    Parameters
-    ----------
-    values, shifted : ndarray, same shape
-        The image, and the same half a field of view away.
-    where : ndarray of bool, same shape
-        The background that the shifted object falls on.
-
-    Returns
-    -------
-    float
-        Slope of the image's differences on those of the shifted object, computed from the signs of the latter, so that
-        a few bright voxels have little effect.
-
-    Examples
-    --------
-    >>> object_ = np.array([1, 5, 2, 7, 3], np.float32)
-    >>> round(repetition(0.1 * object_, object_, np.ones(5, bool)), 4)
-    0.01
-    """
-    agreeing = total = 0.0
-    for axis in range(values.ndim):
-        of, by = (np.moveaxis(x, axis, 0) for x in (values, shifted))
-        inside = np.moveaxis(where, axis, 0)
-        both = inside[1:] & inside[:-1]
-        square, cause = (
-            np.square(x[1:][both], dtype=np.float64) - np.square(x[:-1][both], dtype=np.float64) for x in (of, by)
-        )
-        agreeing += float((square * np.sign(cause)).sum())
-        total += float(np.abs(cause).sum())
-    return agreeing / total if total else 0.0
-
-
-def thinned(values: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return between `SAMPLE_SIZE` and twice as many evenly spread values of a mask, or all if there are fewer."""
-    found: NDArray[np.float32] = values.T[where.T]  # the first axis is fastest in memory
-    return found[:: max(1, len(found) // SAMPLE_SIZE)]
 
 
 def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:

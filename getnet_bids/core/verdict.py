@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from getnet_bids.errors import GetNetError
 
 from . import CORRECTED, DOUBTFUL, NOTHING
+from .ghosts import Ghost, find_ghost
 from .noise import noise_sd, sparse
-from .signs import background_offset, ghost_share, negative_share, odd_even_difference, point_noise
+from .signs import background_offset, negative_share, odd_even_difference, point_noise
 from .spikes import stripes
 from .voxels import Background
 
@@ -36,6 +37,8 @@ MAX_OFFSET = 0.1
 in the mean of a series also hardly varies, but its level is lower."""
 MAX_GHOST = 0.025
 """Strength of a ghost, relative to the object, above which the result is doubtful."""
+PARTS = {2: "half", 3: "a third", 4: "a quarter"}
+"""Fractions in words, by their denominators."""
 MAX_STRIPES = 0.02
 """Amplitude of stripes, relative to the signal, above which the result is doubtful."""
 MAX_ODD_EVEN = 0.03
@@ -67,8 +70,8 @@ class Evidence:
         Largest relative difference of odd and even slices.
     point_noise : float
         Relative noise of the mean over a cube as large as the spacing of the points on which tissues are judged.
-    ghost : float
-        Strength of a ghost at half the field of view, relative to the object.
+    ghost : Ghost
+        The strongest ghost.
     stripes : float
         Amplitude of the stripes that a spike in k-space leaves, relative to the signal.
     offset : float
@@ -86,7 +89,7 @@ class Evidence:
     noise: float = 0.0
     unequal: float = 0.0
     point_noise: float = 0.0
-    ghost: float = 0.0
+    ghost: Ghost = Ghost()
     stripes: float = 0.0
     offset: float = 0.0
     conflict: float = 0.0
@@ -143,7 +146,7 @@ class Evidence:
             noise=noise / mean if mean > 0 else 0.0,
             unequal=odd_even_difference(volume, chosen),
             point_noise=point_noise(volume, foreground, voxel, noise),
-            ghost=ghost_share(volume, foreground, voxel),
+            ghost=find_ghost(volume, foreground, voxel),
             stripes=stripes(volume, foreground),
             offset=background_offset(volume, foreground),
         )
@@ -206,10 +209,11 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             f"low signal to noise: {evidence.point_noise:.0%} of noise is left where tissues are told apart; average "
             "more volumes, or denoise the image first"
         )
-    if evidence.ghost > MAX_GHOST:
+    if evidence.ghost.strength > MAX_GHOST:
         reasons.append(
-            f"a ghost of {evidence.ghost:.0%} lies half a field of view beside the object, as echo-planar images have "
-            "it: remove it in the reconstruction, for it shades the object, too"
+            f"a ghost of {evidence.ghost.strength:.0%} lies {PARTS[evidence.ghost.shift.denominator]} of the field of "
+            "view beside the object, as echo-planar and accelerated images have it: remove it in the reconstruction, "
+            "for it shades the object, too"
         )
     if evidence.stripes > MAX_STRIPES:
         reasons.append(

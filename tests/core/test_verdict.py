@@ -7,7 +7,7 @@ from getnet_bids.core.network import load_weights
 from getnet_bids.core.noise import noise_sd
 from getnet_bids.core.options import Options
 from getnet_bids.core.sampling import POINTS_PER_AXIS
-from getnet_bids.core.signs import ghost_share, odd_even_difference, point_noise
+from getnet_bids.core.signs import odd_even_difference, point_noise
 from getnet_bids.core.verdict import Evidence, judge
 from getnet_bids.core.voxels import Background
 from getnet_bids.weights import default_weights
@@ -152,55 +152,6 @@ def test_slices_that_differ_by_less_than_the_field_is_known_are_ordinary():
     for sd, verdict in ((0.01, "doubtful"), (0.03, "corrected")):
         evidence = Evidence(0.0, 0.0, field_sd=0.1, sd_median=sd, unequal=0.04)
         assert judge(evidence)[0] == verdict
-
-
-def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
-    signal, inside = head(0.0, 0.2), ellipsoid(1.0) < 0
-    noise = 0.02 * np.random.default_rng(4).normal(size=(2, *SHAPE))
-    assert ghost_share(np.hypot(signal + noise[0], noise[1]).astype(np.float32), inside, VOXEL) < 0.012
-    for axis in range(3):
-        ghost = np.hypot(signal + 0.06 * np.roll(signal, SHAPE[axis] // 2, axis) + noise[0], noise[1])
-        assert abs(ghost_share(ghost.astype(np.float32), inside, VOXEL) - 0.06) < 0.01
-    strong = np.hypot(signal + 0.2 * np.roll(signal, SHAPE[1] // 2, 1) + noise[0], noise[1]).astype(np.float32)
-    assert abs(ghost_share(strong, strong > 0.1, VOXEL) - 0.2) < 0.02  # it is taken for foreground
-    beside = np.hypot(
-        signal + np.where(ellipsoid(1.15) > 0, 0.1, 0) + noise[0], noise[1]
-    )  # of another part of the body
-    assert ghost_share(beside.astype(np.float32), inside, VOXEL) < 0.02
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_constant_object_has_no_ghost():
-    inside = np.zeros((64, 64, 64), bool)
-    inside[20:44, 20:44, 20:44] = True
-    noise = np.random.default_rng(1).random(inside.shape)
-    assert ghost_share((1000 * inside + noise * ~inside).astype(np.float32), inside, (1.0, 1.0, 1.0)) == 0
-
-
-def test_dim_tissue_beside_the_object_is_no_ghost():
-    """Neither is it if it gets dimmer as the bright tissue half a field of view away does."""
-    shape = (64, 64, 40)
-    rng = np.random.default_rng(5)
-    bright_texture, dim_texture = (np.kron(rng.uniform(0.5, 1.5, (16, 16, 10)), np.ones((4, 4, 4))) for _ in range(2))
-    depth = np.broadcast_to(np.arange(shape[1])[:, None] / shape[1], shape)
-    bright = (depth > 0.25) & (depth < 0.6)
-    tissue = bright * bright_texture * np.exp(-4 * (depth - 0.25))  # as a surface coil sees it
-    dim = (depth > 0.78) * 0.1 * dim_texture * np.exp(-4 * (depth - 0.78))
-    noise = 0.05 * rng.normal(size=(2, *shape))
-
-    def ghost(beside):
-        volume = np.hypot(tissue + beside + noise[0], noise[1]).astype(np.float32)
-        return ghost_share(volume, bright, (1.0, 1.0, 1.0))
-
-    assert ghost(dim) == 0  # 0.097 without a look at details
-    assert abs(ghost(0.08 * np.roll(tissue, shape[1] // 2, 1)) - 0.08) < 0.01
-
-
-def test_a_ghost_is_named(network):
-    image = head(0.02, 0.1)
-    done = correct_volume((image + 0.06 * np.roll(image, SHAPE[1] // 2, 1)).astype(np.float32), VOXEL, network)
-    assert done.verdict == "doubtful"
-    assert any("ghost" in reason for reason in done.reasons)
 
 
 def test_noise_at_a_point_falls_with_the_voxels_that_it_averages():
