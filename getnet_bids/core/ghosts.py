@@ -73,6 +73,9 @@ class Ghost:
     shift: Fraction = SHIFTS[0]
 
 
+NO_GHOST = Ghost()
+
+
 def find_ghost(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...]) -> Ghost:
     """Measure the strongest ghost along any axis.
 
@@ -110,7 +113,7 @@ def find_ghost(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tu
 
 def strongest(ghosts: list[Ghost]) -> Ghost:
     """Return the strongest of several ghosts, or one of strength 0."""
-    return max(ghosts, key=lambda ghost: ghost.strength, default=Ghost())
+    return max(ghosts, key=lambda ghost: ghost.strength, default=NO_GHOST)
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ class Lines:
         middle = float(np.median(thinned(values, outside)))
         for shift in SHIFTS:
             step = int(shift * self.values.shape[self.axis])
-            shifted, origin, near = (np.roll(x, step, self.axis)[few] for x in (self.values, core, grown))
+            shifted = np.roll(self.values, step, self.axis)[few]
+            origin, near = (np.roll(x, step, self.axis)[few] for x in (core, grown))
             under, beside = outside & origin, outside & ~near
             if min(np.count_nonzero(under), np.count_nonzero(beside)) >= MIN_BACKGROUND:
                 strength = ghost_strength(values, shifted, under, beside, middle, limits)
