@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,8 @@ from scipy import ndimage
 
 from getnet_bids.errors import GetNetError
 
+from .averages import MAX_INTENSITY
 from .noise import LINES, dilated, sparse
-
-MAX_INTENSITY = 1e37
-"""Largest intensity; larger values could exceed float32 after the division by the field."""
 
 
 def checked(image: ArrayLike) -> NDArray[np.float32]:
@@ -30,43 +27,6 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
         raise GetNetError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
     # Always in the order of files, so that a result does not depend on the memory layout of the image.
     return np.asfortranarray(array, np.float32)
-
-
-def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the mean of a series' volumes, or return the image; values that are not finite are left out, or become 0.
-
-    Raises
-    ------
-    ValueError
-        There are values above `MAX_INTENSITY`.
-    """
-    if image.ndim < 4:
-        return finite(image)[0]
-    return mean_of((image[..., i] for i in range(image.shape[3])), image.shape[3], image.shape[:3])
-
-
-def mean_of(volumes: Iterable[NDArray[np.float32]], number: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Compute the mean of a number of volumes, taken one after the other, as `mean_volume` does."""
-    total, count = np.zeros(shape, np.float32, order="F"), np.zeros(shape, np.float32, order="F")
-    for values in volumes:
-        volume, there = finite(values)
-        total += volume / np.float32(number)
-        count += there
-    return (total * (number / np.maximum(count, 1))).astype(np.float32, copy=False)
-
-
-def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | bool]:
-    """Set values that are not finite to 0, and return where values are finite; raise an error for values too large."""
-    low, high = volume.min(), volume.max()
-    there: NDArray[np.bool_] | bool = True
-    if not np.isfinite([low, high]).all():
-        there = np.isfinite(volume)
-        volume = np.where(there, volume, np.float32(0))
-        low, high = volume.min(), volume.max()
-    if max(high, -low) > MAX_INTENSITY:
-        value = float(high if high > -low else low)
-        raise GetNetError(f"a value of {value:.3g} is too large for float32 once corrected; replace it, or scale down")
-    return volume, there
 
 
 BORDER, SAMPLE = 0.5, 4_000
