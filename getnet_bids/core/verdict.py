@@ -258,7 +258,7 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     if evidence.stripes > MAX_STRIPES:
         reasons.append(
             f"stripes of {evidence.stripes:.0%} cross the object, as a spike in k-space leaves them: remove the spike "
-            "in the reconstruction"
+            "in the reconstruction; if the background has a pattern, set it to 0 instead"
         )
     if evidence.empty > MAX_EMPTY:
         reasons.append(
