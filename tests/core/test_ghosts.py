@@ -11,6 +11,7 @@ from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.foreground import find_foreground
 from getnet_bids.core.ghosts import find_ghost
 from getnet_bids.core.network import load_weights
+from getnet_bids.core.verdict import MAX_GHOST
 from getnet_bids.weights import default_weights
 from tests.phantoms import realistic
 from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, head
@@ -96,6 +97,15 @@ def test_a_ghost_has_its_strength_and_its_distance(shift, margin):
     found = ghost_in(rice(signal + 0.07 * ghost, 0.03, 0), 3.0)
     assert found.strength == pytest.approx(0.07, abs=0.035)
     assert found.shift == abs(shift)
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_a_blurred_face_is_no_ghost(width):
+    image, brain = realistic.head()
+    _, y, z = np.indices(image.shape)
+    face = (y > image.shape[1] * 2 / 3) & (z < image.shape[2] / 2) & ~brain
+    blurred = np.where(face, gaussian_filter(image, width), image).astype(np.float32)
+    assert find_ghost(blurred, (realistic.labels() > 0) & ~face, realistic.VOXEL).strength < MAX_GHOST
 
 
 @pytest.mark.parametrize(("fraction", "words"), [(2, "half of"), (3, "a third of"), (4, "a quarter of")])
