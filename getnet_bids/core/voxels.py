@@ -71,8 +71,10 @@ def constant_background(volume: NDArray[np.float32], border: tuple[NDArray[np.fl
     value = float(values[most])
     if shares[most] <= BORDER or not np.count_nonzero(volume != values[most]):
         return 0.0
-    if 0 < value <= MAX_ROUNDED_LEVEL * bright_level(volume) and not np.count_nonzero((volume > 0) & (volume < value)):
-        return 0.0
+    if 0 < value <= MAX_ROUNDED_LEVEL * bright_level(volume):
+        multiples = volume[sparse(volume.shape)] / values[most]
+        if (np.abs(multiples - np.rint(multiples)) < ROUNDING).all():
+            return 0.0
     return value
 
 
@@ -116,9 +118,9 @@ MIN_LINES, CLUSTER_WIDTH = 0.03, 0.01
 between values of one background."""
 MIN_LEVEL = 0.02
 """Smallest value of a background relative to the bright voxels; smaller grey values are noise in whole numbers."""
-MAX_ROUNDED_LEVEL = 0.05
-"""Level relative to the bright voxels up to which the smallest value above 0 is not a background, but noise that was
-rounded to a whole number."""
+MAX_ROUNDED_LEVEL, ROUNDING = 0.05, 1e-3
+"""Level relative to the bright voxels up to which a value is not a background, but noise that was rounded to a whole
+number, if all values are multiples of it, with this tolerance."""
 MAX_OTHERS, MAX_NOISE_LEVEL = 0.1, 0.2
 """Fraction of lines that begin otherwise above which their level is that of the noise, and the largest such level
 relative to the bright voxels."""
