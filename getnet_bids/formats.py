@@ -127,13 +127,38 @@ def reading(name: str | os.PathLike[str]) -> Iterator[None]:
         raise GetNetError(text, name) from None
 
 
-def header_of(kind: Any, stream: BinaryIO) -> SpatialImage:
-    """Read an image's header, leaving its voxels in the stream."""
+def header_of(kind: Any, stream: BinaryIO, name: str | os.PathLike[str]) -> SpatialImage:
+    """Read an image's header, leaving its voxels in the stream.
+
+    Parameters
+    ----------
+    kind : class
+        Of the image.
+    stream : BinaryIO
+        At its beginning.
+    name : str or path
+        For messages.
+
+    Raises
+    ------
+    GetNetError
+        The scale factor is infinite. If it is not a number, nibabel reads the values without a scale, and the image's
+        ``extra`` has the entry `UNSCALED`.
+    """
+    slope = 1.0
     try:
         with np.errstate(all="ignore"):
-            return kind.from_stream(stream)
+            if issubclass(kind, nib.Nifti1Image):
+                slope = float(kind.header_class.from_fileobj(stream, check=False)["scl_slope"])
+                stream.seek(0)
+            image = kind.from_stream(stream)
     except MemoryError:
         raise ValueError("its extension is larger than the memory") from None
+    if np.isinf(slope):
+        raise GetNetError("its scl_slope is infinite; set it to 1, or to the right factor", name)
+    if np.isnan(slope):
+        image.extra[UNSCALED] = "not a number"
+    return image
 
 
 def place_of_voxels(image: SpatialImage, name: str | os.PathLike[str]) -> int:
@@ -173,8 +198,8 @@ def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
     raise GetNetError("neither NIfTI nor MGH; convert it to NIfTI", name)
 
 
-SCALING = "scaling"
-"""Key in an image's ``extra`` for the slope and intercept of its file."""
+SCALING, UNSCALED = "scaling", "unscaled"
+"""Keys in an image's ``extra`` for the slope and intercept of its file, and for a slope that is not a number."""
 DEFAULT_GZIP_LEVEL = 1
 """Default gzip level. On corrected heads and fields, levels 2 and 3 save less than 3 %; level 9 saves 1 to 6 % and
 takes ten times as long."""

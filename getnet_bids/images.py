@@ -105,7 +105,7 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     with reading(name):
         kind = image_class(stream.read(4), name)
         stream.seek(0)
-        image = header_of(kind, stream)
+        image = header_of(kind, stream, name)
         count = math.prod(int(n) for n in image.shape)  # MGH dimensions are int32, whose product may overflow
         end = place_of_voxels(image, name) + count * image.get_data_dtype().itemsize
         if end > most or (end > max(USUAL, USUAL_RATIO * len(data)) and not holds(stream, end)):
@@ -115,7 +115,7 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
             pass  # up to the gzip trailer, so that its checksum is verified
     proxy = cast(Any, image.dataobj)
     scaling = float(proxy.slope), float(proxy.inter)
-    return kind(voxels, image.affine, image.header, {SCALING: scaling})
+    return kind(voxels, image.affine, image.header, {**image.extra, SCALING: scaling})
 
 
 def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Check whether voxel sizes and smoothness are plausible for the object: reasons for a verdict that need the header."""
+"""Check the header, and whether lengths are plausible for the object: reasons for a verdict that need the header."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .core import DOUBTFUL
 from .core.correction import CorrectedVolume
+from .formats import UNSCALED
 from .images import MAX_SIZE_IN_METRES
 
 EXTENT_RANGE = 2.0, 3000.0
@@ -79,10 +80,50 @@ def length_reasons(extent: float, smoothness: float | None) -> list[str]:
     return reasons
 
 
+def header_reasons(image: SpatialImage) -> list[str]:
+    """Return the reasons to doubt the header of an image.
+
+    Parameters
+    ----------
+    image : SpatialImage
+        As `images.read` returns it.
+
+    Returns
+    -------
+    list of str
+        Sentences, each with what to do.
+
+    Examples
+    --------
+    >>> image = nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4))
+    >>> image.header["pixdim"][1] = np.nan
+    >>> header_reasons(image)[0][:31]
+    'its pixdim holds nan, 1, 1: the'
+    """
+    reasons = []
+    axes = [axis for axis, n in enumerate(image.shape[:3]) if n > 1]  # a single slice often has no thickness
+    if image.affine is not None and np.linalg.matrix_rank(image.affine[:3, axes]) < len(axes):
+        reasons.append(
+            "its affine puts different voxels into one place, as a row of zeros does: the result has this affine, and "
+            "other programs cannot use it; repair the sform and the qform"
+        )
+    if isinstance(image.header, nib.Nifti1Header):
+        pixdim = [float(image.header["pixdim"][1 + axis]) for axis in axes]
+        if not np.isfinite(pixdim).all():
+            text = ", ".join(f"{size:g}" for size in pixdim)
+            reasons.append(f"its pixdim holds {text}: the voxel sizes of the affine were used; repair the header")
+    if UNSCALED in image.extra:
+        reasons.append(
+            f"its scl_slope is {image.extra[UNSCALED]}: taken as no scaling, though only 0 means that; set it to 1, or "
+            "to the right factor"
+        )
+    return reasons
+
+
 def add_length_reasons(
     volume: CorrectedVolume, image: SpatialImage, sizes: tuple[float, ...], smoothness: float | None
 ) -> CorrectedVolume:
-    """Add the reasons about the image's lengths to the verdict of a result.
+    """Add the reasons about the image's header and lengths to the verdict of a result.
 
     Parameters
     ----------
@@ -98,7 +139,7 @@ def add_length_reasons(
     -------
     CorrectedVolume
     """
-    found = length_reasons(max(sides_of(volume.foreground, sizes)), smoothness)
+    found = [*header_reasons(image), *length_reasons(max(sides_of(volume.foreground, sizes)), smoothness)]
     if is_mislabelled(image):
         found.insert(0, "its header gives voxel sizes in metres, which are mm: taken so; repair its xyzt_units")
     if not found:

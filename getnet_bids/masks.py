@@ -225,9 +225,10 @@ def foreground_of(image: SpatialImage, name: str | os.PathLike[str]) -> NDArray[
     """
     import torch
 
+    from .core.averages import mean_volume
     from .core.geometry import support
     from .core.preparation import usable_foreground
-    from .core.voxels import Background, mean_volume, scaled
+    from .core.voxels import Background, scaled
 
     mean = mean_volume(magnitudes(image).reshape(image.shape[:4]))
     volume = scaled(Background.of(mean).removed_from(mean))

@@ -17,7 +17,7 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from .bvals import bvals_of, volumes_for_field
-from .core.voxels import mean_of
+from .core.averages import mean_of
 from .errors import GetNetError, errors_about
 from .files import POINTER
 from .formats import Storage
@@ -124,7 +124,7 @@ def open_series(path: str | os.PathLike[str], name: str | os.PathLike[str] | Non
         with reading(name):
             kind = image_class(stream.read(4), name)
             stream.seek(0)
-            image = header_of(kind, stream)
+            image = header_of(kind, stream, name)
             check_header(image, name)
         yield Series(image, stream, name)
 
@@ -187,7 +187,9 @@ def mean_image(
         taken = range(series.count) if indices is None else sorted(indices)
         wanted = set(taken)
         volumes = (volume for i, volume in enumerate(series.volumes()) if i in wanted)
-        return like(series.image, mean_of(volumes, len(taken), series.image.shape[:3]))
+        mean = like(series.image, mean_of(volumes, len(taken), series.image.shape[:3], taken))
+        mean.extra.update(series.image.extra)
+        return mean
 
 
 def divide(

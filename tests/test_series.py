@@ -8,7 +8,7 @@ import pytest
 
 from getnet_bids import images
 from getnet_bids.bvals import b0_volumes, read_bvals, volumes_for_field
-from getnet_bids.core.voxels import mean_volume
+from getnet_bids.core.averages import mean_volume
 from getnet_bids.errors import GetNetError
 from getnet_bids.series import divide, mean_image, open_series
 

@@ -17,7 +17,7 @@ def sparse(shape: tuple[int, ...], whole: int | None = None, lines: int = LINES)
     return tuple(slice(None, None, 1 if axis == whole else max(1, n // lines)) for axis, n in enumerate(shape))
 
 
-def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_], lines: int = LINES) -> float:
     """Estimate the noise from second differences along the axis with the most voxels, over the chosen voxels.
 
     The standard deviation of the differences is the median of their absolute values over .6745, and sqrt(6) times that
@@ -25,7 +25,7 @@ def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
     Biometrika 1994).
     """
     axis = int(np.argmax(volume.shape))
-    part = sparse(volume.shape, axis)
+    part = sparse(volume.shape, axis, lines)
     rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
     if len(rows) < 3:
         return 0.0

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from getnet_bids.errors import GetNetError
 
+from .averages import mean_volume
 from .device import at_once
 from .foreground import find_foreground
 from .geometry import support
 from .noise import blurred_parts
 from .verdict import Evidence
-from .voxels import Background, mean_volume, scaled
+from .voxels import Background, scaled
 
 MIN_VOXELS = 64
 """Smallest number of voxels from which a field is estimated."""

@@ -1,13 +1,15 @@
-"""Signs of problems, measured in the image itself: negative values, noise, ghosts, unequal slices."""
+"""Signs of problems, measured in the image itself: negative values, noise, offsets, unequal slices."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .noise import LINES, dilated, sparse
+from .noise import dilated, sparse
 from .sampling import POINTS_PER_AXIS
 
 MIN_STANDARD_ERRORS = 4.0
@@ -16,28 +18,17 @@ RAYLEIGH_MEDIAN = 1.177
 """Median of the magnitude of complex noise whose parts have a standard deviation of 1."""
 OBJECT_MARGIN = 2
 """Number of voxels around the object that do not count as background, since the object is blurred."""
-THICK_SLICE_RATIO = 1.1
-"""Ratio of voxel sizes from which the longer axis is that of the slices."""
-BRIGHT_SHARE = 0.4
-"""Fraction of the object's upper quartile from which voxels are too bright to be a ghost of it."""
-MIN_GHOST_POWER = 0.2
-"""Smallest power of a ghost, relative to that of the noise, with which it can be detected."""
-MAX_QUARTILE_RATIO = 4.0
-"""Ratio of the upper to the lower quartile of a background above which it is not only noise, for which it is at most
-2.2."""
-MIN_REPEATED = 0.2
-"""Fraction of a ghost's strength that must also be found in the differences of neighbours, which noise reduces."""
 MAX_OFFSET_SPREAD = 0.3
 """Largest interquartile range of a background, relative to its median, at which its level is not only noise."""
 BRIGHT_PERCENTILE, MAX_OFFSET_LEVEL = 90, 0.5
 """Percentile of all values that belongs to the object, and the largest level of a background relative to it."""
-MIN_STRONG_GHOST, MIN_REPEATED_BRIGHT = 0.05, 0.3
-"""The corresponding limits of a ghost that is so strong that it counts as foreground, which weaker ones do not."""
+FEW_LINES = 32
+"""Number of voxels along an axis that are enough to compare slices."""
+WRAPPED_BITS, WRAPPED_TOP, WRAPPED_RANGE = (8, 12, 16), 0.98, 0.15
+"""Numbers of bits whose range may have been exceeded, how far an image reaches then, and the fraction of the range that
+counts as its bright or dark end."""
 MIN_BACKGROUND = 500
 """Smallest number of background voxels for a measurement."""
-
-SAMPLE_SIZE = 20_000
-"""Number of voxels whose median is as good as that of all."""
 
 
 def negative_share(values: NDArray[np.float32]) -> float:
@@ -60,7 +51,42 @@ def negative_share(values: NDArray[np.float32]) -> float:
     return -float(np.minimum(scaled, 0).sum(dtype=np.float64)) / float(np.abs(scaled).sum(dtype=np.float64))
 
 
-def background_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+@dataclass(frozen=True)
+class Sample:
+    """Evenly spread voxels of a volume, and those of its object.
+
+    Parameters
+    ----------
+    values : ndarray
+    inside : ndarray of bool, same shape
+        The object.
+    """
+
+    values: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> Sample:
+        """Take the voxels of a volume and its object."""
+        part = sparse(volume.shape)
+        return cls(volume[part].copy(order="K"), chosen[part].copy(order="K"))
+
+    @cached_property
+    def level(self) -> float:
+        """The median of the object; 0 if there is none."""
+        return float(np.median(self.values[self.inside])) if self.inside.any() else 0.0
+
+    @cached_property
+    def background_quartiles(self) -> tuple[float, float, float] | None:
+        """The quartiles of what is not close to the object; None if it is too small."""
+        beside = self.values[~dilated(self.inside, OBJECT_MARGIN)]
+        if beside.size < MIN_BACKGROUND:
+            return None
+        low, middle, high = (float(x) for x in np.percentile(beside, (25, 50, 75)))
+        return low, middle, high
+
+
+def background_noise(sample: Sample) -> float:
     """Estimate the noise from the median of the background, whose magnitudes have Rayleigh's distribution.
 
     Returns
@@ -68,12 +94,11 @@ def background_noise(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> 
     float
         Standard deviation of the noise's real part; 0 if the background was set to a constant or is too small.
     """
-    part = sparse(volume.shape)
-    values = volume[part][~dilated(chosen[part], OBJECT_MARGIN)]
-    return max(0.0, float(np.median(values)) / RAYLEIGH_MEDIAN) if values.size >= MIN_BACKGROUND else 0.0
+    quartiles = sample.background_quartiles
+    return max(0.0, quartiles[1] / RAYLEIGH_MEDIAN) if quartiles else 0.0
 
 
-def background_offset(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
+def background_offset(sample: Sample) -> float:
     """Measure the level of a high background that hardly varies: an offset, or the noise floor of many coils.
 
     The interquartile range of the magnitudes of noise is 0.77 of their median, less if many coils are combined.
@@ -83,25 +108,22 @@ def background_offset(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) ->
     float
         The level relative to the object's median; 0 if the background varies like noise, or is too small.
     """
-    part = sparse(volume.shape)
-    values, inside = volume[part], chosen[part]
-    beside = values[~dilated(inside, OBJECT_MARGIN)]
-    if not inside.any():
+    if not sample.inside.any():
         return 0.0
-    bright = float(np.median(values[inside]))
-    if beside.size < MIN_BACKGROUND:  # an offset may count as signal; use the faces instead
+    values, bright, quartiles = sample.values, sample.level, sample.background_quartiles
+    if quartiles is None:  # an offset may count as signal; use the faces instead
         faces = np.ones(values.shape, bool)
         faces[tuple(slice(1, -1) if n > 2 else slice(None) for n in values.shape)] = False
         beside, bright = values[faces], float(np.percentile(values, BRIGHT_PERCENTILE))
-    if beside.size < MIN_BACKGROUND:
-        return 0.0
-    low, level, high = (float(x) for x in np.percentile(beside, (25, 50, 75)))
+        if beside.size < MIN_BACKGROUND:
+            return 0.0
+        low, level, high = (float(x) for x in np.percentile(beside, (25, 50, 75)))
+    else:
+        low, level, high = quartiles
     return level / bright if 0 < level < MAX_OFFSET_LEVEL * bright and high - low < MAX_OFFSET_SPREAD * level else 0.0
 
 
-def point_noise(
-    volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...], noise: float
-) -> float:
+def point_noise(sample: Sample, chosen: NDArray[np.bool_], voxel: tuple[float, ...], noise: float) -> float:
     """Estimate the noise of the mean over a cube as large as the spacing of the points on which tissues are judged.
 
     Part of the noise measured by second differences may be anatomy, and the background may contain signal of other
@@ -109,8 +131,9 @@ def point_noise(
 
     Parameters
     ----------
-    volume : ndarray, spatial shape
-    chosen : ndarray of bool, same shape
+    sample : Sample
+        Voxels of the volume and its object.
+    chosen : ndarray of bool, spatial shape
         The object.
     voxel : tuple of float
         mm.
@@ -122,128 +145,78 @@ def point_noise(
     float
         Standard deviation, relative to the object's median.
     """
-    level = float(np.median(volume[sparse(volume.shape)][chosen[sparse(volume.shape)]])) if chosen.any() else 0.0
-    if level <= 0:
+    if sample.level <= 0:
         return 0.0
-    outside = background_noise(volume, chosen)
+    outside = background_noise(sample)
     noise = min(noise, outside) if outside > 0 else noise
-    ranges = [np.flatnonzero(chosen.any(tuple(b for b in range(chosen.ndim) if b != a))) for a in range(chosen.ndim)]
-    extents = [(r[-1] - r[0] + 1) * size for r, size in zip(ranges, voxel, strict=False)]
-    spacing = max(extents) / POINTS_PER_AXIS
+    spacing = max(sides(chosen, voxel)) / POINTS_PER_AXIS
     averaged = math.prod(max(1.0, spacing / size) for size, n in zip(voxel, chosen.shape, strict=False) if n > 1)
-    return noise / level / averaged**0.5
+    return noise / sample.level / averaged**0.5
 
 
-def ghost_share(volume: NDArray[np.float32], chosen: NDArray[np.bool_], voxel: tuple[float, ...]) -> float:
-    """Measure a ghost at half the field of view (N/2 or Nyquist ghost), along the axis along which it is strongest.
-
-    If odd and even lines do not match, a fainter copy of the object appears half a field of view away. It is visible on
-    the background. There the square of the magnitude is that of the noise plus that of the ghost, which is proportional
-    to the square of the shifted object, and higher than in the rest of the background. The copy also has the object's
-    details, unlike dim tissue and parts that are folded over. Lines lie within slices, so the axis of the slices, along
-    which voxels are longer than along another axis, has no such ghost.
-
-    Parameters
-    ----------
-    volume : ndarray, spatial shape
-    chosen : ndarray of bool, same shape
-        The object.
-    voxel : tuple of float
-        mm.
-
-    Returns
-    -------
-    float
-        Strength relative to the object: the smaller of the estimates from its mean power and from its proportionality,
-        so that other things in the background do not count. 0 if there is too little background.
-    """
-    found = strongest_ghost(volume, chosen, voxel, MIN_REPEATED)
-    if found or not chosen.any():
-        return found
-    # A strong ghost is part of the foreground: search outside the voxels that are too bright for a ghost.
-    bright = float(np.percentile(thinned(volume, chosen), 75))
-    strong = strongest_ghost(volume, chosen & (volume > BRIGHT_SHARE * bright), voxel, MIN_REPEATED_BRIGHT)
-    return strong if strong > MIN_STRONG_GHOST else 0.0
-
-
-def strongest_ghost(
-    volume: NDArray[np.float32],
-    chosen: NDArray[np.bool_],
-    voxel: tuple[float, ...],
-    repeated: float,
-) -> float:
-    """Measure the ghost of the chosen voxels along each axis as in `ghost_share`, and return the strongest."""
-    strongest = 0.0
-    for axis in range(volume.ndim):
-        part = sparse(volume.shape, axis, LINES // 2)
-        values, inside = (
-            volume[part].copy(order="K"),
-            chosen[part].copy(order="K"),
-        )  # a contiguous copy, which makes all that follows faster
-        half = volume.shape[axis] // 2
-        is_slices = volume.ndim > 2 and voxel[axis] > THICK_SLICE_RATIO * min(voxel)
-        grown = dilated(inside, OBJECT_MARGIN)
-        shifted, origin = np.roll(values, half, axis), ~dilated(~np.roll(inside, half, axis))
-        under, beside = ~grown & origin, ~grown & ~np.roll(grown, half, axis)
-        if is_slices or half < 8 or min(np.count_nonzero(under), np.count_nonzero(beside)) < MIN_BACKGROUND:
-            continue
-        square, cause = (np.square(thinned(x, under), dtype=np.float64) for x in (values, shifted))
-        low, middle, high = np.percentile(thinned(values, beside).astype(np.float64), (25, 50, 75))
-        if high > MAX_QUARTILE_RATIO * low:
-            continue
-        floor = float(middle**2)
-        bright = cause > np.median(cause)
-        if not bright.any():  # the ghost of a constant cannot be measured
-            continue
-        high, low = (float(np.median(square[where])) for where in (bright, ~bright))
-        presence = (float(np.median(square)) - floor) / float(np.median(cause))
-        proportion = (high - low) / max(float(np.median(cause[bright]) - np.median(cause[~bright])), 1e-30)
-        found = min(presence, proportion)
-        visible = presence * float(np.median(cause)) > MIN_GHOST_POWER * floor
-        if visible and found > strongest and repetition(values, shifted, under) > repeated * found:
-            strongest = found
-    return strongest**0.5
-
-
-def repetition(values: NDArray[np.float32], shifted: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
-    """Measure how much of the shifted object's detail an image repeats, from differences of neighbours' squares.
-
-    Parameters
-    ----------
-    values, shifted : ndarray, same shape
-        The image, and the same half a field of view away.
-    where : ndarray of bool, same shape
-        The background that the shifted object falls on.
-
-    Returns
-    -------
-    float
-        Slope of the image's differences on those of the shifted object, computed from the signs of the latter, so that
-        a few bright voxels have little effect.
+def sides(chosen: NDArray[np.bool_], voxel: tuple[float, ...]) -> list[float]:
+    """Return the sides of the box around an object that is not empty, mm.
 
     Examples
     --------
-    >>> object_ = np.array([1, 5, 2, 7, 3], np.float32)
-    >>> round(repetition(0.1 * object_, object_, np.ones(5, bool)), 4)
-    0.01
+    >>> sides(np.eye(4, dtype=bool)[:3], (1.0, 2.0))
+    [3.0, 6.0]
     """
-    agreeing = total = 0.0
-    for axis in range(values.ndim):
-        of, by = (np.moveaxis(x, axis, 0) for x in (values, shifted))
-        inside = np.moveaxis(where, axis, 0)
-        both = inside[1:] & inside[:-1]
-        square, cause = (
-            np.square(x[1:][both], dtype=np.float64) - np.square(x[:-1][both], dtype=np.float64) for x in (of, by)
-        )
-        agreeing += float((square * np.sign(cause)).sum())
-        total += float(np.abs(cause).sum())
-    return agreeing / total if total else 0.0
+    shadow: NDArray[np.bool_] = np.asarray(chosen.any(-1))  # quick, since the last axis is slowest in memory
+    shadows = [np.asarray(shadow.any(tuple(b for b in range(shadow.ndim) if b != a))) for a in range(shadow.ndim)]
+    ranges = [np.flatnonzero(along) for along in (*shadows, chosen.any(tuple(range(chosen.ndim - 1))))]
+    return [float((r[-1] - r[0] + 1) * size) for r, size in zip(ranges, voxel, strict=False)]
 
 
-def thinned(values: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return between `SAMPLE_SIZE` and twice as many evenly spread values of a mask, or all if there are fewer."""
-    found: NDArray[np.float32] = values.T[where.T]  # the first axis is fastest in memory
-    return found[:: max(1, len(found) // SAMPLE_SIZE)]
+def empty_slices(chosen: NDArray[np.bool_]) -> float:
+    """Compute the fraction of slices without an object that lie between two with one, across the axis with most.
+
+    Examples
+    --------
+    >>> chosen = np.ones((9, 8, 8), bool)
+    >>> chosen[1::2] = False
+    >>> round(empty_slices(chosen), 2), empty_slices(chosen[::2])
+    (0.44, 0.0)
+    """
+    most = 0.0
+    for axis in range(chosen.ndim if chosen.ndim > 2 else 0):
+        few = chosen[sparse(chosen.shape, axis, FEW_LINES)]
+        there = np.asarray(few.any(tuple(a for a in range(few.ndim) if a != axis)))
+        places = np.flatnonzero(there)
+        if len(places) > 1:
+            between = ~there[1:-1] & there[:-2] & there[2:]
+            most = max(most, float(np.count_nonzero(between) / (places[-1] - places[0] + 1)))
+    return most
+
+
+def wrapped_share(volume: NDArray[np.float32]) -> float:
+    """Compute the number of dark voxels between two bright neighbours, relative to that of bright voxels.
+
+    Whole numbers that exceed the range of an unsigned integer begin again at 0: beyond 255, tissue is dark. Noise then
+    takes voxels from one end of the range to the other, while in other images nearly no bright neighbours have a dark
+    voxel between them.
+
+    Returns
+    -------
+    float
+        0 unless the values are whole numbers that end near the largest of 8, 12 or 16 bits.
+
+    Examples
+    --------
+    >>> tissue = np.random.default_rng(0).normal(240, 8, (40, 40, 40)).round().astype(np.float32)
+    >>> wrapped_share(np.minimum(tissue, 255)), wrapped_share(tissue % 256) > 0.004
+    (0.0, True)
+    """
+    axis = int(np.argmax(volume.shape))
+    rows = np.moveaxis(volume[sparse(volume.shape, axis, FEW_LINES)], axis, 0)
+    top = float(rows.max())
+    limit = next((float(2**bits) for bits in WRAPPED_BITS if WRAPPED_TOP * 2**bits <= top < 2**bits), 0.0)
+    if not limit or float(rows.min()) < 0 or (rows % 1).any():
+        return 0.0
+    bright: NDArray[np.bool_] = rows > (1 - WRAPPED_RANGE) * limit
+    dark: NDArray[np.bool_] = (rows < WRAPPED_RANGE * limit) & (rows > 0)  # 0 may be a hole in a mask
+    wrapped = dark[1:-1] & bright[:-2] & bright[2:]
+    return int(np.count_nonzero(wrapped)) / max(1, int(np.count_nonzero(bright)))
 
 
 def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
@@ -259,7 +232,7 @@ def odd_even_difference(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) 
         return 0.0
     largest = 0.0
     for axis in range(3):
-        part = sparse(volume.shape, axis)
+        part = sparse(volume.shape, axis, FEW_LINES)
         rows = np.moveaxis(volume[part].copy(order="K"), axis, 0)
         inside = np.moveaxis(chosen[part].copy(order="K"), axis, 0)
         if len(rows) < 8:

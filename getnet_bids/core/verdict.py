@@ -10,8 +10,18 @@ from numpy.typing import NDArray
 from getnet_bids.errors import GetNetError
 
 from . import CORRECTED, DOUBTFUL, NOTHING
+from .ghosts import NO_GHOST, Ghost, find_ghost
 from .noise import noise_sd, sparse
-from .signs import background_offset, ghost_share, negative_share, odd_even_difference, point_noise
+from .signs import (
+    FEW_LINES,
+    Sample,
+    background_offset,
+    empty_slices,
+    negative_share,
+    odd_even_difference,
+    point_noise,
+    wrapped_share,
+)
 from .spikes import stripes
 from .voxels import Background
 
@@ -36,8 +46,18 @@ MAX_OFFSET = 0.1
 in the mean of a series also hardly varies, but its level is lower."""
 MAX_GHOST = 0.025
 """Strength of a ghost, relative to the object, above which the result is doubtful."""
+PARTS = {2: "half", 3: "a third", 4: "a quarter"}
+"""Fractions in words, by their denominators."""
 MAX_STRIPES = 0.02
 """Amplitude of stripes, relative to the signal, above which the result is doubtful."""
+MAX_EMPTY = 0.25
+"""Fraction of empty slices between others above which the result is doubtful: it is nearly a half if every other slice
+is missing, and the field is hardly less exact with a third."""
+MAX_WRAPPED = 0.004
+"""Number of dark voxels between bright neighbours, relative to that of bright voxels, above which numbers have exceeded
+their range."""
+ALL_CLIPPED = 0.99
+"""Fraction of the foreground at the brightest value from which it has only one value."""
 MAX_ODD_EVEN = 0.03
 """Relative difference of odd and even slices above which the result is doubtful, provided that half of it is more than
 the field's standard deviation: slices deviate from their mean by half the difference, and a smaller deviation does not
@@ -65,10 +85,15 @@ class Evidence:
         Standard deviation of the noise, relative to the foreground's mean.
     unequal : float
         Largest relative difference of odd and even slices.
+    empty : float
+        Fraction of slices that are empty although their neighbours are not.
+    wrapped : float
+        Number of dark voxels between bright neighbours, relative to that of bright voxels, in whole numbers that use
+        the whole range of an integer.
     point_noise : float
         Relative noise of the mean over a cube as large as the spacing of the points on which tissues are judged.
-    ghost : float
-        Strength of a ghost at half the field of view, relative to the object.
+    ghost : Ghost
+        The strongest ghost.
     stripes : float
         Amplitude of the stripes that a spike in k-space leaves, relative to the signal.
     offset : float
@@ -85,8 +110,10 @@ class Evidence:
     sd_p95: float = 0.0
     noise: float = 0.0
     unequal: float = 0.0
+    empty: float = 0.0
+    wrapped: float = 0.0
     point_noise: float = 0.0
-    ghost: float = 0.0
+    ghost: Ghost = NO_GHOST
     stripes: float = 0.0
     offset: float = 0.0
     conflict: float = 0.0
@@ -130,22 +157,28 @@ class Evidence:
             mm.
         foreground : ndarray of bool, spatial shape
         """
+        sample = Sample.of(volume, foreground)
         part = sparse(volume.shape)
-        where = chosen[part] if chosen[part].any() else chosen
-        values, field_values = (x[part][where] if where is not chosen else x[chosen] for x in (volume, field))
-        mean, noise = float(values.mean(dtype=np.float64)), noise_sd(volume, foreground)
+        few = chosen[part].copy(order="K")
+        where = few if few.any() else chosen
+        values, field_values = (
+            (sample.values[few], field[part][few]) if where is few else (volume[chosen], field[chosen])
+        )
+        mean, noise = float(values.mean(dtype=np.float64)), noise_sd(volume, foreground, FEW_LINES)
         return replace(
             self,
-            clipped=self.clipped_share(volume[part], chosen[part]),
+            clipped=self.clipped_share(sample.values, few),
             field_sd=float(np.log(field_values).std(dtype=np.float64)),
             sd_median=sd_median,
             sd_p95=sd_p95,
             noise=noise / mean if mean > 0 else 0.0,
             unequal=odd_even_difference(volume, chosen),
-            point_noise=point_noise(volume, foreground, voxel, noise),
-            ghost=ghost_share(volume, foreground, voxel),
+            empty=empty_slices(foreground),
+            wrapped=wrapped_share(volume),
+            point_noise=point_noise(sample, foreground, voxel, noise),
+            ghost=find_ghost(volume, foreground, voxel),
             stripes=stripes(volume, foreground),
-            offset=background_offset(volume, foreground),
+            offset=background_offset(sample),
         )
 
     @staticmethod
@@ -194,7 +227,17 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             f"its background lies at {evidence.offset:.0%} of the object and hardly varies: an offset breaks the "
             "model; if it was added to all voxels, subtract it first"
         )
-    if evidence.clipped > MAX_CLIPPED:
+    if evidence.wrapped > MAX_WRAPPED:
+        reasons.append(
+            "dark voxels lie among the brightest ones: numbers have exceeded the range of their type and began again "
+            "at 0; convert the image again, scaled or with a larger type"
+        )
+    elif evidence.clipped > ALL_CLIPPED:
+        reasons.append(
+            "all voxels of its foreground have the same value: no field can be seen in it; look whether it is an "
+            "image, and not a mask"
+        )
+    elif evidence.clipped > MAX_CLIPPED:
         reasons.append(
             f"{evidence.clipped:.0%} of the foreground has the brightest value: it was clipped; correct the image from "
             "before that"
@@ -206,15 +249,21 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             f"low signal to noise: {evidence.point_noise:.0%} of noise is left where tissues are told apart; average "
             "more volumes, or denoise the image first"
         )
-    if evidence.ghost > MAX_GHOST:
+    if evidence.ghost.strength > MAX_GHOST:
         reasons.append(
-            f"a ghost of {evidence.ghost:.0%} lies half a field of view beside the object, as echo-planar images have "
-            "it: remove it in the reconstruction, for it shades the object, too"
+            f"a ghost of {evidence.ghost.strength:.0%} lies {PARTS[evidence.ghost.shift.denominator]} of the field of "
+            "view beside the object, as echo-planar and accelerated images have it: remove it in the reconstruction, "
+            "for it shades the object, too"
         )
     if evidence.stripes > MAX_STRIPES:
         reasons.append(
             f"stripes of {evidence.stripes:.0%} cross the object, as a spike in k-space leaves them: remove the spike "
-            "in the reconstruction"
+            "in the reconstruction; if the background has a pattern, set it to 0 instead"
+        )
+    if evidence.empty > MAX_EMPTY:
+        reasons.append(
+            f"{evidence.empty:.0%} of its slices are empty between others: the field was estimated across the gaps; "
+            "look whether interleaved slices are missing"
         )
     if evidence.unequal > max(MAX_ODD_EVEN, 2 * evidence.sd_median):
         reasons.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,8 @@ from scipy import ndimage
 
 from getnet_bids.errors import GetNetError
 
-from .noise import sparse
-
-MAX_INTENSITY = 1e37
-"""Largest intensity; larger values could exceed float32 after the division by the field."""
+from .averages import MAX_INTENSITY
+from .noise import LINES, dilated, sparse
 
 
 def checked(image: ArrayLike) -> NDArray[np.float32]:
@@ -31,43 +29,6 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
     return np.asfortranarray(array, np.float32)
 
 
-def mean_volume(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the mean of a series' volumes, or return the image; values that are not finite are left out, or become 0.
-
-    Raises
-    ------
-    ValueError
-        There are values above `MAX_INTENSITY`.
-    """
-    if image.ndim < 4:
-        return finite(image)[0]
-    return mean_of((image[..., i] for i in range(image.shape[3])), image.shape[3], image.shape[:3])
-
-
-def mean_of(volumes: Iterable[NDArray[np.float32]], number: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Compute the mean of a number of volumes, taken one after the other, as `mean_volume` does."""
-    total, count = np.zeros(shape, np.float32, order="F"), np.zeros(shape, np.float32, order="F")
-    for values in volumes:
-        volume, there = finite(values)
-        total += volume / np.float32(number)
-        count += there
-    return (total * (number / np.maximum(count, 1))).astype(np.float32, copy=False)
-
-
-def finite(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | bool]:
-    """Set values that are not finite to 0, and return where values are finite; raise an error for values too large."""
-    low, high = volume.min(), volume.max()
-    there: NDArray[np.bool_] | bool = True
-    if not np.isfinite([low, high]).all():
-        there = np.isfinite(volume)
-        volume = np.where(there, volume, np.float32(0))
-        low, high = volume.min(), volume.max()
-    if max(high, -low) > MAX_INTENSITY:
-        value = float(high if high > -low else low)
-        raise GetNetError(f"a value of {value:.3g} is too large for float32 once corrected; replace it, or scale down")
-    return volume, there
-
-
 BORDER, SAMPLE = 0.5, 4_000
 """Fraction of the voxels on the faces that must have a value for it to be the background, and the approximate number of
 voxels that are sampled on each face."""
@@ -75,31 +36,78 @@ NEGATIVE_SHARE = 0.01
 """Largest fraction of the other voxels that may be negative if a negative background is not an offset."""
 
 
-def constant_background(volume: NDArray[np.float32]) -> float:
+def faces(volume: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return the faces of a volume; axes of up to two voxels have none."""
+    return [
+        np.moveaxis(volume, axis, 0)[end] for axis in range(volume.ndim) if volume.shape[axis] > 2 for end in (0, -1)
+    ]
+
+
+def border_values(volume: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the values on the faces of a volume, and the fraction of the voxels that have each."""
+    samples = []
+    for face in faces(volume):
+        stride = max(1, round((face.size / SAMPLE) ** (1 / face.ndim)))
+        samples.append(face[(slice(None, None, stride),) * face.ndim].ravel())
+    value, count = np.unique(np.concatenate(samples), return_counts=True)
+    return value, count / count.sum()
+
+
+def constant_background(volume: NDArray[np.float32], border: tuple[NDArray[np.float32], NDArray[np.float64]]) -> float:
     """Return the value of most voxels on the faces of a volume, or 0 if there is none.
 
     Examples
     --------
     >>> volume = np.full((6, 6, 6), 700, np.float32)
     >>> volume[1:5, 1:5, 1:5] = np.arange(64).reshape(4, 4, 4)
-    >>> constant_background(volume), constant_background(np.arange(216, dtype=np.float32).reshape(6, 6, 6))
-    (700.0, 0.0)
+    >>> constant_background(volume, border_values(volume))
+    700.0
+    >>> volume = np.arange(216, dtype=np.float32).reshape(6, 6, 6)
+    >>> constant_background(volume, border_values(volume))
+    0.0
     """
-    faces = []
-    for axis in range(volume.ndim):
-        if volume.shape[axis] > 2:
-            for end in (0, -1):
-                face = volume[tuple(end if a == axis else slice(None) for a in range(volume.ndim))]
-                stride = max(1, round((face.size / SAMPLE) ** (1 / face.ndim)))
-                faces.append(face[(slice(None, None, stride),) * face.ndim].ravel())
-    if not faces:
+    values, shares = border
+    most = int(shares.argmax())
+    value = float(values[most])
+    if shares[most] <= BORDER or not np.count_nonzero(volume != values[most]):
         return 0.0
-    border = np.concatenate(faces)
-    value, count = np.unique(border, return_counts=True)
-    most = int(count.argmax())
-    if count[most] <= BORDER * len(border) or not np.count_nonzero(volume != value[most]):
-        return 0.0
-    return float(value[most])
+    if 0 < value <= MAX_ROUNDED_LEVEL * bright_level(volume):
+        multiples = volume[sparse(volume.shape)] / values[most]
+        if (np.abs(multiples - np.rint(multiples)) < ROUNDING).all():
+            return 0.0
+    return value
+
+
+def few_values(
+    volume: NDArray[np.float32], border: tuple[NDArray[np.float32], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the values other than 0 of which most of the faces consist, with 0: a chessboard, or stripes.
+
+    Returns
+    -------
+    ndarray
+        The most frequent first. Empty if there are none, or if the volume has no values between them: then they are
+        noise in whole numbers.
+
+    Examples
+    --------
+    >>> volume = np.add.outer(np.arange(9), np.arange(8)) % 2 * np.float32(100) + 100
+    >>> volume[2:7, 2:6] = np.arange(20).reshape(5, 4) * 10
+    >>> few_values(volume, border_values(volume)).tolist()
+    [100.0, 200.0]
+    """
+    values, shares = border
+    frequent = (shares > MIN_LINES) & (values != 0)
+    empty = float(shares[values == 0].sum())
+    if not frequent.any() or shares[frequent].sum() + empty <= BORDER:
+        return np.zeros(0)
+    few = volume[sparse(volume.shape)]
+    levels = values[frequent] if not empty else np.append(values[frequent], np.float32(0))
+    levels.sort()
+    between = (np.count_nonzero((few > low) & (few < high)) for low, high in itertools.pairwise(levels))
+    if not all(between) or (np.abs(values[frequent]) <= MIN_LEVEL * bright_level(volume)).any():
+        return np.zeros(0)
+    return values[frequent][np.argsort(-shares[frequent])].astype(float)
 
 
 MIN_RUN, RUN_TOLERANCE = 4, 0.002
@@ -110,6 +118,9 @@ MIN_LINES, CLUSTER_WIDTH = 0.03, 0.01
 between values of one background."""
 MIN_LEVEL = 0.02
 """Smallest value of a background relative to the bright voxels; smaller grey values are noise in whole numbers."""
+MAX_ROUNDED_LEVEL, ROUNDING = 0.05, 1e-3
+"""Level relative to the bright voxels up to which a value is not a background, but noise that was rounded to a whole
+number, if all values are multiples of it, with this tolerance."""
 MAX_OTHERS, MAX_NOISE_LEVEL = 0.1, 0.2
 """Fraction of lines that begin otherwise above which their level is that of the noise, and the largest such level
 relative to the bright voxels."""
@@ -117,6 +128,11 @@ EVEN, MAX_EVEN = 0.005, 0.3
 """Largest relative difference of neighbours that count as even, and the largest fraction of even neighbours beside a
 background that is not exactly constant: in images without noise tissues are even, too. If the background is exact, only
 equal neighbours count."""
+SMOOTH, EXACTLY_SMOOTH = 0.003, 0.0001
+"""Largest second differences of a background that is smooth, or exactly so, relative to the bright voxels."""
+MIN_SMOOTH_LEVEL, MIN_EXACT_LEVEL, MIN_SMOOTH = 0.1, 0.03, 0.6
+"""Their smallest levels, relative to the bright voxels, and the smallest fraction of the faces that must be so. The
+noise that remains in the mean of many volumes is smooth, too, but low, and not exactly smooth."""
 LINES_ACROSS = 32
 """Number of lines along each axis that are examined."""
 
@@ -148,14 +164,17 @@ class Background:
         >>> round(Background.of(volume).value), int(Background.of(volume).inside(volume).sum())
         (700, 2400)
         """
-        value = constant_background(volume)
-        values, tolerance = plateaus(volume, value)
+        border = border_values(volume)
+        value = constant_background(volume, border)
+        values = few_values(volume, border)
+        exact = len(values) > (value != 0)
+        values, tolerance = (values, np.zeros(len(values))) if exact else plateaus(volume, value)
         if not len(values):
-            return cls(value)
+            return cls(value) if value or not begins_smoothly(volume) else cls.smooth(volume)
         where = np.zeros(volume.shape, bool)
         for one, width in zip(values, tolerance, strict=True):
             where |= np.abs(volume - one) <= width
-        pieces, _ = ndimage.label(where)
+        pieces, _ = ndimage.label(where | (volume == 0) if exact else where)
         sizes = np.bincount(pieces.ravel())
         sizes[0] = 0
         where = (sizes >= MIN_LINES * sizes.max(initial=1))[pieces] & where
@@ -168,6 +187,23 @@ class Background:
         if not value:
             value = float(values[0]) if tolerance[0] == 0 else float(f"{values[0]:.4g}")
         return cls(value, where | (volume == value))
+
+    @classmethod
+    def smooth(cls, volume: NDArray[np.float32]) -> Background:
+        """Find the background of a volume if it is a ramp, or another smooth function, from the faces to the object."""
+        curved = np.zeros(volume.shape, bool)
+        limit = SMOOTH * bright_level(volume)
+        for axis in range(volume.ndim):
+            rows, to = np.moveaxis(volume, axis, 0), np.moveaxis(curved, axis, 0)
+            to[1:-1] |= np.abs(rows[2:] - 2 * rows[1:-1] + rows[:-2]) > limit
+        pieces, _ = ndimage.label(~curved)
+        outer = np.unique(np.concatenate([face.ravel() for face in faces(pieces)]))
+        sizes = np.bincount(pieces.ravel())
+        large = outer[(outer > 0) & (sizes[outer] >= MIN_LINES * sizes[outer[outer > 0]].max(initial=1))]
+        where = dilated(np.isin(pieces, large))  # voxels beside the object are curved
+        if evenness(volume, ~where, 2 * SMOOTH) > MAX_EVEN:  # an image without noise
+            return cls(0.0)
+        return cls(float(f"{np.median(volume[where]):.4g}"), where)
 
     def inside(self, volume: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return its voxels in the volume in which it was found; without a background those that are 0."""
@@ -186,9 +222,38 @@ class Background:
         out: NDArray[np.float32] = np.where(where, np.float32(0), volume)
         filled = value < 0 and np.count_nonzero(out < 0) <= NEGATIVE_SHARE * np.count_nonzero(out)
         rest = volume[~where]
-        if value <= rest.min() and not filled:
+        one = float(np.ptp(volume[where])) <= CLUSTER_WIDTH * abs(value)
+        if one and value <= rest.min() and not filled:
             out = np.where(where, np.float32(0), volume - value)
         return out
+
+
+def bright_level(volume: NDArray[np.float32], lines: int = LINES) -> float:
+    """Return a high percentile of a volume's magnitudes, which belongs to the object."""
+    return float(np.percentile(np.abs(volume[sparse(volume.shape, lines=lines)]), 99))
+
+
+def begins_smoothly(volume: NDArray[np.float32]) -> bool:
+    """Return whether the faces of a volume are high and without noise, unlike air and tissue.
+
+    Examples
+    --------
+    >>> ramp = np.broadcast_to(np.linspace(1, 3, 24, dtype=np.float32), (24, 24, 24))
+    >>> noise = np.random.default_rng(0).normal(1, 0.1, (24, 24, 24)).astype(np.float32)
+    >>> begins_smoothly(ramp), begins_smoothly(ramp * noise), begins_smoothly(noise * (noise > 9))
+    (True, False, False)
+    """
+    smooth, total = 0, 0
+    bright = bright_level(volume, LINES_ACROSS // 2)
+    for face in faces(volume):
+        rows = face[sparse(face.shape, 0, LINES_ACROSS)]
+        second = np.abs(rows[2:] - 2 * rows[1:-1] + rows[:-2])
+        found = np.zeros(second.shape, bool)
+        for limit, lowest in ((SMOOTH, MIN_SMOOTH_LEVEL), (EXACTLY_SMOOTH, MIN_EXACT_LEVEL)):
+            found |= (second <= limit * bright) & (rows[1:-1] > lowest * bright)
+        smooth += int(np.count_nonzero(found))
+        total += second.size
+    return smooth > MIN_SMOOTH * total
 
 
 def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -219,7 +284,7 @@ def plateaus(volume: NDArray[np.float32], skipped: float) -> tuple[NDArray[np.fl
     starts, even = np.concatenate(first), np.concatenate(run)
     if even.sum() < max(MIN_LINES * len(even), MIN_RUN):
         return np.zeros(0), np.zeros(0)
-    others, bright = starts[~even], np.percentile(np.abs(volume[sparse(volume.shape)]), 99)
+    others, bright = starts[~even], bright_level(volume)
     noise = float(np.median(others)) if len(others) > MAX_OTHERS * len(starts) else 0.0
     values = np.sort(starts[even])
     values = values[np.abs(values) > MIN_LEVEL * bright]

@@ -7,7 +7,7 @@ from getnet_bids.core.network import load_weights
 from getnet_bids.core.noise import noise_sd
 from getnet_bids.core.options import Options
 from getnet_bids.core.sampling import POINTS_PER_AXIS
-from getnet_bids.core.signs import ghost_share, odd_even_difference, point_noise
+from getnet_bids.core.signs import Sample, empty_slices, odd_even_difference, point_noise, wrapped_share
 from getnet_bids.core.verdict import Evidence, judge
 from getnet_bids.core.voxels import Background
 from getnet_bids.weights import default_weights
@@ -90,6 +90,47 @@ def test_a_background_of_any_shape_is_background(network, stripped, fill):
     assert "its background is" in done.reasons[0]
 
 
+def patterns():
+    """Make backgrounds of few values, or of a ramp; each with its name."""
+    i, j, k = np.indices(SHAPE)
+    x, y, z = np.ix_(*(np.linspace(-1, 1, n) for n in SHAPE))
+    for low, high in ((100, 200), (0, 500)):
+        for n in (1, 4, 8):
+            yield f"{low} and {high} in blocks of {n}", np.where((i // n + j // n + k // n) % 2, high, low)
+    yield "three values", np.array([100, 250, 400])[(i // 6 + j // 6 + k // 6) % 3]
+    yield "a ramp", np.broadcast_to(225 + 175 * x, SHAPE)
+    yield "a low ramp", np.broadcast_to(100 + 80 * z, SHAPE)
+    yield "a ramp in whole numbers", np.rint(225 + 60 * (x + y + z))
+
+
+@pytest.mark.parametrize("pattern", [p for _, p in patterns()], ids=[name for name, _ in patterns()])
+def test_a_background_of_few_values_or_of_a_ramp_is_removed(stripped, pattern):
+    image = np.where(BRAIN, stripped * 1000, pattern).astype(np.float32)
+    background = Background.of(image)
+    removed = background.removed_from(image)
+    assert background.value > 0
+    assert np.count_nonzero(removed[~BRAIN]) < 0.01 * np.count_nonzero(~BRAIN)
+    np.testing.assert_array_equal(removed[BRAIN], image[BRAIN])
+
+
+def test_a_background_of_a_ramp_is_named_and_does_no_harm(network, stripped):
+    x = np.broadcast_to(np.linspace(-1, 1, SHAPE[0])[:, None, None], SHAPE)
+    done = correct_volume(np.where(BRAIN, stripped, 0.225 + 0.175 * x).astype(np.float32), VOXEL, network)
+    assert field_error(done.field, correct_volume(stripped, VOXEL, network).field, BRAIN) < 0.005
+    assert done.verdict == "doubtful"
+    assert "its background is 0.22" in done.reasons[0]
+
+
+def test_noise_is_no_background():
+    """Neither in few whole numbers nor in the mean of many volumes."""
+    image = head(0.02, 0.2)
+    for top in (30, 60, 120):
+        assert Background.of(np.rint(image / image.max() * top).astype(np.float32)) == Background(0.0)
+    rng = np.random.default_rng(2)
+    floor = 0.05 + 0.002 * rng.normal(size=SHAPE)
+    assert Background.of((image + floor).astype(np.float32)) == Background(0.0)
+
+
 @pytest.mark.parametrize("shading", [0.0, 0.2])
 @pytest.mark.parametrize("whole", [True, False])
 def test_tissue_without_noise_is_no_background(shading, whole):
@@ -148,59 +189,47 @@ def test_odd_and_even_slices_are_named_along_any_axis(network):
     assert any("odd and even" in reason for reason in done.reasons)
 
 
+def test_empty_slices_between_others_are_named(network, stripped):
+    for axis in range(3):
+        there = np.moveaxis(np.ones(SHAPE, bool), axis, 0)
+        there[::2] = False
+        there = np.moveaxis(there, 0, axis)
+        assert empty_slices((stripped > 0) & there) > 0.4
+    done = correct_volume(np.where(there, head(0.02, 0.2), 0).astype(np.float32), VOXEL, network)
+    assert done.verdict == "doubtful"
+    assert any("slices are empty between others" in reason for reason in done.reasons)
+
+
+def test_few_empty_slices_and_separate_objects_are_ordinary(stripped):
+    there = np.ones(SHAPE, bool)
+    there[20:30] = there[33] = there[40] = False
+    assert empty_slices((stripped > 0) & there) < 0.05
+
+
+@pytest.mark.parametrize("scale", [1.2, 1.6])
+def test_numbers_beyond_their_range_are_named(network, stripped, scale):
+    for image in (head(0.02, 0.2), stripped):
+        whole = np.rint(image / np.percentile(image[image > 0.1], 99.5) * 255)
+        assert wrapped_share(np.minimum(whole, 255).astype(np.float32)) == 0
+        wrapped = (np.rint(scale * whole) % 256).astype(np.float32)
+        assert wrapped_share(wrapped) > 0.01
+    done = correct_volume(wrapped, VOXEL, network)
+    assert done.verdict == "doubtful"
+    assert any("exceeded the range of their type" in reason for reason in done.reasons)
+
+
+def test_a_constant_object_is_not_called_clipped(network, stripped):
+    for image in (np.full(SHAPE, 7, np.float32), (stripped > 0).astype(np.float32)):
+        done = correct_volume(image, VOXEL, network)
+        assert done.verdict == "doubtful"
+        assert len(done.reasons) == 1
+        assert "all voxels of its foreground have the same value" in done.reasons[0]
+
+
 def test_slices_that_differ_by_less_than_the_field_is_known_are_ordinary():
     for sd, verdict in ((0.01, "doubtful"), (0.03, "corrected")):
         evidence = Evidence(0.0, 0.0, field_sd=0.1, sd_median=sd, unequal=0.04)
         assert judge(evidence)[0] == verdict
-
-
-def test_a_ghost_is_measured_along_its_axis_and_nothing_else_is_one():
-    signal, inside = head(0.0, 0.2), ellipsoid(1.0) < 0
-    noise = 0.02 * np.random.default_rng(4).normal(size=(2, *SHAPE))
-    assert ghost_share(np.hypot(signal + noise[0], noise[1]).astype(np.float32), inside, VOXEL) < 0.012
-    for axis in range(3):
-        ghost = np.hypot(signal + 0.06 * np.roll(signal, SHAPE[axis] // 2, axis) + noise[0], noise[1])
-        assert abs(ghost_share(ghost.astype(np.float32), inside, VOXEL) - 0.06) < 0.01
-    strong = np.hypot(signal + 0.2 * np.roll(signal, SHAPE[1] // 2, 1) + noise[0], noise[1]).astype(np.float32)
-    assert abs(ghost_share(strong, strong > 0.1, VOXEL) - 0.2) < 0.02  # it is taken for foreground
-    beside = np.hypot(
-        signal + np.where(ellipsoid(1.15) > 0, 0.1, 0) + noise[0], noise[1]
-    )  # of another part of the body
-    assert ghost_share(beside.astype(np.float32), inside, VOXEL) < 0.02
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_constant_object_has_no_ghost():
-    inside = np.zeros((64, 64, 64), bool)
-    inside[20:44, 20:44, 20:44] = True
-    noise = np.random.default_rng(1).random(inside.shape)
-    assert ghost_share((1000 * inside + noise * ~inside).astype(np.float32), inside, (1.0, 1.0, 1.0)) == 0
-
-
-def test_dim_tissue_beside_the_object_is_no_ghost():
-    """Neither is it if it gets dimmer as the bright tissue half a field of view away does."""
-    shape = (64, 64, 40)
-    rng = np.random.default_rng(5)
-    bright_texture, dim_texture = (np.kron(rng.uniform(0.5, 1.5, (16, 16, 10)), np.ones((4, 4, 4))) for _ in range(2))
-    depth = np.broadcast_to(np.arange(shape[1])[:, None] / shape[1], shape)
-    bright = (depth > 0.25) & (depth < 0.6)
-    tissue = bright * bright_texture * np.exp(-4 * (depth - 0.25))  # as a surface coil sees it
-    dim = (depth > 0.78) * 0.1 * dim_texture * np.exp(-4 * (depth - 0.78))
-    noise = 0.05 * rng.normal(size=(2, *shape))
-
-    def ghost(beside):
-        volume = np.hypot(tissue + beside + noise[0], noise[1]).astype(np.float32)
-        return ghost_share(volume, bright, (1.0, 1.0, 1.0))
-
-    assert ghost(dim) == 0  # 0.097 without a look at details
-    assert abs(ghost(0.08 * np.roll(tissue, shape[1] // 2, 1)) - 0.08) < 0.01
-
-
-def test_a_ghost_is_named(network):
-    image = head(0.02, 0.1)
-    done = correct_volume((image + 0.06 * np.roll(image, SHAPE[1] // 2, 1)).astype(np.float32), VOXEL, network)
-    assert done.verdict == "doubtful"
-    assert any("ghost" in reason for reason in done.reasons)
 
 
 def test_noise_at_a_point_falls_with_the_voxels_that_it_averages():
@@ -210,10 +239,10 @@ def test_noise_at_a_point_falls_with_the_voxels_that_it_averages():
     cube[5:105, 5:105, 5:105] = True
     complex_noise = 0.1 * rng.normal(size=(2, *shape))
     volume = np.hypot(cube + complex_noise[0], complex_noise[1]).astype(np.float32)
-    found = point_noise(volume, cube, (1.0, 1.0, 1.0), noise_sd(volume, cube))
+    found = point_noise(Sample.of(volume, cube), cube, (1.0, 1.0, 1.0), noise_sd(volume, cube))
     assert abs(found - 0.1 / (100 / POINTS_PER_AXIS) ** 1.5) < 0.005
     coarse, coarse_cube = volume[::4, ::4, ::4], cube[::4, ::4, ::4]
-    found = point_noise(coarse, coarse_cube, (4.0, 4.0, 4.0), noise_sd(coarse, coarse_cube))
+    found = point_noise(Sample.of(coarse, coarse_cube), coarse_cube, (4.0,) * 3, noise_sd(coarse, coarse_cube))
     assert abs(found - 0.1) < 0.02
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from getnet_bids.core.voxels import MAX_INTENSITY, checked, finite, mean_volume, scaled, usable_mask
+from getnet_bids.core.averages import MAX_INTENSITY, finite, mean_volume
+from getnet_bids.core.voxels import checked, scaled, usable_mask
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int16, ">i2", np.uint8, np.float64])

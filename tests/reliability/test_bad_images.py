@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import getnet_bids
 from getnet_bids.cli.one import main
 from getnet_bids.errors import GetNetError
 from getnet_bids.images import decode, magnitudes, read, write
+from getnet_bids.lengths import header_reasons
 from tests.phantoms.ellipsoid import gain, scan
 
 from .images import affine, check, edited, error_of, nifti
@@ -98,6 +100,8 @@ REFUSED = {
         "which float32 cannot hold; scale it down",
     ),
     "scl_slope beyond float32": (spoiled((SLOPE, "f", 1e38)), "which float32 cannot hold; scale it down"),
+    "scl_slope infinite": (spoiled((SLOPE, "f", np.inf)), "its scl_slope is infinite; set it to 1"),
+    "scl_slope -infinite": (spoiled((SLOPE, "f", -np.inf)), "its scl_slope is infinite; set it to 1"),
     "scl_inter NaN": (spoiled((SLOPE, "f", 1), (INTER, "f", np.nan)), "not a valid header"),
     "scl_inter swamps the values": (spoiled((SLOPE, "f", 1), (INTER, "f", 1e9)), "take the offset out of the header"),
     "complex": (lambda: nib.Nifti1Image(scan(FLAT).astype(np.complex64), np.eye(4)), "complex.*give the magnitude"),
@@ -197,6 +201,40 @@ def test_corrected_sanely(tmp_path, recwarn, what):
     write(result.image, tmp_path / "out.nii.gz")
     np.testing.assert_array_equal(nib.load(tmp_path / "out.nii.gz").affine, nib.load(path).affine)
     assert not [warning for warning in recwarn if "getnet_bids" in warning.filename]
+
+
+def solid(*edits):
+    return lambda: edited(nifti(scan(SOLID)), *edits)
+
+
+COLLAPSED = [[4.0, 0, 0, 0], [0, 4.0, 0, 0], [0, 0, 0, 0]]
+HEADERS = {
+    "a row of zeros in the sform": (solid(*rows(COLLAPSED)), "its affine puts different voxels into one place"),
+    "a sform of zeros": (solid(*rows(np.zeros((3, 4)))), "its affine puts different voxels into one place"),
+    "pixdim NaN": (
+        solid((PIXDIM + 8, "f", np.nan)),
+        "its pixdim holds .*nan.*: the voxel sizes of the affine",
+    ),
+    "pixdim infinite": (solid((PIXDIM + 8, "f", np.inf)), "its pixdim holds .*inf.*: the voxel sizes of the affine"),
+    "scl_slope NaN": (solid((SLOPE, "f", np.nan)), "its scl_slope is not a number: taken as no scaling"),
+}
+
+
+@pytest.mark.parametrize("what", HEADERS)
+def test_a_header_that_is_accepted_is_named(tmp_path, capsys, what):
+    maker, reason = HEADERS[what]
+    path = make(maker(), tmp_path / "in.nii")
+    assert main([str(path), str(tmp_path / "out.nii"), "--device", "cpu"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if re.search(reason, line)]
+    assert len(said) == 1
+    assert str(path) in said[0]
+    assert re.search("repair|set it", said[0])
+
+
+@pytest.mark.parametrize("edits", [(), ((SLOPE, "f", 0),), ((SLOPE, "f", 2.5),)])
+def test_nothing_is_said_of_ordinary_headers(tmp_path, edits):
+    for maker in (solid(*edits), lambda: edited(nifti(scan(FLAT)), *edits, *rows(SINGULAR))):
+        assert not header_reasons(read(make(maker(), tmp_path / "in.nii")))
 
 
 def bordered():
