@@ -96,6 +96,9 @@ def stripes_of_slice(image: NDArray[np.float32], inside: NDArray[np.bool_]) -> f
     power = np.abs(fft.fft2(relative)) ** 2
     frequency = [np.abs(fft.fftfreq(n)) * n for n in power.shape]
     high = np.hypot(frequency[0][:, None], frequency[1]) > LOWEST
+    for axis, n in enumerate(power.shape):  # odd and even rows that differ repeat the lowest frequencies here
+        alternating = (frequency[axis] > n / 2 - LOWEST, frequency[1 - axis] < LOWEST)
+        high[np.ix_(*(alternating if axis == 0 else alternating[::-1]))] = False
     around = np.where(high, power / np.maximum(ndimage.uniform_filter(power, 15, mode="wrap"), 1e-30), 0)
     reach = int(FAR)
     x, y = np.mgrid[-reach : reach + 1, -reach : reach + 1]

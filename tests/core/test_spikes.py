@@ -31,6 +31,15 @@ def test_an_ordinary_image_has_none(sd, stripped):
     assert stripes(image, brain if stripped else BODY) == 0
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_unequal_odd_and_even_slices_are_no_stripes_of_a_spike(axis):
+    """They have a reason of their own."""
+    image, _ = head()
+    alternating = np.moveaxis(image, axis, 0).copy()
+    alternating[::2] *= 1.2
+    assert stripes(np.moveaxis(alternating, 0, axis), BODY) == 0
+
+
 def test_noise_slices_and_small_images_have_none():
     rng = np.random.default_rng(0)
     noise = np.abs(rng.normal(size=(64, 64, 64))).astype(np.float32)
