@@ -217,6 +217,7 @@ def test_an_edited_file_of_a_comparison_is_not_replaced(compared, raw, tmp_path,
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_users_own_labels_are_not_replaced_by_a_comparison(raw, segmented, tmp_path, capsys):
     out, own = tmp_path / "out", tmp_path / "out/sub-01/anat/sub-01_desc-T1w_dseg.nii.gz"
     options = (*COMMON, "--participant-label", "01", "-m", "T1w", "--derivatives", f"fmriprep={segmented}")
