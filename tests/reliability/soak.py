@@ -95,10 +95,15 @@ class Soak:
     wrong: list[str] = field(default_factory=list)
 
     def slope(self, column: int) -> float:
-        """Growth of a column of the samples per 1,000 images, over the run but for its first tenth."""
+        """Growth of a column of the samples per 1,000 images, over the run but for its first tenth.
+
+        It is that of the largest value in each tenth of the run, since memory rises and falls with every image, and the
+        moments of the samples are arbitrary.
+        """
         table = np.array(self.samples, float)
-        table = table[table[:, 0] >= 0.1 * (self.good + self.bad)]
-        return float(np.polyfit(table[:, 0], table[:, column], 1)[0] * 1000)
+        tenth = np.ceil(10 * table[:, 0] / (self.good + self.bad))
+        largest = [table[tenth == one, column].max() for one in np.unique(tenth[tenth > 1])]
+        return float(np.polyfit(np.unique(tenth[tenth > 1]), largest, 1)[0] * 10_000 / (self.good + self.bad))
 
 
 def name_of(number: int) -> str:

@@ -39,6 +39,16 @@ def test_two_thousand_images(tmp_path):
     assert max(handles for *_, handles in done.samples) < 50
 
 
+@pytest.mark.parametrize("growth", [0, 8])
+def test_the_growth_of_memory_that_rises_and_falls(growth):
+    rng = np.random.default_rng(0)
+    done = np.arange(2, 2000, 2)
+    memory = 430 + 47 * (rng.random(len(done)) < np.linspace(0.2, 0.8, len(done))) + growth * done / 1000
+    kept = soak.Soak(1900, 100, samples=list(zip(done, memory, 6 + 0 * done, strict=True)))
+    assert kept.slope(1) == pytest.approx(growth, abs=1)
+    assert kept.slope(2) == pytest.approx(0, abs=1e-6)
+
+
 def swap(results):
     for name in ("corrected", "field"):
         paths = [one[name] for one in results]
