@@ -112,7 +112,7 @@ def correct(
     from .containers import as_mask, as_nibabel
     from .core.correction import correct_volume
     from .core.device import default_arithmetic
-    from .lengths import add_length_reasons
+    from .headers import add_header_reasons
     from .weights import load_network
 
     with default_arithmetic():
@@ -135,7 +135,7 @@ def correct(
         network = load_network(weights, device)
         with errors_about(name) if name is not None else nullcontext():
             volume = correct_volume(averaged, size, network, inside, options)
-        volume = add_length_reasons(volume, source, size, options.smoothness if options is not None else None)
+        volume = add_header_reasons(volume, source, size, options.smoothness if options is not None else None)
         corrected = volume.corrected if averaged is voxels else voxels / volume.field[..., None]
     return Correction(
         in_kind(corrected.reshape(source.shape)),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .noise import dilated, sparse
+from .signs import MIN_BACKGROUND, OBJECT_MARGIN
 
 HALF = Fraction(1, 2)
 SHIFTS = (HALF, *(Fraction(*of) for of in ((1, 3), (-1, 3), (1, 4), (-1, 4))))
@@ -17,8 +18,6 @@ SHIFTS = (HALF, *(Fraction(*of) for of in ((1, 3), (-1, 3), (1, 4), (-1, 4))))
 half; acquisitions in several shots, or accelerated ones, leave some at a third or a quarter, too."""
 CROSSING_LINES, LINES_ALONG = 32, 64
 """Number of voxels that are examined across and along the axis of a ghost."""
-OBJECT_MARGIN = 2
-"""Number of voxels around the object that do not count as background, since the object is blurred."""
 THICK_SLICE_RATIO = 1.1
 """Ratio of voxel sizes from which the longer axis is that of the slices."""
 BRIGHT_SHARE = 0.4
@@ -30,13 +29,11 @@ MAX_QUARTILE_RATIO = 4.0
 """Ratio of the upper to the lower quartile of a background above which it is not only noise, for which it is at most
 2.2."""
 MIN_STANDARD_ERRORS = 4.0
-"""Smallest significant sum of these differences, in standard errors. It was larger in 2 of 192 simulated echo-planar
-images with 2 to 8 % of noise and no ghost, and in most with a ghost of 5 %."""
+"""Smallest significant repetition of the object's detail, in standard errors. It was larger in 2 of 192 simulated
+echo-planar images with 2 to 8 % of noise and no ghost, and in most with a ghost of 5 %."""
 MISALIGNED, MAX_MISALIGNED = 4, 0.6
 """Number of voxels by which a copy is misaligned, and the largest fraction of the repetition that may remain then. It
 was at most 0.3 for ghosts, and 0.9 to 1.1 for a blurred face a quarter of the field of view away."""
-MIN_BACKGROUND = 500
-"""Smallest number of background voxels for a measurement."""
 SAMPLE_SIZE = 10_000
 """Number of voxels whose median is as good as that of all."""
 

@@ -202,7 +202,7 @@ def gain_field(
     from scipy import ndimage
 
     from getnet_bids.core.gain import smooth_log_gain
-    from getnet_bids.lengths import sides_of
+    from getnet_bids.headers import sides_of
 
     extent = [n * v for n, v in zip(inside.shape, voxel, strict=True)]
     if length is None:

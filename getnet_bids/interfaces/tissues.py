@@ -303,7 +303,7 @@ def tissues_of(
 def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
     """Return the reason why an image cannot show a whole human brain, from its size only."""
     from getnet_bids import images
-    from getnet_bids.lengths import sides_of
+    from getnet_bids.headers import sides_of
 
     sides = sides_of(inside, images.voxel_size(image))
     if sorted(sides)[0] < 0.5 * MIN_EXTENT or sorted(sides)[1] < MIN_EXTENT:

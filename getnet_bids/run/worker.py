@@ -24,8 +24,8 @@ from getnet_bids.core.verdict import MIN_FIELD_SD
 from getnet_bids.errors import GetNetError, errors_about, is_expected, reason_of
 from getnet_bids.formats import Storage
 from getnet_bids.grids import receive_field
+from getnet_bids.headers import add_header_reasons
 from getnet_bids.images import decode, magnitudes, silence_nibabel, voxel_size
-from getnet_bids.lengths import add_length_reasons
 from getnet_bids.reports.pages import Pages
 
 from .console import Progress
@@ -78,7 +78,7 @@ def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
     with errors_about(loaded.job.source.relative):
         images = [voxels.reshape(voxels.shape[:4]), *(magnitudes(image) for image in loaded.further)]
         volumes = correct_loaded(images, size, network, options, loaded)
-        volume, *further = (add_length_reasons(one, loaded.image, size, options.smoothness) for one in volumes)
+        volume, *further = (add_header_reasons(one, loaded.image, size, options.smoothness) for one in volumes)
     return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device), tuple(further))
 
 

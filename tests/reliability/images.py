@@ -11,9 +11,21 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from getnet_bids import Correction
+from tests.phantoms.ellipsoid import scan
 
 SIDE = 150.0
 """Of the object, mm."""
+
+FLAT = (40, 36, 1)
+SOLID, WIDE = (28, 24, 26), (40, 48, 44)
+DIM, TYPE, BITS, PIXDIM, OFFSET, SLOPE, INTER = 40, 70, 72, 76, 108, 112, 116
+QFORM, SFORM, QUATERN, QOFFSET, SROW, MAGIC = 252, 254, 256, 268, 280, 344
+BIG = 2**15 - 1
+
+
+def stored() -> nib.Nifti1Image:
+    """Return a slice as int16."""
+    return nifti(scan(FLAT).astype(np.int16))
 
 
 def affine(shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Check the header, and whether lengths are plausible for the object: reasons for a verdict that need the header."""
+"""Check the header, and whether its lengths are plausible for the object: reasons to doubt a result."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def header_reasons(image: SpatialImage) -> list[str]:
     return reasons
 
 
-def add_length_reasons(
+def add_header_reasons(
     volume: CorrectedVolume, image: SpatialImage, sizes: tuple[float, ...], smoothness: float | None
 ) -> CorrectedVolume:
     """Add the reasons about the image's header and lengths to the verdict of a result.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import getnet_bids
-from getnet_bids.lengths import length_reasons, sides_of
+from getnet_bids.headers import length_reasons, sides_of
 
 
 @pytest.mark.parametrize(
