@@ -15,8 +15,8 @@ from .fusion import Basis, evaluate
 from .geometry import HEAD_EXTENT, Box
 from .sampling import SampledLogImage
 
-BLOCK = 5
-"""Number of points of a block along each axis: 20 mm in a head."""
+BLOCK = 6
+"""Number of points of a block along each axis: 24 mm in a head."""
 MIN_WEIGHT = 0.5
 """Smallest sum of the weights of a block's points; other blocks are left out."""
 MIN_BLOCKS = 12

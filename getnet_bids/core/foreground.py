@@ -18,10 +18,21 @@ OTSU = 128
 """Number of bins of the histogram for Otsu's threshold."""
 DARK_SHARE = 0.1
 """Fraction of the brightness of bright tissue below which voxels do not count as signal."""
-NOISE_DEVIATION, NOISE_BLOCK_DEVIATION = 0.4, 1.5
-"""A volume is noise if the standard deviation of its voxels is above the first value, relative to their mean, and block
-means vary less than the second value times as much as those of independent voxels. Magnitudes of noise have 0.52 and
-1."""
+RAYLEIGH_SD = 0.52
+"""Standard deviation of the magnitude of noise, relative to its mean (Rayleigh's distribution)."""
+MIN_NOISE_SD, NOISE_BLOCK_VARIANCE = 0.4, 1.5
+"""A volume is noise if the standard deviation of its voxels is above the first value, relative to their mean, and the
+variance of block means is less than the second value times that of means of independent voxels."""
+NOISE_RATIO = 0.35, 0.7
+"""Limits of the ratio of the standard deviation of a block's voxels to their mean, between which it may be noise."""
+DIM, MEDIUM = 0.25, 0.75
+"""Brightness of noise, as fractions of that of bright tissue: above the first it must be proven that it is noise, and
+above the second it cannot be separated from tissue."""
+PROVEN_BLOCK_VARIANCE = 2.5
+"""The limit of the variance of block means, as above, for that proof. Among noise there may be some blocks of dark
+tissue, which increased it to 2.1 at most; in images without so much noise, borders of tissue had at least 3.6."""
+MIN_NOISY = 0.02
+"""Smallest fraction of noisy blocks from which the noise is measured."""
 
 
 def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float], dark_share: float = DARK_SHARE) -> Tensor:
@@ -53,8 +64,9 @@ def find_foreground(volume: Tensor, voxel_size: tuple[float, float, float], dark
     slabs, block = volume.permute(2, 1, 0), block[::-1]
     means, deviations = block_moments(slabs, block)
     found = torch.zeros_like(slabs, dtype=torch.bool)
-    if not is_noise(means, deviations, block_share(slabs.shape, block)):
-        block_level, voxel_level = thresholds(means, deviations, dark_share)
+    share = block_share(slabs.shape, block)
+    if not is_noise(means, deviations, share):
+        block_level, voxel_level = thresholds(means, deviations, share, dark_share)
         body = torch.from_numpy(whole((means > block_level).cpu().numpy())).to(volume.device)
         for axis in (2, 1):
             body = body.index_select(axis, torch.arange(slabs.shape[axis], device=body.device) // block[axis])
@@ -113,7 +125,7 @@ def mean_by(size: int, values: Tensor, axis: int) -> Tensor:
     return total
 
 
-def thresholds(means: Tensor, deviations: Tensor, dark_share: float = DARK_SHARE) -> tuple[float, float]:
+def thresholds(means: Tensor, deviations: Tensor, share: float, dark_share: float = DARK_SHARE) -> tuple[float, float]:
     """Compute the thresholds above which block means, and voxels, are signal.
 
     Both are a fraction of the median of bright blocks (those above Otsu's threshold of the square roots, 1979); a tenth
@@ -125,6 +137,8 @@ def thresholds(means: Tensor, deviations: Tensor, dark_share: float = DARK_SHARE
     ----------
     means, deviations : Tensor, same shape
         Mean and standard deviation of each block's voxels, not negative.
+    share : float
+        As for `means_vary_little`.
     dark_share : float
         The fraction.
 
@@ -137,7 +151,7 @@ def thresholds(means: Tensor, deviations: Tensor, dark_share: float = DARK_SHARE
     --------
     >>> noise, tissue = torch.full((700,), 3.0), torch.linspace(60, 140, 300)
     >>> means, deviations = torch.cat([noise, tissue]), torch.cat([0.5 * noise, 0.1 * tissue])
-    >>> block, voxel = thresholds(means, deviations)
+    >>> block, voxel = thresholds(means, deviations, 1 / 8)
     >>> 3 < block < 30, 3 < voxel < 30
     (True, True)
     """
@@ -147,16 +161,26 @@ def thresholds(means: Tensor, deviations: Tensor, dark_share: float = DARK_SHARE
     split = otsu(means.clamp_max(ranked(positive, 0.99)).sqrt()) ** 2
     bright = ranked(means.masked_select(means > split), 0.5)
     block = voxel = dark_share * bright
-    # In pure noise the deviation is 0.52 times the mean, and all blocks have about the same mean, unlike borders of
-    # tissue.
-    noisy = (means < 0.25 * bright) & (deviations > 0.35 * means) & (deviations < 0.7 * means)
-    noisy = means.masked_select(noisy)
-    if noisy.numel() > 0.02 * means.numel():
-        noise = ranked(noisy, 0.5)
-        spread = 1.48 * ranked((noisy - noise).abs(), 0.5)
+    # All blocks of noise have about the same mean, unlike borders of tissue.
+    noisy = (means < MEDIUM * bright) & (deviations > NOISE_RATIO[0] * means) & (deviations < NOISE_RATIO[1] * means)
+    dim = means.masked_select(noisy & (means < DIM * bright))
+    if dim.numel() > MIN_NOISY * means.numel():
+        noise = ranked(dim, 0.5)
+        spread = 1.48 * ranked((dim - noise).abs(), 0.5)
         if spread < 0.3 * noise:
             block, voxel = max(block, noise + 5 * spread), max(voxel, 2.0 * noise)
-    return min(block, 0.3 * bright), min(voxel, 0.3 * bright)
+    block, voxel = min(block, 0.3 * bright), min(voxel, 0.3 * bright)
+    if noisy.count_nonzero() > MIN_NOISY * means.numel():
+        # Noise as bright as dim tissue: its blocks vary little, and it is the darkest of what there is.
+        noise = ranked(means.masked_select(noisy), 0.5)
+        spread = RAYLEIGH_SD * noise * share**0.5
+        alike = noisy & ((means - noise).abs() < 4 * spread)
+        among = means.masked_select(alike), deviations.masked_select(alike)
+        least = max(MIN_NOISY * means.numel(), float((means < noise - 4 * spread).count_nonzero()))
+        is_bright = noise > DIM * bright and among[0].numel() > least
+        if is_bright and means_vary_little(*among, share, PROVEN_BLOCK_VARIANCE):
+            block = max(block, min(noise + 5 * spread, (noise + bright) / 2))
+    return block, voxel
 
 
 def ranked(values: Tensor, share: float) -> float:
@@ -180,7 +204,7 @@ def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
     means, deviations : Tensor, same shape
         Mean and standard deviation of each block's voxels.
     share : float
-        Variance of the mean of a block of independent voxels, relative to that of a voxel.
+        As for `means_vary_little`.
 
     Examples
     --------
@@ -189,15 +213,28 @@ def is_noise(means: Tensor, deviations: Tensor, share: float) -> bool:
     >>> [is_noise(blocks.mean(1), blocks.std(1, correction=0), 1 / 8) for blocks in (noise, tissue)]
     [True, False]
     """
+    # A few voxels that are far too bright should make no difference.
+    means, deviations = (x.clamp_max(ranked(x, 0.99)) for x in (means, deviations))
+    noisy = deviations.double().square().mean() > (1 - share) * (MIN_NOISE_SD * means.double().mean()) ** 2
+    return bool(noisy) and means_vary_little(means, deviations, share, NOISE_BLOCK_VARIANCE)
+
+
+def means_vary_little(means: Tensor, deviations: Tensor, share: float, limit: float) -> bool:
+    """Return whether the means of blocks vary hardly more than those of independent voxels.
+
+    Parameters
+    ----------
+    means, deviations : Tensor, same shape
+        Mean and standard deviation of each block's voxels.
+    share : float
+        Variance of the mean of a block of independent voxels, relative to that of a voxel.
+    limit : float
+        Largest ratio of the variance of the means to that of independent voxels.
+    """
     if share >= 1:
         return False
-    # A few voxels that are far too bright should make no difference.
-    means, deviations = (x.clamp_max(ranked(x, 0.99)).double() for x in (means, deviations))
-    within = deviations.square_().mean() / (1 - share)
-    return bool(
-        within > (NOISE_DEVIATION * means.mean()) ** 2
-        and means.var(correction=0) < NOISE_BLOCK_DEVIATION * share * within
-    )
+    within = deviations.double().square().mean() / (1 - share)
+    return bool(means.double().var(correction=0) < limit * share * within)
 
 
 def block_share(shape: tuple[int, ...], block: list[int]) -> float:

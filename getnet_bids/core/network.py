@@ -167,7 +167,9 @@ class GetNet(nn.Module):
             x = stage(x)
             features.append(x)
         x = F.interpolate(self.up(x), scale_factor=2, mode="bilinear", align_corners=False)
-        x = self.head(F.relu(self.merge(x + features[2]))).float()
+        x = F.relu(self.merge(x + features[2]))
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 has three digits, too few for the result
+            x = self.head(x.to(self.head.weight.dtype)).float()
         bound = self.config.bound
         return bound * torch.tanh(x[:, 0] / bound), -3 + 4 * torch.tanh(x[:, 1] / 4)
 

@@ -9,7 +9,9 @@ from scipy import ndimage
 from torch import Tensor
 
 LINES = 64
-"""Number of voxels along an axis that are enough for a measurement."""
+"""Number of voxels along an axis that are enough to compare parts of an image."""
+FEW_LINES = 32
+"""Number of voxels along an axis that are enough for one figure of the image, or of each slice."""
 
 
 def sparse(shape: tuple[int, ...], whole: int | None = None, lines: int = LINES) -> tuple[slice, ...]:
@@ -17,7 +19,7 @@ def sparse(shape: tuple[int, ...], whole: int | None = None, lines: int = LINES)
     return tuple(slice(None, None, 1 if axis == whole else max(1, n // lines)) for axis, n in enumerate(shape))
 
 
-def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_], lines: int = LINES) -> float:
+def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_]) -> float:
     """Estimate the noise from second differences along the axis with the most voxels, over the chosen voxels.
 
     The standard deviation of the differences is the median of their absolute values over .6745, and sqrt(6) times that
@@ -25,7 +27,7 @@ def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_], lines: int 
     Biometrika 1994).
     """
     axis = int(np.argmax(volume.shape))
-    part = sparse(volume.shape, axis, lines)
+    part = sparse(volume.shape, axis, FEW_LINES)
     rows, inside = np.moveaxis(volume[part], axis, 0), np.moveaxis(chosen[part], axis, 0)
     if len(rows) < 3:
         return 0.0
@@ -38,7 +40,7 @@ def noise_sd(volume: NDArray[np.float32], chosen: NDArray[np.bool_], lines: int 
 def relative_noise(volume: Tensor) -> float:
     """Estimate the noise of a volume with a background of 0, relative to the median of the values above 0."""
     axis = max(range(volume.ndim), key=lambda a: volume.shape[a])
-    values = volume[sparse(tuple(volume.shape), axis)].cpu().numpy()
+    values = volume[sparse(tuple(volume.shape), axis, FEW_LINES)].cpu().numpy()
     inside = values > 0
     return noise_sd(values, inside) / float(np.median(values[inside])) if inside.any() else 0.0
 

@@ -43,7 +43,7 @@ OUTLIER_DEVIATIONS = 2.5
 """Residual, in scaled median absolute deviations, for which a point counts a quarter."""
 MIN_DEVIATION = 0.01
 """Lower limit of the deviation by which residuals are scaled (log)."""
-EVIDENCE_ITERATIONS = (0, 4, 8)
+EVIDENCE_ITERATIONS = (0, 4)
 """Iterations in which the standard deviations are chosen again. That of the network's error may only decrease, since
 levels follow the field, and variation that the field has wrongly taken from the tissues would count as error of the
 network the next time."""

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .noise import dilated, sparse
+from .noise import FEW_LINES, dilated, sparse
 from .sampling import POINTS_PER_AXIS
 
 MIN_STANDARD_ERRORS = 4.0
@@ -22,8 +22,6 @@ MAX_OFFSET_SPREAD = 0.3
 """Largest interquartile range of a background, relative to its median, at which its level is not only noise."""
 BRIGHT_PERCENTILE, MAX_OFFSET_LEVEL = 90, 0.5
 """Percentile of all values that belongs to the object, and the largest level of a background relative to it."""
-FEW_LINES = 32
-"""Number of voxels along an axis that are enough to compare slices."""
 WRAPPED_BITS, WRAPPED_TOP, WRAPPED_RANGE = (8, 12, 16), 0.98, 0.15
 """Numbers of bits whose range may have been exceeded, how far an image reaches then, and the fraction of the range that
 counts as its bright or dark end."""

@@ -13,7 +13,6 @@ from . import CORRECTED, DOUBTFUL, NOTHING
 from .ghosts import NO_GHOST, Ghost, find_ghost
 from .noise import noise_sd, sparse
 from .signs import (
-    FEW_LINES,
     Sample,
     background_offset,
     empty_slices,
@@ -164,7 +163,7 @@ class Evidence:
         values, field_values = (
             (sample.values[few], field[part][few]) if where is few else (volume[chosen], field[chosen])
         )
-        mean, noise = float(values.mean(dtype=np.float64)), noise_sd(volume, foreground, FEW_LINES)
+        mean, noise = float(values.mean(dtype=np.float64)), noise_sd(volume, foreground)
         return replace(
             self,
             clipped=self.clipped_share(sample.values, few),

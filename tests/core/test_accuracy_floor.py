@@ -58,7 +58,7 @@ def test_single_slice(network):
     assert field_error(done.field, field()[..., middle], brain[..., middle]) < 0.0328
 
 
-FROZEN = [0.1779, 0.0894, 0.0818, 0.0752, 0.0625, 0.0284, 0.0252, 0.0170]
+FROZEN = [0.1755, 0.0868, 0.0811, 0.0760, 0.0639, 0.0288, 0.0261, 0.0176]
 """Coefficients of the whole head's refined field; another number of `ALGORITHM` goes with a change of them."""
 
 
@@ -70,4 +70,4 @@ def test_the_numbers_of_the_algorithm_are_these(network):
     theta = refine(alone, [volume], VOXEL, None).refined.theta
     found = theta.flatten()[1:].sort(descending=True).values[:8]
     np.testing.assert_allclose(found, FROZEN, atol=1e-3, err_msg="raise ALGORITHM, and renew these on purpose")
-    assert ALGORITHM == 7
+    assert ALGORITHM == 8

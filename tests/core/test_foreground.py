@@ -18,6 +18,12 @@ def test_finds_the_tissue(noise, strength):
     assert dice(found, tissue) > 0.97
 
 
+@pytest.mark.parametrize("noise", [0.25, 0.3, 0.35])
+def test_noise_as_bright_as_dim_tissue_is_not_foreground(noise):
+    found = find_foreground(torch.from_numpy(head(noise)), VOXEL).numpy()
+    assert dice(found, ellipsoid(1.0) < 0) > 0.85
+
+
 def test_scale_does_not_matter():
     image = torch.from_numpy(head())
     assert torch.equal(find_foreground(image * 4096, VOXEL), find_foreground(image, VOXEL))
