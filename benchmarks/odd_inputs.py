@@ -154,6 +154,8 @@ def heads() -> Iterator[Case]:
     for percent, bound in ((1, 0.03), (5, 0.03), (10, 0.035), (30, 0.07)):
         limit = np.percentile(head[inside], 100 - percent)
         yield case("altered", f"brightest {percent} % clipped", np.minimum(head, limit), bound, *doubtful)
+    noisy = rice(head, 0.25 * float(np.median(head[brain])))
+    yield case("noise", "a quarter of the brain's signal", noisy, 0.06, *doubtful)
     flat = head / truth
     yield Case(
         *("ordinary", "no field", flat, realistic.VOXEL, np.ones_like(truth), brain, 0.02),
