@@ -37,7 +37,15 @@ def bvals_of(given: str | os.PathLike[str] | Iterable[float] | None) -> list[flo
     """Return b-values, given as numbers or as a file."""
     if given is None:
         return None
-    return read_bvals(given) if isinstance(given, str | os.PathLike) else [float(value) for value in given]
+    if isinstance(given, str | os.PathLike):
+        return read_bvals(given)
+    try:
+        values = [float(value) for value in given]
+    except (TypeError, ValueError) as error:
+        raise GetNetError(f"bvals must be a sequence of numbers ({error}), or the path of FSL's file") from None
+    if not all(0 <= value < math.inf for value in values):
+        raise GetNetError("bvals holds a value that is below 0 or not finite; give b-values in s/mm2")
+    return values
 
 
 def b0_volumes(bvals: Iterable[float]) -> tuple[list[int], str]:

@@ -52,7 +52,7 @@ def as_nibabel(image: Any, voxel_size: float | Sequence[float] | None = None) ->
     >>> [float(size) for size in image.header.get_zooms()], in_kind(np.ones((4, 5, 6))).dtype.name
     ([1.0, 1.0, 2.5], 'float32')
     """
-    is_nibabel = hasattr(image, "dataobj") and hasattr(image, "header")
+    is_nibabel = hasattr(image, "dataobj") and hasattr(image, "affine")  # not CIFTI, which has no place in space
     if voxel_size is not None and (is_nibabel or is_itk(image) or is_ants(image)):
         raise GetNetError("voxel_size is for arrays; an image has its own, so leave it out or correct its header")
     if is_nibabel:

@@ -68,6 +68,8 @@ REMEDIES = {
     errno.ENOENT: "; check the path",
     errno.ENOTDIR: "; check the path",
     errno.EISDIR: "; name a file",
+    errno.EEXIST: "; it is a file, or a link that leads nowhere: choose another place",
+    errno.ELOOP: "; look where the links lead",
     errno.ENOSPC: "; make room, and run it again",
     errno.EDQUOT: "; make room, and run it again",
     errno.EIO: "; check the disk, or copy the file again",

@@ -46,6 +46,8 @@ SIGNATURES = (
     (b"%PDF", 0, "a PDF document; give the image"),
 )
 """Bytes by which a format is recognised, their position, and the message."""
+TEXT = frozenset(b"\t\n\r") | frozenset(range(32, 127))
+"""Bytes of plain text."""
 PAIR = "convert the pair to one .nii.gz file, as with `nib-convert x.hdr x.nii.gz`"
 SIDES = "and check left and right, which Analyze does not store"
 HEADER, MAGIC = 348, 344
@@ -81,12 +83,16 @@ def foreign(data: bytes, name: str | os.PathLike[str] = "") -> str | None:
     'an NRRD image; convert it to NIfTI, with Slicer or SimpleITK'
     >>> foreign(b"<!DOCTYPE html><html>")
     'a web page, not an image; fetch the file itself'
+    >>> foreign(b'{"message": "Not Found"}')
+    'text, neither NIfTI nor MGH, such as an error message, a link or a header; give the image, in NIfTI'
     """
     for signature, place, text in SIGNATURES:
         if data[place : place + len(signature)] == signature:
             return text
     if data[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "a web page, not an image; fetch the file itself"
+    if data and TEXT.issuperset(data[:512]):
+        return "text, neither NIfTI nor MGH, such as an error message, a link or a header; give the image, in NIfTI"
     if any(int.from_bytes(data[:4], order) == HEADER for order in ("little", "big")):
         magic = data[MAGIC:HEADER]
         if not HEADER <= len(data) <= MAX_HEADER_FILE:
@@ -180,8 +186,12 @@ def holds(stream: BinaryIO, size: int) -> bool:
     return size <= 0
 
 
-def image_class(start: bytes, name: str | os.PathLike[str]) -> Any:
-    """Determine the image class from a file's first four bytes."""
+def image_class(stream: BinaryIO, name: str | os.PathLike[str]) -> Any:
+    """Determine the image class from the first bytes of a stream, which may be those of a file in gzip."""
+    start = stream.read(MAX_HEADER_FILE + 1)
+    stream.seek(0)
+    check_start(start, name)
+    start = start[:4]
     sizes = {int.from_bytes(start, order) for order in ("little", "big")}
     if 348 in sizes:
         return nib.Nifti1Image

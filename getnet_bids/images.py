@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from gzip import GzipFile
 from pathlib import Path
@@ -103,8 +103,7 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
         stream = cast(BinaryIO, igzip.IGzipFile(fileobj=stream))
         most *= DEFLATE_RATIO
     with reading(name):
-        kind = image_class(stream.read(4), name)
-        stream.seek(0)
+        kind = image_class(stream, name)
         image = header_of(kind, stream, name)
         count = math.prod(int(n) for n in image.shape)  # MGH dimensions are int32, whose product may overflow
         end = place_of_voxels(image, name) + count * image.get_data_dtype().itemsize
@@ -291,6 +290,32 @@ def extension(path: str | os.PathLike[str]) -> str:
         if os.fspath(path).endswith(known):
             return known
     raise GetNetError(f"the name must end in {', '.join(EXTENSIONS)}", path)
+
+
+def check_outputs(outputs: Iterable[str | os.PathLike[str]], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Raise an error if an output has an unknown extension, or would replace a file that is read or another output.
+
+    Parameters
+    ----------
+    outputs, inputs : iterable of str or path
+
+    Raises
+    ------
+    GetNetError
+    """
+    taken = list(inputs)
+    for path in outputs:
+        extension(path)
+        if any(is_same_file(path, other) for other in taken):
+            raise GetNetError("would overwrite another input or output; give another name", path)
+        taken.append(path)
+
+
+def is_same_file(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Return whether two paths lead to the same file, following links."""
+    if os.path.realpath(path) == os.path.realpath(other):
+        return True
+    return os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)
 
 
 def write(image: SpatialImage, path: str | os.PathLike[str], level: int = DEFAULT_GZIP_LEVEL) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from typing import Any
 
@@ -74,7 +75,9 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
     """
     name = name or mask.get_filename() or "mask"
     shape = (*image.shape[:3], 1)[:3]
-    if (*mask.shape, 1)[:3] != shape or any(n != 1 for n in mask.shape[3:]):
+    if (volumes := math.prod(mask.shape[3:])) != 1:
+        raise GetNetError(f"has {volumes} volumes; give a mask of one, for all volumes of the image", name)
+    if (*mask.shape, 1)[:3] != shape:
         raise GetNetError(f"has shape {mask.shape}, the image {image.shape}; resample it to the image", name)
     off = min(corner_distance(one, other, shape) for one in spaces(image) for other in spaces(mask))
     if not off <= MAX_CORNER_DISTANCE:

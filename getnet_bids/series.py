@@ -122,8 +122,7 @@ def open_series(path: str | os.PathLike[str], name: str | os.PathLike[str] | Non
         file.seek(0)
         stream = cast(BinaryIO, igzip.IGzipFile(fileobj=file)) if start.startswith(b"\x1f\x8b") else file
         with reading(name):
-            kind = image_class(stream.read(4), name)
-            stream.seek(0)
+            kind = image_class(stream, name)
             image = header_of(kind, stream, name)
             check_header(image, name)
         yield Series(image, stream, name)

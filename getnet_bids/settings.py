@@ -71,6 +71,13 @@ positive_float = positive_number(math.inf, "above 0")
 percent = positive_number(100, "above 0 and below 100")
 
 
+def path(text: str) -> Path:
+    """Read a path; an empty text, such as an unset variable of a script, is none, though Path takes it for ``.``."""
+    if not text:
+        raise GetNetError("is empty; give a path")
+    return Path(text)
+
+
 def named_path(text: str) -> str:
     """Check a text of the form NAME=PATH; a path without a name is named after its folder.
 
@@ -134,7 +141,7 @@ class ModelSettings:
         A value is not allowed; the subject is the option.
     """
 
-    weights: Path | None = setting(Path)
+    weights: Path | None = setting(path)
     device: str = setting(device, "auto")
     batch_size: int = setting(positive_int, BATCH_SIZE, int)
     precision: str = setting(one_of(*PRECISIONS), "auto")
@@ -183,8 +190,8 @@ class Settings(ModelSettings):
     participant_label: tuple[str, ...] | None = setting(str, None, tuple)
     session_label: tuple[str, ...] | None = setting(str, None, tuple)
     modalities: tuple[str, ...] = setting(one_of(*SUFFIXES, ALL), WEIGHTED, tuple)
-    bids_filter_file: Path | None = setting(Path)
-    bids_database_dir: Path | None = setting(Path)
+    bids_filter_file: Path | None = setting(path)
+    bids_database_dir: Path | None = setting(path)
     derivatives: tuple[str, ...] | None = setting(named_path, None, tuple)
     skip_bids_validation: bool = flag()
     compare: str | None = setting(method)
@@ -195,7 +202,7 @@ class Settings(ModelSettings):
     nprocs: int | None = setting(positive_int, None, int, ["nthreads", "n-cpus"])
     omp_nthreads: int | None = setting(positive_int, None, int)
     mem_mb: int | None = setting(positive_int, None, int)
-    use_plugin: Path | None = setting(Path)
+    use_plugin: Path | None = setting(path)
     series_reference: str = setting(one_of(*SERIES_REFERENCES), "mean")
     reference_only: bool = flag()
     shared_field: str | None = setting(one_of(*SHARED_FIELDS))
@@ -204,11 +211,11 @@ class Settings(ModelSettings):
     uncertainty: bool = flag()
     output_layout: str = setting(one_of(*LAYOUTS), "bids")
     hand_over: str | None = setting(one_of(*HAND_OVERS), None, str, ["for"])
-    hand_over_dir: Path | None = setting(Path)
+    hand_over_dir: Path | None = setting(path)
     reports_only: bool = flag()
     dry_run: bool = flag()
     force: bool = flag()
-    work_dir: Path | None = setting(Path)
+    work_dir: Path | None = setting(path)
     stop_on_first_crash: bool = flag()
     write_graph: bool = flag()
     verbose: bool = flag()

@@ -144,6 +144,8 @@ def test_unusable_input_is_refused(tmp_path, image):
     (tmp_path / "w.safetensors").write_bytes(b"no weights")
     with pytest.raises(ValueError, match=r"w\.safetensors"):
         getnet_bids.correct(image, weights=tmp_path / "w.safetensors")
+    with pytest.raises(GetNetError, match="is a folder"):
+        getnet_bids.correct(image, weights=tmp_path)
     with pytest.raises(GetNetError, match="complex"):
         getnet_bids.correct(nib.Nifti1Image(np.zeros((4, 4, 4), np.complex64), np.eye(4)))
 

@@ -12,6 +12,7 @@ from nibabel.cmdline import convert
 from getnet_bids.errors import GetNetError
 from getnet_bids.files import atomic
 from getnet_bids.images import decode, like, magnitudes, read, voxel_size, write
+from getnet_bids.series import volumes_in
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
@@ -272,10 +273,16 @@ def test_the_remedy_for_a_pair_works(tmp_path):
         (b"PK\x03\x04" + bytes(400), "a zip archive"),
         (b"BZh91AY&SY" + bytes(400), "bzip2"),
         (b"\x89HDF\r\n\x1a\n" + bytes(400), "MINC 2"),
+        (bytes(257) + b"ustar" + bytes(400), "a tar archive"),
+        (b'{"message": "Not Found"}', "text, neither NIfTI nor MGH"),
+        (b"../../sourcedata/sub-01_T1w.nii.gz", "text, .* a link"),
     ],
 )
-def test_what_another_file_is_and_what_to_do(tmp_path, content, said):
-    (tmp_path / "scan.nii.gz").write_bytes(content)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_another_file_is_and_what_to_do(tmp_path, content, said, packed):
+    (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(GetNetError, match=said):
+        volumes_in(tmp_path / "scan.nii.gz")
     with pytest.raises(GetNetError, match=said) as caught:
         read(tmp_path / "scan.nii.gz")
     assert str(caught.value).startswith(str(tmp_path / "scan.nii.gz"))

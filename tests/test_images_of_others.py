@@ -87,6 +87,11 @@ def test_masks_of_every_kind(tmp_path, image, voxels):
         (np.ones((5, 5, 5), complex), 1, "complex"),
         (np.array(["a"]), 1, "is not an image"),
         (np.ones(5), 1, "two, three or four dimensions"),
+        (
+            nib.Cifti2Image(np.ones((1, 2)), [nib.cifti2.ScalarAxis(["a"]), nib.cifti2.ScalarAxis(["b", "c"])]),
+            None,
+            "Cifti2",
+        ),
         (object(), None, "a builtins.object is not a supported image; give a path"),
         (nib.Nifti1Image(np.ones((5, 5, 5), np.float32), np.eye(4)), (1, 1, 1), "voxel_size is for arrays"),
     ],

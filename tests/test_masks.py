@@ -47,6 +47,11 @@ def test_another_grid_is_refused(tmp_path, image):
         read_mask(mask_file(tmp_path, image, data=np.ones((5, 5, 5), np.uint8)), image)
 
 
+def test_a_mask_of_several_volumes_is_refused(tmp_path, image):
+    with pytest.raises(GetNetError, match="has 3 volumes; give a mask of one"):
+        read_mask(mask_file(tmp_path, image, data=np.ones((*image.shape, 3), np.uint8)), image)
+
+
 def test_an_empty_mask_is_refused(tmp_path, image):
     with pytest.raises(GetNetError, match="0 everywhere"):
         read_mask(mask_file(tmp_path, image, data=np.zeros(image.shape, np.uint8)), image)

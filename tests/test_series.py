@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from getnet_bids import images
-from getnet_bids.bvals import b0_volumes, read_bvals, volumes_for_field
+from getnet_bids.bvals import b0_volumes, bvals_of, read_bvals, volumes_for_field
 from getnet_bids.core.averages import mean_volume
 from getnet_bids.errors import GetNetError
 from getnet_bids.series import divide, mean_image, open_series
@@ -120,6 +120,12 @@ def test_what_is_no_file_of_b_values_is_refused(tmp_path, text):
     (tmp_path / "a.bval").write_text(text)
     with pytest.raises(GetNetError, match="b-values"):
         read_bvals(tmp_path / "a.bval")
+
+
+@pytest.mark.parametrize("given", [[0, -5], [0, float("nan")], ["0", "a"], [[0, 1000]]])
+def test_numbers_that_are_no_b_values_are_refused(given):
+    with pytest.raises(GetNetError, match="bvals"):
+        bvals_of(given)
 
 
 def test_b_values_are_read_in_rows_and_columns(tmp_path):

@@ -51,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     except Interrupted as interrupted:
         say(f"{interrupted}: stopped; nothing was written under a final name that is not complete")
         return interrupted.code
+    except OSError as error:  # of a path that cannot even be looked at
+        say(reason_of(error))
+        return console.IO_ERROR
     return console.DONE
 
 
@@ -156,17 +159,18 @@ def apply_field(args: Namespace, given: dict[str, Any], storage: Storage) -> Non
 
 def check_paths(args: Namespace, model: ModelSettings) -> None:
     """Raise an error for unusable paths before anything is read."""
-    from getnet_bids.images import extension
+    from getnet_bids.images import check_outputs
 
-    for given in (args.image, args.mask, args.bvals, args.apply, model.weights):
-        if given is not None and not given.is_file():
+    inputs = [path for path in (args.image, args.mask, args.bvals, args.apply, model.weights) if path is not None]
+    for given in inputs:
+        if not given.is_file():
             raise console.CommandError(console.NO_INPUT, f"{given}: {why_missing(given)}")
     outputs = [path for path in (args.corrected, args.field, args.uncertainty) if path is not None]
+    try:
+        check_outputs(outputs, inputs)
+    except GetNetError as error:
+        raise console.CommandError(console.USAGE, str(error)) from None
     for path in outputs:
-        try:
-            extension(path)
-        except ValueError as error:
-            raise console.CommandError(console.USAGE, str(error)) from None
         if not path.parent.is_dir():
             text = "is a file, no folder; choose another" if path.parent.exists() else "no such folder; make it first"
             raise console.CommandError(console.CANNOT_CREATE, f"{path.parent}: {text}")
@@ -176,12 +180,6 @@ def check_paths(args: Namespace, model: ModelSettings) -> None:
             )
         if path.is_dir():
             raise console.CommandError(console.CANNOT_CREATE, f"{path}: is a folder; give a file's name")
-    inputs = [path for path in (args.image, args.mask, args.bvals, args.apply, model.weights) if path is not None]
-    for i, path in enumerate(outputs):
-        if any(is_same_file(path, other) for other in [*inputs, *outputs[:i]]):
-            raise console.CommandError(
-                console.USAGE, f"{path}: would overwrite another file of this command; give another name"
-            )
 
 
 def why_missing(path: Path) -> str:
@@ -191,11 +189,6 @@ def why_missing(path: Path) -> str:
     if path.is_dir():
         return "is a folder; give a file's name"
     return "not a regular file; give an image" if path.exists() else "no such file"
-
-
-def is_same_file(path: Path, other: Path) -> bool:
-    """Return whether two paths lead to the same file, following links."""
-    return path.resolve() == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from getnet_bids import __version__, settings
@@ -43,7 +42,8 @@ def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
-device, named_path, percent = typed(settings.device), typed(settings.named_path), typed(settings.percent)
+device, path, percent = typed(settings.device), typed(settings.path), typed(settings.percent)
+named_path = typed(settings.named_path)
 positive_float, positive_int = typed(settings.positive_float), typed(settings.positive_int)
 gzip_level, seed = typed(settings.gzip_level), typed(settings.seed)
 
@@ -58,8 +58,8 @@ def app_parser() -> Parser:
         "`getnet-bids doctor` checks an installation.",
         allow_abbrev=False,
     )
-    parser.add_argument("bids_dir", type=Path, help="the dataset")
-    parser.add_argument("output_dir", type=Path, help="folder for the derivatives; created if it does not exist")
+    parser.add_argument("bids_dir", type=path, help="the dataset")
+    parser.add_argument("output_dir", type=path, help="folder for the derivatives; created if it does not exist")
     parser.add_argument(
         "analysis_level",
         metavar="{participant,group}",
@@ -82,24 +82,24 @@ def image_parser() -> Parser:
         description="Correct the intensity (bias field) of an MR image with GetNet.",
         epilog="Exit codes: 0 done, 64 usage, 65 bad data, 66 no input, 73 cannot create output, 74 I/O error.",
     )
-    parser.add_argument("image", type=Path, metavar="IN", help="the image: .nii, .nii.gz, .mgh or .mgz; 2-D to 4-D")
-    parser.add_argument("corrected", type=Path, metavar="OUT", help="the corrected image to write")
-    parser.add_argument("--field", type=Path, metavar="FILE", help="also write the bias field")
+    parser.add_argument("image", type=path, metavar="IN", help="the image: .nii, .nii.gz, .mgh or .mgz; 2-D to 4-D")
+    parser.add_argument("corrected", type=path, metavar="OUT", help="the corrected image to write")
+    parser.add_argument("--field", type=path, metavar="FILE", help="also write the bias field")
     parser.add_argument(
-        "--uncertainty", type=Path, metavar="FILE", help="also write a map of the standard deviation of the log field"
+        "--uncertainty", type=path, metavar="FILE", help="also write a map of the standard deviation of the log field"
     )
     parser.add_argument(
-        "--mask", type=Path, metavar="FILE", help="fit the field only where this image is above 0; usually not needed"
+        "--mask", type=path, metavar="FILE", help="fit the field only where this image is above 0; usually not needed"
     )
     parser.add_argument(
         "--bvals",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="b-values of a diffusion series, as FSL writes them: the field is estimated from the mean b = 0 volume",
     )
     parser.add_argument(
         "--apply",
-        type=Path,
+        type=path,
         metavar="FIELD",
         help="do not estimate a field: divide by this one, resampled to the image by means of the affines",
     )
@@ -121,7 +121,7 @@ def doctor_parser() -> Parser:
     parser.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N or mps (%(default)s)")
     parser.add_argument(
         "--output-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="check that derivatives can be written to this folder, and that it supports locks",
     )
@@ -140,7 +140,7 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
     """Add the options that both commands have."""
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="weights of the network, a .safetensors file (default: the package's own)",
     )
@@ -216,14 +216,14 @@ def add_selection(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--bids-filter-file",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="JSON file of named PyBIDS queries, as for fMRIPrep: a query named after a suffix in lower case (t1w, "
         "t2w, flair, ...) applies to images of that suffix",
     )
     group.add_argument(
         "--bids-database-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="PyBIDS database that lists the files; made if there is none, and never updated",
     )
@@ -296,7 +296,7 @@ def add_performance(group: argparse._ActionsContainer) -> None:
         help="memory for images, in MB: an image is read only when it fits beside those in progress (default: 1500)",
     )
     group.add_argument(
-        "--use-plugin", type=Path, metavar="FILE", help="YAML file with nipype's plugin and plugin_args, for --compare"
+        "--use-plugin", type=path, metavar="FILE", help="YAML file with nipype's plugin and plugin_args, for --compare"
     )
 
 
@@ -347,7 +347,7 @@ def add_output(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--hand-over-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder for that dataset (default: output_dir with -fmriprep appended to its name)",
     )
@@ -365,13 +365,13 @@ def add_run(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "-w",
         "--work-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="folder for the intermediate files of --compare (default: a temporary folder, removed on success)",
     )
     group.add_argument(
         "--config-file",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="TOML file of options by their long names, such as participant-label = ['01']; the command line takes "
         "precedence",

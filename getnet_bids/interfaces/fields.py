@@ -102,6 +102,7 @@ class ApplyField(SimpleInterface):
 
         source = self.inputs.input_image
         path = output_path(self.inputs.output_image, source, "_corrected", runtime.cwd)
+        images.check_outputs([path], [source, self.inputs.bias_image])
         divide(source, images.read(self.inputs.bias_image), path)
         self._results["output_image"] = str(path)
         return runtime

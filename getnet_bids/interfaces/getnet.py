@@ -144,9 +144,8 @@ class GetNetCorrection(CommandInterface):
         sd_map = None
         if isdefined(inputs.output_uncertainty):
             sd_map = output_path(inputs.output_uncertainty, source, "_uncertainty", runtime.cwd)
-        for path in (corrected, bias, sd_map):
-            if path is not None:
-                images.extension(path)
+        read = (source, inputs.mask_image, inputs.weight_image, inputs.bvals, inputs.weights)
+        images.check_outputs([path for path in (corrected, bias, sd_map) if path is not None], filter(isdefined, read))
         if self.ignored:
             LOGGER.info("GetNet does not use %s: ignored", ", ".join(self.ignored))
 

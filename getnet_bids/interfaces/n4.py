@@ -204,9 +204,8 @@ class N4Correction(CommandInterface):
         bias = None
         if inputs.save_bias or isdefined(inputs.bias_image):
             bias = output_path(inputs.bias_image, inputs.input_image, "_bias", runtime.cwd)
-        for path in (corrected, bias):
-            if path is not None:
-                images.extension(path)
+        read = (inputs.input_image, inputs.mask_image, inputs.weight_image)
+        images.check_outputs([corrected, *([] if bias is None else [bias])], filter(isdefined, read))
         image = images.read(inputs.input_image)
         voxels = images.magnitudes(image).reshape(image.shape[:4])
         volume = voxels if voxels.ndim < 4 else voxels.mean(3)

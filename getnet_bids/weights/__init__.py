@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from getnet_bids.errors import GetNetError
+
 if TYPE_CHECKING:
     import torch
 
@@ -57,6 +59,8 @@ def load_network(weights: str | os.PathLike[str] | None = None, device: str | to
     from getnet_bids.core.device import resolve_device
 
     path = default_weights() if weights is None else Path(weights).resolve()
+    if path.is_dir():
+        raise GetNetError("is a folder; give a file of weights", path)
     where = str(resolve_device(device))
     return _loaded(path, path.stat().st_mtime_ns, where)
 

@@ -86,6 +86,12 @@ def run(capsys, *arguments):
         (64, "overwrite", ["in.nii.gz", "link.nii.gz"]),
         (64, "overwrite", ["in.nii.gz", "out.nii", "--field", "out.nii"]),
         (64, "overwrite", ["in.nii.gz", "out.nii", "--mask", "mask.nii", "--field", "mask.nii"]),
+        (64, "OUT: is empty", ["in.nii.gz", ""]),
+        (64, "IN: is empty", ["", "out.nii"]),
+        (66, "broken link", ["circle.nii", "out.nii"]),
+        (73, "no such folder", ["in.nii.gz", "circle.nii/out.nii"]),
+        (74, "File name too long", ["in.nii.gz", f"{'x' * 300}.nii"]),
+        (74, "File name too long", [f"{'x' * 300}.nii", "out.nii"]),
         (64, "must end in", ["in.nii.gz", "out.img"]),
         (64, "must end in", ["in.nii.gz", "out.nii", "--field", "field"]),
         (64, "required: OUT", ["in.nii.gz"]),
@@ -112,6 +118,7 @@ def test_errors_are_one_line_and_a_code(scan, tmp_path, capsys, monkeypatch, cod
     (tmp_path / "link.nii.gz").symlink_to("in.nii.gz")
     (tmp_path / "annexed.nii.gz").symlink_to(".git/annex/objects/absent")
     (tmp_path / "folder.nii").mkdir()
+    (tmp_path / "circle.nii").symlink_to("circle.nii")
     nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4)).to_filename("empty.nii.gz")
     nib.Nifti1Image(np.ones((5, 5, 5), np.uint8), np.eye(4)).to_filename("small.nii.gz")
     nib.Nifti1Image(np.ones((5, 5, 5), np.uint8), np.eye(4)).to_filename("mask.nii")
@@ -122,6 +129,12 @@ def test_errors_are_one_line_and_a_code(scan, tmp_path, capsys, monkeypatch, cod
     assert text.startswith("getnet: ")
     assert text.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_link_in_a_circle_is_replaced_like_any_output(scan, tmp_path, capsys):
+    (tmp_path / "out.nii").symlink_to("out.nii")
+    assert run(capsys, str(scan), str(tmp_path / "out.nii"), "--no-refine", "--device", "cpu")[0] == 0
+    assert nib.load(tmp_path / "out.nii").shape == nib.load(scan).shape
 
 
 def test_version(capsys):

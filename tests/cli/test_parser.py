@@ -9,7 +9,7 @@ import pytest
 
 from getnet_bids.cli.parser import app_parser, image_parser
 from getnet_bids.errors import GetNetError
-from getnet_bids.settings import device, named_path, percent, positive_float, positive_int, seed
+from getnet_bids.settings import device, named_path, path, percent, positive_float, positive_int, seed
 
 OPTIONS = Path(__file__).parents[2] / "docs" / "options.rst"
 HEAVY = {"torch", "numpy", "nibabel", "nipype", "pandas", "ants", "jinja2", "bids", "pathspec", "scipy"}
@@ -54,6 +54,7 @@ def test_help_and_version_load_nothing_heavy(option):
         (positive_int, ["1", "32"], ["0", "-1", "1.5", "x", ""]),
         (seed, ["0", "17"], ["-1", "1.0", str(2**63)]),
         (positive_float, ["0.5", "1e2"], ["0", "-3", "nan", "inf", "x"]),
+        (path, ["a", "."], [""]),
         (percent, ["30", "0.1"], ["0", "100", "-5", "nan", "x"]),
         (named_path, ["a=/b", "fmriprep-23.1=x/y=z", "/data/smriprep"], ["=x", "a=", "a b=/x", "/"]),
     ],
@@ -62,7 +63,7 @@ def test_values(read, good, bad):
     for text in good:
         read(text)
     for text in bad:
-        with pytest.raises(GetNetError, match=r"is not|NAME"):
+        with pytest.raises(GetNetError, match=r"is not|NAME|is empty"):
             read(text)
 
 

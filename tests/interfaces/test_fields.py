@@ -8,7 +8,8 @@ import pytest
 
 from getnet_bids import correct
 from getnet_bids.cli import one
-from getnet_bids.interfaces import ApplyField, GetNetCorrection, MeanVolume
+from getnet_bids.errors import GetNetError
+from getnet_bids.interfaces import ApplyField, GetNetCorrection, MeanVolume, N4Correction
 from getnet_bids.workflows import init_getnet_wf
 from tests.conftest import AFFINE
 
@@ -45,6 +46,37 @@ def test_the_nodes_do_what_the_correction_does(dwi, tmp_path):
     applied = ApplyField(input_image=str(dwi), bias_image=field, output_image="applied.nii.gz").run().outputs
     np.testing.assert_array_equal(data(applied.output_image), data(at_once.output_image))
     np.testing.assert_allclose(data(applied.output_image) * data(field)[..., None], data(dwi), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"output_image": "dwi.nii.gz"},
+        {"output_image": "a.nii", "bias_image": "dwi.nii.gz"},
+        {"output_image": "a.nii", "bias_image": "a.nii"},
+        {"output_image": "a.nii", "output_uncertainty": "link.nii.gz"},
+        {"output_image": "a.nii", "bias_image": "dwi.bval"},
+        {"output_image": "a.nii", "bias_image": "mask.nii"},
+    ],
+)
+def test_no_input_is_overwritten(dwi, tmp_path, outputs):
+    (tmp_path / "link.nii.gz").symlink_to("dwi.nii.gz")
+    nib.Nifti1Image(np.ones(nib.load(dwi).shape[:3], np.uint8), AFFINE).to_filename("mask.nii")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    inputs = {"input_image": str(dwi), "mask_image": str(tmp_path / "mask.nii")}
+    with pytest.raises(GetNetError, match=r"overwrite|must end in"):
+        GetNetCorrection(**inputs, bvals=str(dwi.with_name("dwi.bval")), refine=False, **outputs).run()
+    if "output_uncertainty" not in outputs:
+        with pytest.raises(GetNetError, match=r"overwrite|must end in"):
+            N4Correction(**inputs, **outputs).run()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_field_is_not_overwritten_when_it_is_applied(dwi, tmp_path):
+    nib.Nifti1Image(np.ones(nib.load(dwi).shape[:3], np.float32), AFFINE).to_filename("field.nii.gz")
+    for name in ("field.nii.gz", "dwi.nii.gz"):
+        with pytest.raises(GetNetError, match="overwrite"):
+            ApplyField(input_image=str(dwi), bias_image=str(tmp_path / "field.nii.gz"), output_image=name).run()
 
 
 def test_command_line_python_and_nipype_give_the_same(dwi, capsys):

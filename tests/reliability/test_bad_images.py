@@ -79,7 +79,7 @@ NO_SIGNAL = "fewer than 64 voxels have signal above the noise; look whether"
 
 REFUSED = {
     "wrong magic": (spoiled((MAGIC, "4s", b"nope")), "not a valid header"),
-    "no image": (lambda: b"some text\n" * 50, "neither NIfTI nor MGH; convert it"),
+    "no image": (lambda: b"some text\n" * 50, "text, neither NIfTI nor MGH.*give the image"),
     "zeros": (lambda: bytes(5000), "begins with zeros, as after a failed copy; copy or fetch it again"),
     "compressed twice": (lambda: gzip.compress(gzip.compress(b"x" * 400)), "compressed twice; unpack it once"),
     "empty": (lambda: b"", "empty; copy or fetch it again"),
@@ -329,7 +329,7 @@ MASKS = {
     "only background": (lambda: nifti((scan(SOLID) < 60).astype(np.uint8)), "inside the mask; leave the mask out"),
     "one voxel": (masked(lambda data: data * (np.arange(data.size) == 9000).reshape(data.shape)), "inside the mask"),
     "complex": (lambda: nib.Nifti1Image(np.ones(SOLID, np.complex64), affine(SOLID)), "complex"),
-    "two volumes": (masked(shape=(*SOLID, 2)), "resample it to the image"),
+    "two volumes": (masked(shape=(*SOLID, 2)), "has 2 volumes; give a mask of one"),
     "truncated": (lambda: masked()().to_bytes()[:-9], "truncated"),
 }
 
