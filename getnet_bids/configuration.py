@@ -12,6 +12,7 @@ from typing import Any
 
 from . import __version__
 from .errors import GetNetError
+from .files import text_of
 from .settings import ModelSettings, Settings
 
 RUN = "run"
@@ -50,7 +51,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         The file cannot be read.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(text_of(path.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise GetNetError(f"not TOML: {error}", path) from None
     table.pop(RUN, None)

@@ -54,6 +54,12 @@ def test_values_of_all_kinds(config):
     assert (args.work_dir, args.device, args.compare) == (Path("/scratch"), "cuda:1", "n4")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_files_of_other_editors(tmp_path, encoding):
+    (tmp_path / "c.toml").write_bytes('work-dir = "/daten/Gehör"\r\n'.encode(encoding))
+    assert parse([*BASE, "--config-file", str(tmp_path / "c.toml")]).work_dir == Path("/daten/Gehör")
+
+
 def test_the_command_line_wins(config):
     text = 'refine = false\nbatch-size = 8\nparticipant-label = ["01"]\nprecision = "float32"\nmodalities = ["T2w"]\n'
     args = config(text, "--refine", "--participant-label", "02", "--participant-label", "03", "--batch-size", "32")

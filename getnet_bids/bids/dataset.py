@@ -103,7 +103,8 @@ def check_input(root: Path) -> str | None:
     content = read_object(description)
     missing = [key for key in ("Name", "BIDSVersion") if not content.get(key)]
     if missing:
-        return f"{description} is not valid: it lacks {' and '.join(missing)}, or is not a JSON object"
+        text = f"{description} is not valid: it lacks {' and '.join(missing)}, or is not a JSON object; correct it, or "
+        return f"{text}use --skip-bids-validation to go on without it"
     return None
 
 
@@ -119,8 +120,9 @@ def check_output(raw: Path, out: Path) -> str | None:
     -------
     str or None
     """
-    inside, allowed = raw.resolve(), raw.resolve() / "derivatives"
-    target = out.resolve()
+    # Not Path.resolve, which raises an error for links in a circle.
+    inside, target = Path(os.path.realpath(raw)), Path(os.path.realpath(out))
+    allowed = inside / "derivatives"
     if target == inside or (target.is_relative_to(inside) and target.parent != allowed):
         return f"{out} is inside the input; choose a folder outside, or {raw / 'derivatives' / '<name>'}"
     # In this order, since another task may write the description in between, which it does before any result.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from getnet_bids.files import POINTER, pointer_remedy, read_bytes
+from getnet_bids.files import POINTER, pointer_remedy, read_bytes, text_of
 
 from .names import (
     DERIVED_ONLY,
@@ -51,7 +51,7 @@ def read_ignored(root: Path) -> Callable[[str], bool]:
     (True, False)
     """
     try:
-        lines = read_bytes(root / IGNORE_FILE).decode("utf-8-sig", errors="replace").splitlines()
+        lines = text_of(read_bytes(root / IGNORE_FILE)).splitlines()
     except OSError:
         return lambda relative: False
     from pathspec import GitIgnoreSpec
@@ -295,13 +295,11 @@ def entries(folder: Path) -> list[str]:
         return []
 
 
-def not_fetched(path: Path) -> bool:
-    """Return whether an image is only a link or pointer to data that were not fetched, as with git-annex and LFS."""
+def not_fetched(path: Path) -> str | None:
+    """Return what to do if an image is only a link or pointer to data that were not fetched, as with git-annex, LFS."""
     try:
-        if path.stat().st_size > POINTER:
-            return False
-        return pointer_remedy(read_bytes(path)) is not None
+        return None if path.stat().st_size > POINTER else pointer_remedy(read_bytes(path))
     except FileNotFoundError:
-        return path.is_symlink()
+        return "not fetched; run `datalad get` on it" if path.is_symlink() else None
     except OSError:
-        return False
+        return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from getnet_bids.errors import GetNetError
+from getnet_bids.files import text_of
 
 from .names import DATATYPES, NIFTI, PLACES, SUFFIXES
 
@@ -42,7 +43,7 @@ def read_queries(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
         The file is not such a file; the message says why.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(text_of(path.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise GetNetError(f"not JSON: {error}", path) from None
     if not isinstance(content, dict) or not all(isinstance(query, dict) for query in content.values()):

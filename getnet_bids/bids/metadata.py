@@ -6,7 +6,7 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from getnet_bids.files import read_bytes
+from getnet_bids.files import read_bytes, text_of
 
 from .discovery import Source, entries
 from .names import BESIDE, NIFTI, Name
@@ -95,7 +95,7 @@ class Metadata:
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object; return an empty one if there is none."""
     try:
-        content = json.loads(read_bytes(path).decode("utf-8-sig"))
+        content = json.loads(text_of(read_bytes(path)))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

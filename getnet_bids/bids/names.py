@@ -305,6 +305,9 @@ def is_misnamed(folder: str, key: str) -> bool:
     --------
     >>> is_misnamed("sub_01", "sub"), is_misnamed("sub-01", "sub"), is_misnamed("sub-01.html", "sub")
     (True, False, False)
+    >>> is_misnamed("Subject 3", "sub"), is_misnamed("subjects", "sub"), is_misnamed("session-pre", "ses")
+    (True, False, True)
     """
     # In folders whose name begins correctly, each file is named separately.
-    return not folder.startswith(f"{key}-") and bool(re.fullmatch(f"{key}[-_][^.]+", folder, re.IGNORECASE))
+    pattern = rf"{key}(ject|sion)?([-_ ][^.]+|\d[^.]*)"
+    return not folder.startswith(f"{key}-") and bool(re.fullmatch(pattern, folder, re.IGNORECASE))

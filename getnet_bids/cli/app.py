@@ -17,6 +17,7 @@ from getnet_bids.comparison.dataset import check_kind
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.configuration import read_toml
 from getnet_bids.errors import GetNetError, reason_of
+from getnet_bids.files import text_of
 from getnet_bids.run import console
 from getnet_bids.run.console import Interrupted, interruptible
 from getnet_bids.run.handover import check_hand_over
@@ -114,15 +115,14 @@ def labels(given: list[str] | tuple[str, ...], prefix: str) -> tuple[str, ...]:
         # A single label may also be the name of a file; among several, only names that are not valid labels are files.
         is_file = (len(given) == 1 or not re.fullmatch(LABEL, one.removeprefix(prefix))) and Path(one).is_file()
         listed += read_labels(Path(one), prefix) if is_file else [one]
-    clean = tuple(dict.fromkeys(label.removeprefix(prefix) for label in listed))
-    for label in clean:
-        if not re.fullmatch(LABEL, label):
+    for label in listed:
+        if not re.fullmatch(LABEL, label.removeprefix(prefix)):
             raise console.CommandError(
                 console.USAGE, f"{label!r} is not a label ({prefix}<letters and digits>), nor a file of labels"
             )
-    if not clean:
+    if not listed:
         raise console.CommandError(console.USAGE, f"{', '.join(given)}: holds no label; write one per line")
-    return clean
+    return tuple(dict.fromkeys(label.removeprefix(prefix) for label in listed))
 
 
 def read_labels(path: Path, prefix: str) -> list[str]:
@@ -135,15 +135,10 @@ def read_labels(path: Path, prefix: str) -> list[str]:
     CommandError
         The file is not a text file.
     """
-    try:
-        data = path.read_bytes()
-        encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-        lines = data.decode(encoding).splitlines()
-    except UnicodeDecodeError:
-        raise console.CommandError(
-            console.USAGE, f"{path}: not a text file of labels; write one label per line"
-        ) from None
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    text = text_of(path.read_bytes())
+    if {"\0", "\ufffd"} & set(text):
+        raise console.CommandError(console.USAGE, f"{path}: not a text file of labels; write one label per line")
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     head = [cell.strip(' "').lower() for cell in re.split("[\t,;]", lines[0])] if lines else []
     column = next((i for i, cell in enumerate(head) if cell in LABEL_COLUMNS[prefix]), None)
     if column is None:
@@ -196,7 +191,11 @@ def check(settings: Settings) -> None:
         raise console.CommandError(console.NO_INPUT, f"{settings.bids_dir}: no such folder")
     if not settings.skip_bids_validation and (problem := check_input(settings.bids_dir)):
         raise console.CommandError(console.NOT_BIDS, problem)
-    if problem := check_output(settings.bids_dir, settings.output_dir):
+    try:
+        problem = check_output(settings.bids_dir, settings.output_dir)
+    except OSError as error:
+        problem = f"{settings.output_dir}: cannot be written to: {reason_of(error)}"
+    if problem:
         raise console.CommandError(console.CANNOT_CREATE, problem)
     if settings.hand_over and (
         problem := check_hand_over(settings.hand_over_root, settings.bids_dir, settings.output_dir, settings.hand_over)
@@ -237,7 +236,8 @@ def check_files(settings: Settings) -> None:
     """Raise an error for files and folders that do not exist."""
     for path in (settings.weights, settings.bids_filter_file, settings.use_plugin):
         if path is not None and not path.is_file():
-            raise console.CommandError(console.NO_INPUT, f"{path}: no such file")
+            text = "is a folder; give a file's name" if path.is_dir() else "no such file"
+            raise console.CommandError(console.NO_INPUT, f"{path}: {text}")
     paths: dict[str, str] = {}
     for given in settings.derivatives or []:
         name, _, folder = given.partition("=")

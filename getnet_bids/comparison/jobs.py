@@ -261,8 +261,8 @@ def is_finished(job: CompareJob) -> bool:
 
 def check_job(job: CompareJob, settings: Settings) -> None:
     """Raise `GetNetError` if an image cannot be compared as asked."""
-    if not_fetched(job.source.path):
-        raise GetNetError("not fetched; run `datalad get` on it", job.source.relative)
+    if remedy := not_fetched(job.source.path):
+        raise GetNetError(remedy, job.source.relative)
     if settings.segmentation == "derivatives" and not job.existing.keys() - {"brain_mask"}:
         text = "the derivatives have no dseg or probseg of it; let --segmentation be auto"
         raise GetNetError(text, job.source.relative)

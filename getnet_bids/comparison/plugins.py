@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from getnet_bids.files import text_of
 from getnet_bids.machine import processors
 from getnet_bids.run import console
 from getnet_bids.settings import Settings
@@ -144,8 +145,8 @@ def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
         return console.CommandError(console.USAGE, f"{path}: {why}; write plugin: NAME and plugin_args: {{...}}")
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        content = yaml.safe_load(text_of(path.read_bytes()))
+    except (yaml.YAMLError, RecursionError) as error:
         raise refuse(f"not valid YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(content, dict) or not isinstance(content.get("plugin"), str):
         raise refuse("names no plugin")

@@ -77,7 +77,7 @@ def check_hand_over(root: Path, raw: Path, out: Path, kind: str = "fmriprep") ->
     -------
     str or None
     """
-    target, inside, results = root.resolve(), raw.resolve(), out.resolve()
+    target, inside, results = (Path(os.path.realpath(one)) for one in (root, raw, out))
     if target.is_relative_to(results) or results.is_relative_to(target):
         return f"{root}: a hand-over may neither hold the results nor lie in them; give another --hand-over-dir"
     if inside.is_relative_to(target) or (target.is_relative_to(inside) and target.parent != inside / "derivatives"):

@@ -21,7 +21,8 @@ def find(settings: Settings) -> SearchResult:
     asked = settings.participant_label or ()
     missing = [label for label in asked if not (settings.bids_dir / f"sub-{label}").is_dir()]
     if missing and len(missing) == len(asked):
-        raise console.CommandError(console.NOTHING_MATCHED, f"{settings.bids_dir} has no sub-{', sub-'.join(missing)}")
+        text = f"{settings.bids_dir} has no sub-{', sub-'.join(missing)}; check the spelling"
+        raise console.CommandError(console.NOTHING_MATCHED, text)
     found = search(settings)
     for i, (relative, reason) in enumerate(found.skipped.items()):
         if i == MAX_NAMED and not settings.verbose:

@@ -43,8 +43,8 @@ LOG = logging.getLogger(__name__)
 def load(job: Job, metadata: Metadata) -> Loaded:
     """Read the image, or the images, from which a job's field is estimated."""
     for one in [*(target.source for target in job.targets), *job.references, *job.receive]:
-        if not_fetched(one.path):
-            raise GetNetError("not fetched; run `datalad get` on it", one.relative)
+        if remedy := not_fetched(one.path):
+            raise GetNetError(remedy, one.relative)
     source = job.source
     if job.receive_alone and not job.receive:
         text = "no pair of RB1COR images in fmap of its session; let --receive-field be auto, or leave it out"

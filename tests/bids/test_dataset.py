@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -13,7 +14,10 @@ def test_input(make_dataset, tmp_path):
     (tmp_path / "dataset_description.json").write_text('{"Name": "x"}')
     assert "lacks BIDSVersion" in check_input(tmp_path)
     (tmp_path / "dataset_description.json").write_text("[]")
-    assert "lacks Name and BIDSVersion" in check_input(tmp_path)
+    assert re.search("lacks Name and BIDSVersion, .*--skip-bids-validation", check_input(tmp_path))
+    for encoding in ("cp1252", "utf-8-sig", "utf-16"):
+        (tmp_path / "dataset_description.json").write_bytes('{"Name": "Gehör", "BIDSVersion": "1.9"}'.encode(encoding))
+        assert check_input(tmp_path) is None
 
 
 @pytest.mark.parametrize(

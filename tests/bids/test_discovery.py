@@ -78,7 +78,7 @@ def test_links(tmp_path):
     (tmp_path / "target").touch()
     (tmp_path / "good").symlink_to("target")
     (tmp_path / "dangling").symlink_to("nowhere")
-    assert [not_fetched(tmp_path / name) for name in ("target", "good", "dangling")] == [False, False, True]
+    assert [bool(not_fetched(tmp_path / name)) for name in ("target", "good", "dangling")] == [False, False, True]
 
 
 def test_a_list_of_files_is_as_good_as_the_folders(tree):
@@ -136,6 +136,9 @@ ODD = {
     "sub-0 8/anat/sub-08_T1w.nii.gz": "its sub- is not that of its folder",
     "SUB-08/anat/sub-08_T1w.nii.gz": "not a subject's folder",
     "sub_09/anat/sub_09_T1w.nii.gz": "not a subject's folder",
+    "subject1/anat/subject1_T1w.nii.gz": "not a subject's folder",
+    "Sub01/anat/Sub01_T1w.nii.gz": "not a subject's folder",
+    "sub-10/Session-2/anat/sub-10_T1w.nii.gz": "not a session's folder",
     "sub-10/ses_b/anat/sub-10_ses-b_T1w.nii.gz": "not a session's folder",
     "sub-11_T1w.nii.gz": "not in a folder anat",
 }

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from getnet_bids.bids.discovery import find_images
-from getnet_bids.bids.metadata import Metadata
+from getnet_bids.bids.metadata import Metadata, read_object
 
 
 def test_inheritance(tmp_path):
@@ -25,3 +27,9 @@ def test_inheritance(tmp_path):
     (tmp_path / "sub-01" / "ses-a" / "T1w.json").write_text("not JSON")
     source = find_images(tmp_path).sources[0]
     assert Metadata(tmp_path).of(source) == {"top": 1, "a": "root, acq", "b": "subject", "c": "image"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_files_of_other_editors(tmp_path, encoding):
+    (tmp_path / "T1w.json").write_bytes('{"StationName": "Gehör"}'.encode(encoding))
+    assert read_object(tmp_path / "T1w.json") == {"StationName": "Gehör"}

@@ -197,10 +197,12 @@ def test_bad_images_fail_alone(dataset, capsys):
         "sub-03/anat/sub-03_T1w.nii.gz": "truncated",
         "sub-04/anat/sub-04_T1w.nii.gz": "not fetched",
         "sub-05/anat/sub-05_T1w.nii.gz": "signal",
+        "sub-06/anat/sub-06_T1w.nii.gz": "git lfs pull",
     }
     for relative in bad:
         (raw / relative).parent.mkdir(parents=True)
-    truncated, dangling, empty = [raw / relative for relative in bad]
+    truncated, dangling, empty, pointer = [raw / relative for relative in bad]
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
     truncated.write_bytes((raw / ONE).read_bytes()[:-2000])
     dangling.symlink_to("nowhere")
     nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), np.eye(4)).to_filename(empty)
@@ -265,6 +267,12 @@ def test_a_dry_run_prints_the_jobs_and_writes_nothing(dataset, tmp_path, capsys)
         (73, "inside the input", ["raw", "raw/out", "participant"]),
         (73, "another dataset", ["raw", "sub/other", "participant"]),
         (73, "cannot be written to", ["raw", "file/out", "participant"]),
+        (73, "links lead", ["raw", "circle/out", "participant"]),
+        (73, "links lead", ["raw", "circle", "participant"]),
+        (73, "leads nowhere", ["raw", "nowhere", "participant"]),
+        (64, "output_dir: is empty", ["raw", "", "participant"]),
+        (64, "bids_dir: is empty", ["", "out", "participant"]),
+        (64, "--work-dir: is empty", ["raw", "out", "participant", "--work-dir", ""]),
     ],
 )
 def test_exit_codes(dataset, tmp_path, capsys, monkeypatch, code, said, arguments):
@@ -274,6 +282,8 @@ def test_exit_codes(dataset, tmp_path, capsys, monkeypatch, code, said, argument
             old.rename(new)
     (tmp_path / "sub" / "other").mkdir(parents=True)
     (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "nowhere").symlink_to("absent")
     (tmp_path / "text").write_text("refin = true")
     (tmp_path / "foo.json").write_text('{"t1w": {"foo": 1}}')
     shutil.copy("raw/dataset_description.json", "sub/other")

@@ -85,6 +85,11 @@ def test_files_that_are_not_there(checked, arguments):
     assert "absent" in text
 
 
+def test_a_folder_in_place_of_a_file(checked):
+    for option in ("--bids-filter-file", "--weights"):
+        assert "raw: is a folder" in refused(checked, option, "raw")[1]
+
+
 def test_what_fits_together_passes(checked):
     checked("--compare", "n4", "--simulate-gain", "30", "--random-seed", "3", "--derivatives", "x=raw", "y=raw")
     checked("--segmentation", "auto", "--template", "bundled", "--random-seed", "0")  # the defaults, said aloud

@@ -83,6 +83,7 @@ TABLE = "participant_id\tage\nsub-01\t30\nsub-02\tn/a\n"
         ("sub-", TABLE.encode()),
         ("sub-", codecs.BOM_UTF8 + TABLE.replace("\n", "\r\n").encode()),
         ("sub-", TABLE.encode("utf-16")),
+        ("sub-", "participant_id\tcentre\r\nsub-01\tZürich\r\nsub-02\tn/a\r\n".encode("cp1252")),
         ("sub-", b"age,participant_id\n30,sub-01\n40,sub-02\n"),
         ("sub-", b'"participant_id";"age"\n"01";"30"\n"02";"40"\n'),
         ("ses-", b"session_id\tacq_time\nses-01\t2019\nses-02\tn/a\n"),
@@ -97,6 +98,12 @@ def test_a_file_without_a_label_is_named(tmp_path):
     (tmp_path / "labels.txt").write_text("# later\n")
     with pytest.raises(CommandError, match=r"labels\.txt: holds no label"):
         labels([str(tmp_path / "labels.txt")], "sub-")
+
+
+def test_what_is_no_label_is_named_as_it_was_given():
+    for given in ("sub-01/", "sub-sub-01"):
+        with pytest.raises(CommandError, match=f"'{given}' is not a label"):
+            labels([given], "sub-")
 
 
 def test_several_files_and_labels_at_once(tmp_path):
