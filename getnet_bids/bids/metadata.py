@@ -8,7 +8,7 @@ from typing import Any
 
 from getnet_bids.files import read_bytes, text_of
 
-from .discovery import Source, entries
+from .discovery import Source, entries, not_fetched
 from .names import BESIDE, NIFTI, Name
 
 
@@ -24,6 +24,7 @@ class Metadata:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._files: dict[Path, list[tuple[Name, Path]]] = {}
+        self._named: set[Path] = set()
 
     def of(self, source: Source) -> dict[str, Any]:
         """Collect an image's metadata.
@@ -43,6 +44,13 @@ class Metadata:
         for path in self._applicable(source, source.name.suffix, ".json"):
             merged |= read_object(path)
         return merged
+
+    def unusable(self, source: Source) -> dict[Path, str]:
+        """Find the JSON files of an image that cannot be read as such, and what to do; each is returned only once."""
+        paths = set(self._applicable(source, source.name.suffix, ".json")) - self._named
+        bad = {path for path in paths if not isinstance(read_json(path), dict)}
+        self._named |= bad
+        return {path: not_fetched(path) or "it holds no JSON object; correct it" for path in sorted(bad)}
 
     def beside(self, source: Source) -> dict[str, Path]:
         """Find the files that belong to a series in addition to its JSON files: gradients and volume types.
@@ -94,11 +102,16 @@ class Metadata:
 
 def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object; return an empty one if there is none."""
-    try:
-        content = json.loads(text_of(read_bytes(path)))
-    except (OSError, ValueError, RecursionError):
-        return {}
+    content = read_json(path)
     return content if isinstance(content, dict) else {}
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; return None if that is not possible."""
+    try:
+        return json.loads(text_of(read_bytes(path)))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 RECEIVE_SUFFIX = "RB1COR"

@@ -45,6 +45,11 @@ def load(job: Job, metadata: Metadata) -> Loaded:
     for one in [*(target.source for target in job.targets), *job.references, *job.receive]:
         if remedy := not_fetched(one.path):
             raise GetNetError(remedy, one.relative)
+        for path in metadata.beside(one).values():
+            if remedy := not_fetched(path):
+                raise GetNetError(remedy, path)
+        for path, why in metadata.unusable(one).items():
+            LOG.warning("%s: its metadata are not used: %s", path, why)
     source = job.source
     if job.receive_alone and not job.receive:
         text = "no pair of RB1COR images in fmap of its session; let --receive-field be auto, or leave it out"

@@ -33,3 +33,18 @@ def test_inheritance(tmp_path):
 def test_files_of_other_editors(tmp_path, encoding):
     (tmp_path / "T1w.json").write_bytes('{"StationName": "Gehör"}'.encode(encoding))
     assert read_object(tmp_path / "T1w.json") == {"StationName": "Gehör"}
+
+
+def test_files_that_cannot_be_used_are_named_once(tmp_path):
+    (tmp_path / "sub-01" / "anat").mkdir(parents=True)
+    (tmp_path / "sub-01/anat/sub-01_T1w.nii.gz").touch()
+    (tmp_path / "sub-01/anat/sub-01_T1w.json").symlink_to("../../.git/annex/objects/absent")
+    (tmp_path / "T1w.json").write_text("[1]")
+    (tmp_path / "sub-01" / "sub-01_T1w.json").write_text("{}")
+    metadata, source = Metadata(tmp_path), find_images(tmp_path).sources[0]
+    found = {path.relative_to(tmp_path).as_posix(): why for path, why in metadata.unusable(source).items()}
+    assert found == {
+        "T1w.json": "it holds no JSON object; correct it",
+        "sub-01/anat/sub-01_T1w.json": "not fetched; run `datalad get` on it",
+    }
+    assert metadata.unusable(source) == {}

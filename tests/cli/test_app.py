@@ -218,6 +218,21 @@ def test_bad_images_fail_alone(dataset, capsys):
     assert not list((out / "logs").glob("*/crash-*"))
 
 
+def test_what_belongs_to_an_image_and_is_not_there_is_told(dataset, head, capsys, caplog):
+    raw, out = dataset
+    (raw / "T1w.json").write_text('{"EchoTime": 0.003,}')
+    dwi = raw / "sub-01" / "dwi" / "sub-01_dwi.nii.gz"
+    add(raw, "sub-01/dwi/sub-01_dwi.nii.gz", image=as_scan(np.stack([head, head], 3)))
+    dwi.with_name("sub-01_dwi.bval").symlink_to("../../.git/annex/objects/absent")
+    assert app(raw, out, "participant", "-m", "T1w", "dwi", "--force", "--device", "cpu") == 1
+    assert [r.getMessage() for r in caplog.records if "metadata" in r.getMessage()] == [
+        f"{raw / 'T1w.json'}: its metadata are not used: it holds no JSON object; correct it"
+    ]
+    assert (
+        "sub-01_dwi.bval: not fetched; run `datalad get` on it" in status(out)["sub-01/dwi/sub-01_dwi.nii.gz"]["reason"]
+    )
+
+
 def test_stop_on_first_crash(dataset):
     raw, out = dataset
     more = [f"sub-1{i}/anat/sub-1{i}_T1w.nii.gz" for i in range(8)]
