@@ -20,7 +20,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from .errors import GetNetError, one_line
-from .files import pointer_remedy
+from .files import GZIP_MAGIC, pointer_remedy
 
 CONVERT = "convert it to NIfTI"
 SIGNATURES = (
@@ -133,13 +133,14 @@ def reading(name: str | os.PathLike[str]) -> Iterator[None]:
         raise GetNetError(text, name) from None
 
 
-def header_of(kind: Any, stream: BinaryIO, name: str | os.PathLike[str]) -> SpatialImage:
+def header_of(stream: BinaryIO, name: str | os.PathLike[str]) -> SpatialImage:
     """Read an image's header, leaving its voxels in the stream.
+
+    If the scale factor is not a number, nibabel reads the values without a scale, and the image's ``extra`` has the
+    entry `UNSCALED`.
 
     Parameters
     ----------
-    kind : class
-        Of the image.
     stream : BinaryIO
         At its beginning.
     name : str or path
@@ -148,10 +149,9 @@ def header_of(kind: Any, stream: BinaryIO, name: str | os.PathLike[str]) -> Spat
     Raises
     ------
     GetNetError
-        The scale factor is infinite. If it is not a number, nibabel reads the values without a scale, and the image's
-        ``extra`` has the entry `UNSCALED`.
+        The file is neither NIfTI nor MGH, or the scale factor is infinite.
     """
-    slope = 1.0
+    kind, slope = image_class(stream, name), 1.0
     try:
         with np.errstate(all="ignore"):
             if issubclass(kind, nib.Nifti1Image):
@@ -193,13 +193,13 @@ def image_class(stream: BinaryIO, name: str | os.PathLike[str]) -> Any:
     check_start(start, name)
     start = start[:4]
     sizes = {int.from_bytes(start, order) for order in ("little", "big")}
-    if 348 in sizes:
+    if HEADER in sizes:
         return nib.Nifti1Image
     if 540 in sizes:
         return nib.Nifti2Image
     if start == b"\x00\x00\x00\x01":
         return nib.MGHImage
-    if start.startswith(b"\x1f\x8b"):
+    if start.startswith(GZIP_MAGIC):
         raise GetNetError("compressed twice; unpack it once, as with `gunzip`, and name the result .nii.gz", name)
     if not any(start):
         raise GetNetError(

@@ -21,18 +21,8 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from .errors import GetNetError
-from .files import atomic, read_bytes
-from .formats import (
-    DEFAULT_GZIP_LEVEL,
-    SCALING,
-    check_mgh,
-    check_start,
-    header_of,
-    holds,
-    image_class,
-    place_of_voxels,
-    reading,
-)
+from .files import GZIP_MAGIC, atomic, read_bytes
+from .formats import DEFAULT_GZIP_LEVEL, SCALING, check_mgh, check_start, header_of, holds, place_of_voxels, reading
 
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mgh")
 """Extensions of the files that can be read and written."""
@@ -99,12 +89,11 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
     check_start(data, name)
     stream: BinaryIO = io.BytesIO(data)
     most = len(data)
-    if data.startswith(b"\x1f\x8b"):
+    if data.startswith(GZIP_MAGIC):
         stream = cast(BinaryIO, igzip.IGzipFile(fileobj=stream))
         most *= DEFLATE_RATIO
     with reading(name):
-        kind = image_class(stream, name)
-        image = header_of(kind, stream, name)
+        image = header_of(stream, name)
         count = math.prod(int(n) for n in image.shape)  # MGH dimensions are int32, whose product may overflow
         end = place_of_voxels(image, name) + count * image.get_data_dtype().itemsize
         if end > most or (end > max(USUAL, USUAL_RATIO * len(data)) and not holds(stream, end)):
@@ -114,7 +103,7 @@ def decode(data: bytes, name: str | os.PathLike[str]) -> SpatialImage:
             pass  # up to the gzip trailer, so that its checksum is verified
     proxy = cast(Any, image.dataobj)
     scaling = float(proxy.slope), float(proxy.inter)
-    return kind(voxels, image.affine, image.header, {**image.extra, SCALING: scaling})
+    return type(image)(voxels, image.affine, image.header, {**image.extra, SCALING: scaling})
 
 
 def magnitudes(image: SpatialImage, name: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:

@@ -19,23 +19,10 @@ from numpy.typing import NDArray
 from .bvals import bvals_of, volumes_for_field
 from .core.averages import mean_of
 from .errors import GetNetError, errors_about
-from .files import POINTER
-from .formats import Storage
+from .files import GZIP_MAGIC, POINTER
+from .formats import Storage, check_start, header_of, place_of_voxels, reading
 from .grids import on_grid
-from .images import (
-    as_float32,
-    check_header,
-    check_start,
-    header_of,
-    image_class,
-    like,
-    nifti_header,
-    packing,
-    place_of_voxels,
-    read,
-    reading,
-    write,
-)
+from .images import as_float32, check_header, like, nifti_header, packing, read, write
 
 if TYPE_CHECKING:
     from . import Correction
@@ -120,10 +107,9 @@ def open_series(path: str | os.PathLike[str], name: str | os.PathLike[str] | Non
         start = file.read(POINTER + 1)
         check_start(start, name)
         file.seek(0)
-        stream = cast(BinaryIO, igzip.IGzipFile(fileobj=file)) if start.startswith(b"\x1f\x8b") else file
+        stream = cast(BinaryIO, igzip.IGzipFile(fileobj=file)) if start.startswith(GZIP_MAGIC) else file
         with reading(name):
-            kind = image_class(stream, name)
-            image = header_of(kind, stream, name)
+            image = header_of(stream, name)
             check_header(image, name)
         yield Series(image, stream, name)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -36,9 +36,6 @@ from getnet_bids.run.results import Computed, Loaded, device_text, draw, make_fo
 from .jobs import CompareJob
 from .outputs import FILE_CHECKSUMS, FILES, Comparison, files_before, refusal_of_files
 from .sidecars import correction_sidecars, segmentation_sidecars, shaded_sidecars, write_sidecars
-
-if TYPE_CHECKING:
-    pass
 
 
 class ComparisonSinkInputSpec(BaseInterfaceInputSpec):

@@ -8,7 +8,7 @@ import shutil
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from nipype.interfaces.base import File, Tuple, isdefined, traits
@@ -17,11 +17,6 @@ from numpy.typing import NDArray
 from getnet_bids.errors import GetNetError
 
 from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, output_path
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 BINARY = "N4BiasFieldCorrection"
 SETTINGS = (
@@ -195,8 +190,6 @@ class N4Correction(CommandInterface):
         return shlex.split(ants.cmdline)[1:]
 
     def _run_interface(self, runtime: Any) -> Any:
-        import numpy as np
-
         from getnet_bids import images, masks
 
         inputs = self.inputs

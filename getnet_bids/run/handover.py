@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from getnet_bids.bids.dataset import DESCRIPTION, HAND_OVER, add_to_description, description, entries, is_ours
-from getnet_bids.bids.discovery import Source
+from getnet_bids.bids.dataset import DESCRIPTION, HAND_OVER, add_to_description, description, is_ours
+from getnet_bids.bids.discovery import Source, entries
 from getnet_bids.bids.metadata import read_object
 from getnet_bids.bids.outputs import Outputs, sidecar
 from getnet_bids.bids.ownership import refusal_of_image
