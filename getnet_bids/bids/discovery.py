@@ -23,6 +23,7 @@ from .names import (
     misplaced,
     odd_extension,
     odd_suffix,
+    suffix_of,
 )
 
 IGNORE_FILE = ".bidsignore"
@@ -130,7 +131,7 @@ class SearchResult:
             for source in self.sources
             if source.name.suffix == "asl"
             and source.path.parent not in taken
-            and any(file.partition(".")[0].endswith("_m0scan") for file in entries(source.path.parent))
+            and any(suffix_of(file) == "m0scan" for file in entries(source.path.parent))
         ]
 
 
@@ -178,7 +179,7 @@ def find_images(
             relative = f"{folder}/{file}"
             if chosen is not None and relative not in chosen:
                 continue
-            suffix = file.partition(".")[0].rpartition("_")[2]
+            suffix = suffix_of(file)
             if reason := odd_extension(file, files, wanted) or (kind == "anat" and odd_suffix(file, wanted)):
                 found.skipped[relative] = reason
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 from getnet_bids.files import read_bytes, text_of
 
 from .discovery import Source, entries, not_fetched
-from .names import BESIDE, NIFTI, Name
+from .names import BESIDE, NIFTI, Name, suffix_of
 
 
 class Metadata:
@@ -171,7 +171,7 @@ def pairs_in(root: Path, folder: PurePosixPath) -> dict[tuple[str, str], tuple[S
     """List a folder's pairs by the text after ``head`` and ``body``, and by their other entities."""
     found: dict[tuple[str, str], dict[str, Source]] = {}
     for file in entries(root / folder):
-        if not file.partition(".")[0].endswith(f"_{RECEIVE_SUFFIX}") or not file.endswith(NIFTI):
+        if suffix_of(file) != RECEIVE_SUFFIX or not file.endswith(NIFTI):
             continue
         try:
             name = Name.parse(file)

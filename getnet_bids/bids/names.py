@@ -69,6 +69,17 @@ DATATYPES = ("anat", "dwi", "fmap", "func", "perf")
 """All folders for images."""
 
 
+def suffix_of(file: str) -> str:
+    """Return the suffix of a file's name, whatever its entities and extension are.
+
+    Examples
+    --------
+    >>> suffix_of("sub-01_desc-preproc_T1w.nii.gz")
+    'T1w'
+    """
+    return file.partition(".")[0].rpartition("_")[2]
+
+
 def expand(suffixes: Iterable[str]) -> tuple[str, ...]:
     """Replace ``all`` by the suffixes that it stands for.
 
@@ -219,8 +230,8 @@ def odd_extension(file: str, files: Collection[str], suffixes: Collection[str]) 
     'its extension is .img; BIDS has .nii.gz and .nii: convert it'
     """
     stem, dot, rest = file.partition(".")
-    suffix, extension = stem.rpartition("_")[2], dot + rest
-    if extension in NIFTI or INTENDED_SUFFIX.get(suffix.lower()) not in suffixes:
+    extension = dot + rest
+    if extension in NIFTI or INTENDED_SUFFIX.get(suffix_of(file).lower()) not in suffixes:
         return ""
     lower = extension.lower()
     if lower in NIFTI:
@@ -253,8 +264,8 @@ def odd_suffix(file: str, suffixes: Collection[str]) -> str:
     >>> odd_suffix("sub-01_T1map.nii.gz", ["T1w"]), odd_suffix("sub-01_T2w.nii.gz", ["T1w"])
     ('', '')
     """
-    stem, dot, rest = file.partition(".")
-    suffix = stem.rpartition("_")[2]
+    _, dot, rest = file.partition(".")
+    suffix = suffix_of(file)
     if dot + rest not in NIFTI or suffix in (*WEIGHTED, *ON_REQUEST) or suffix in VALID:
         return ""
     meant = INTENDED_SUFFIX.get(suffix.lower())
@@ -286,7 +297,7 @@ def misplaced(folder: str, files: Collection[str]) -> dict[str, str]:
     found = {}
     for file in files:
         path = f"{folder}/{file}".lstrip("/")
-        suffix = file.partition(".")[0].rpartition("_")[2]
+        suffix = suffix_of(file)
         if file.lower().endswith(NIFTI) and suffix.lower() in INTENDED_SUFFIX:
             found[path] = f"not in a folder {PLACES[INTENDED_SUFFIX[suffix.lower()]][0]}; move it there"
         elif folder and re.fullmatch("anat(omy|omical|omicals|s)?", file.lower()) and file != "anat":

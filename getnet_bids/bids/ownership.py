@@ -21,7 +21,7 @@ from getnet_bids.marks import CHANGED, NOT_OURS
 
 from .discovery import not_fetched
 from .metadata import read_object
-from .names import BESIDE
+from .names import BESIDE, suffix_of
 from .outputs import Outputs, place_beside, sidecar
 from .provenance import CHECKSUMS, INCOMPLETE, KEY, SIZES
 
@@ -100,7 +100,7 @@ def refusal_of_image(image: Path, copies: Iterable[Path] = ()) -> str | None:
     str or None
     """
     about = sidecar(image)
-    beside = [place_beside(image, ending) for ending in BESIDE.get(image.name.rpartition("_")[2].partition(".")[0], ())]
+    beside = [place_beside(image, ending) for ending in BESIDE.get(suffix_of(image.name), ())]
     there = [file for file in (image, about, *beside) if os.path.lexists(file) and not is_empty(file)]
     content = read_object(about)
     if not there or INCOMPLETE in content or not_fetched(about):

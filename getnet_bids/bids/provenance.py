@@ -14,6 +14,7 @@ from getnet_bids.core import ALGORITHM
 from getnet_bids.files import checksum, hash_bytes, hash_file, read_bytes
 
 from .metadata import read_object
+from .names import NIFTI
 from .outputs import Outputs, sidecar
 
 KEY = "GetNet"
@@ -179,7 +180,7 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Pa
     sizes = made.get(SIZES)
     if not isinstance(sizes, dict):
         return False
-    copies = [outputs.corrected.with_name(str(name)) for name in sizes if not str(name).endswith((".nii", ".nii.gz"))]
+    copies = [outputs.corrected.with_name(str(name)) for name in sizes if not str(name).endswith(NIFTI)]
     if any((size := size_of(file)) is None or size != sizes.get(file.name) for file in [*outputs.images, *copies]):
         return False
     if not was_input(made).is_still(source):

@@ -178,7 +178,7 @@ def name_collides(own: Name, file: str) -> bool:
         other = Name.parse(file)
     except ValueError:
         return False
-    if other.suffix not in (*WEIGHTED, *ON_REQUEST) or other.extension not in (".nii", ".nii.gz"):
+    if other.suffix not in (*WEIGHTED, *ON_REQUEST) or other.extension not in NIFTI:
         return False
     place = {key: value for key, value in own.entities.items() if key in ("sub", "ses")}
     if (other.suffix, other.entities) == (own.suffix, own.entities) or rejection_reason(other, place):

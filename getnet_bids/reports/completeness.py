@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from getnet_bids.bids.discovery import entries, not_fetched
-from getnet_bids.bids.names import NIFTI
+from getnet_bids.bids.names import NIFTI, suffix_of
 from getnet_bids.bids.provenance import size_of
 from getnet_bids.bids.status import planned_before
 from getnet_bids.core import ALGORITHM
@@ -127,16 +127,11 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
             result.missing[source] = (
                 f"the run was cut short; {RUN_AGAIN}" if cut else f"its results are gone; {RUN_AGAIN}"
             )
-    suffixes |= {suffix_of(source) for source in result.expected}
+    suffixes |= {suffix_of(Path(source).name) for source in result.expected}
     result.untouched = sorted(
-        source for source in found if source not in result.expected and suffix_of(source) in suffixes
+        source for source in found if source not in result.expected and suffix_of(Path(source).name) in suffixes
     )
     return result
-
-
-def suffix_of(source: str) -> str:
-    """Return a file's suffix."""
-    return Path(source).name.partition(".")[0].rpartition("_")[2]
 
 
 def defect_of(output_dir: Path, record: Record) -> str | None:

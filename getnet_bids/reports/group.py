@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids import __version__
+from getnet_bids.bids.names import suffix_of
 from getnet_bids.bids.ownership import check_table, sealed
 from getnet_bids.bids.provenance import INCOMPLETE, KEY, record
 from getnet_bids.bids.sidecars import STOPPED, write_json
@@ -222,8 +223,7 @@ def failed_row(source: str) -> ImageRow:
     """Return the row of an image that has no result."""
     parts = source.split("/")
     session = parts[1] if len(parts) > 1 and parts[1].startswith("ses-") else ""
-    suffix = parts[-1].partition(".")[0].rpartition("_")[2]
-    return ImageRow(source, parts[0], session, suffix, "failed", dict.fromkeys(MEASURES))
+    return ImageRow(source, parts[0], session, suffix_of(parts[-1]), "failed", dict.fromkeys(MEASURES))
 
 
 def mark_outliers(images: list[ImageRow]) -> None:
