@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
@@ -22,6 +22,9 @@ BAD_DATA = 65
 NO_INPUT = 66
 CANNOT_CREATE = 73
 IO_ERROR = 74
+
+MAX_NAMED = 5
+"""Largest number of files that a message names."""
 
 
 class CommandError(Exception):
@@ -44,6 +47,17 @@ def say(message: str, program: str = APP) -> None:
     """Print a message on standard error as one line; control characters, which file names may contain, are escaped."""
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(message.split()))
     print_line(f"{program}: {line}")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """List the first of some names, `MAX_NAMED` at most.
+
+    Examples
+    --------
+    >>> some_of(["a", "b"]), some_of(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e, ...')
+    """
+    return ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")
 
 
 def print_line(line: str) -> None:

@@ -16,7 +16,7 @@ from getnet_bids.settings import Settings
 
 from . import console
 from .pipeline import DEFAULT_MEMORY, threads_for, use_huge_pages
-from .search import MAX_NAMED, find
+from .search import find
 
 if TYPE_CHECKING:
     from getnet_bids.bids.discovery import SearchResult
@@ -80,9 +80,10 @@ def verdict_line(verdicts: dict[str, list[str]]) -> str:
     if not known.keys() - {CORRECTED}:
         return ""
     doubtful = [PurePosixPath(source).name for source in known.get(DOUBTFUL, [])]
-    some = ", ".join(doubtful[:MAX_NAMED]) + (", ..." if len(doubtful) > MAX_NAMED else "")
     counts = ", ".join(f"{len(images)} {name}" for name, images in known.items())
-    return f"verdicts: {counts}" + (f" ({some}); see status.tsv and the pages for the reasons" if doubtful else "")
+    if not doubtful:
+        return f"verdicts: {counts}"
+    return f"verdicts: {counts} ({console.some_of(doubtful)}); see status.tsv and the pages for the reasons"
 
 
 def write_reports(found: SearchResult, settings: Settings) -> int:
@@ -152,8 +153,7 @@ def plan(found: SearchResult, settings: Settings, recipe: Recipe) -> list[Planne
 
             groups, apart = share_fields(groups, metadata)
             if apart:
-                some = ", ".join(apart[:MAX_NAMED]) + (", ..." if len(apart) > MAX_NAMED else "")
-                console.say(f"{APART}: {some}")
+                console.say(f"{APART}: {console.some_of(apart)}")
     planned = []
     for group in groups:
         job = Job.of(group, settings.output_dir, not settings.no_field, settings.uncertainty, settings.reference_only)

@@ -12,9 +12,6 @@ from getnet_bids.settings import Settings
 
 from . import console
 
-MAX_NAMED = 5
-"""Largest number of files that a message names without --verbose."""
-
 
 def find(settings: Settings) -> SearchResult:
     """Find the images, and report those that are skipped."""
@@ -25,8 +22,8 @@ def find(settings: Settings) -> SearchResult:
         raise console.CommandError(console.NOTHING_MATCHED, text)
     found = search(settings)
     for i, (relative, reason) in enumerate(found.skipped.items()):
-        if i == MAX_NAMED and not settings.verbose:
-            console.say(f"... and {len(found.skipped) - MAX_NAMED} more left out; -v names all")
+        if i == console.MAX_NAMED and not settings.verbose:
+            console.say(f"... and {len(found.skipped) - console.MAX_NAMED} more left out; -v names all")
             break
         console.say(f"{relative}: left out: {reason}")
     for folder, reason in found.unreadable.items():
@@ -38,8 +35,8 @@ def find(settings: Settings) -> SearchResult:
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(found.unrequested.items()) if count)
         console.say(f"corrected only if named with --modalities: {counts}")
     if lone := found.asl_without_m0scan:
-        some = ", ".join(lone[:MAX_NAMED]) + (", ..." if len(lone) > MAX_NAMED else "")
-        console.say(f"{some}: its m0scan is not corrected, so that their ratio changes; add m0scan to --modalities")
+        what = "its m0scan is not corrected, so that their ratio changes; add m0scan to --modalities"
+        console.say(f"{console.some_of(lone)}: {what}")
     if found.unreadable and not found.sources:
         raise console.CommandError(
             console.IO_ERROR, f"{settings.bids_dir}: no image can be read; check the permissions"
