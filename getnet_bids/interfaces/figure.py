@@ -18,7 +18,7 @@ from nipype.interfaces.base import (
 
 from getnet_bids.columns import ENTIRE, UNCORRECTED
 
-from .inhomogeneity import PURE_SHARE, check_lengths, volume_like
+from .inhomogeneity import check_lengths, tissue_regions, volume_like
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,13 +79,7 @@ class ComparisonFigure(SimpleInterface):
         volumes = {method: volume / volume[entire].mean(dtype=float) for method, volume in volumes.items()}
         fields = {m: volume_like(image, path) for m, path in zip(inputs.methods, inputs.bias_images, strict=True)}
         fields = {method: field / geometric_mean(field[entire]) for method, field in fields.items()}
-        tissues = {}
-        if isdefined(inputs.tissue_maps):
-            check_lengths(inputs.tissue_names, inputs, "tissue_maps")
-            for name, path in zip(inputs.tissue_names, inputs.tissue_maps, strict=True):
-                region = volume_like(image, path) > PURE_SHARE
-                if region.any():
-                    tissues[name] = region
+        tissues = tissue_regions(image, inputs)
         rows = []
         if isdefined(inputs.metrics_tsv):
             with open(inputs.metrics_tsv, newline="") as file:

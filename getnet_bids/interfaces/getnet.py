@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from nipype import logging
@@ -12,7 +13,7 @@ from getnet_bids.core import BATCH_SIZE, PRECISIONS
 from getnet_bids.errors import GetNetError, errors_about
 from getnet_bids.weights import default_weights
 
-from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, output_path
+from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, output_path, read_weights
 
 LOGGER = logging.getLogger("nipype.interface")
 
@@ -137,15 +138,10 @@ class GetNetCorrection(CommandInterface):
 
         inputs = self.inputs
         source = inputs.input_image
-        corrected = output_path(inputs.output_image, source, "_corrected", runtime.cwd)
-        bias = None
-        if inputs.save_bias or isdefined(inputs.bias_image):
-            bias = output_path(inputs.bias_image, source, "_bias", runtime.cwd)
-        sd_map = None
-        if isdefined(inputs.output_uncertainty):
-            sd_map = output_path(inputs.output_uncertainty, source, "_uncertainty", runtime.cwd)
+        paths = self._paths(runtime.cwd)
         read = (source, inputs.mask_image, inputs.weight_image, inputs.bvals, inputs.weights)
-        images.check_outputs([path for path in (corrected, bias, sd_map) if path is not None], filter(isdefined, read))
+        images.check_outputs(list(paths.values()), filter(isdefined, read))
+        corrected, bias, sd_map = paths["output_image"], paths.get("bias_image"), paths.get("output_uncertainty")
         if self.ignored:
             LOGGER.info("GetNet does not use %s: ignored", ", ".join(self.ignored))
 
@@ -161,8 +157,7 @@ class GetNetCorrection(CommandInterface):
         image = series.reference_image(source, bvals)[0] if streamed else images.read(source)
         mask = self._mask(image)
         weights = inputs.weights if isdefined(inputs.weights) else None
-        device = "cpu" if inputs.device == "auto" and not inputs.use_gpu else inputs.device
-        load_network(weights, device)
+        load_network(weights, self._device)
         with torch_threads(inputs.num_threads):
             started = time.perf_counter()
             with errors_about(source):
@@ -171,13 +166,12 @@ class GetNetCorrection(CommandInterface):
                     mask=mask,
                     bvals=None if streamed else bvals,
                     weights=weights,
-                    device=device,
+                    device=self._device,
                     options=options,
                 )
             self._results["seconds"] = time.perf_counter() - started
         series.write_correction(source, result, corrected, bias, sd_map, Storage(inputs.output_dtype, inputs.compress))
-        written = {"output_image": corrected, "bias_image": bias, "output_uncertainty": sd_map}
-        self._results |= {name: str(path) for name, path in written.items() if path is not None}
+        self._results |= {name: str(path) for name, path in paths.items()}
         self._results |= {"verdict": result.verdict, "reasons": list(result.reasons), "negative_values": False}
         self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
         for reason in result.reasons:
@@ -186,12 +180,11 @@ class GetNetCorrection(CommandInterface):
 
     def _arguments(self) -> list[str]:
         """Return the arguments of the ``getnet`` command, which has no option for a weight_image."""
-        inputs, source = self.inputs, self.inputs.input_image
-        given = [source, str(output_path(inputs.output_image, source, "_corrected", ""))]
-        if inputs.save_bias or isdefined(inputs.bias_image):
-            given += ["--field", str(output_path(inputs.bias_image, source, "_bias", ""))]
-        if isdefined(inputs.output_uncertainty):
-            given += ["--uncertainty", str(output_path(inputs.output_uncertainty, source, "_uncertainty", ""))]
+        inputs, paths = self.inputs, self._paths("")
+        given = [inputs.input_image, str(paths["output_image"])]
+        for option, name in (("--field", "bias_image"), ("--uncertainty", "output_uncertainty")):
+            if name in paths:
+                given += [option, str(paths[name])]
         if isdefined(inputs.mask_image):
             given += ["--mask", inputs.mask_image]
         if isdefined(inputs.bvals):
@@ -208,7 +201,19 @@ class GetNetCorrection(CommandInterface):
             given += ["--output-dtype", inputs.output_dtype]
         if inputs.compress != 1:
             given += ["--compress", str(inputs.compress)]
-        return [*given, "--device", "cpu" if inputs.device == "auto" and not inputs.use_gpu else inputs.device]
+        return [*given, "--device", self._device]
+
+    def _paths(self, folder: str) -> dict[str, Path]:
+        paths, inputs = super()._paths(folder), self.inputs
+        if isdefined(inputs.output_uncertainty):
+            name = output_path(inputs.output_uncertainty, inputs.input_image, "_uncertainty", folder)
+            paths["output_uncertainty"] = name
+        return paths
+
+    @property
+    def _device(self) -> str:
+        inputs = self.inputs
+        return "cpu" if inputs.device == "auto" and not inputs.use_gpu else inputs.device
 
     @property
     def ignored(self) -> list[str]:
@@ -222,16 +227,14 @@ class GetNetCorrection(CommandInterface):
         import nibabel as nib
         import numpy as np
 
-        from getnet_bids import images, masks
+        from getnet_bids import masks
 
         inputs, inside = self.inputs, None
         if isdefined(inputs.mask_image):
             inside = masks.read_mask(inputs.mask_image, image)
         if isdefined(inputs.weight_image):
-            weight = images.read(inputs.weight_image)
-            masks.mask_for(image, weight, inputs.weight_image)  # raises an error for another grid, or zeros only
-            values = images.magnitudes(weight).reshape(image.shape[:3])
-            heavy = values >= 0.5 * np.nanmax(values)
+            weights = read_weights(inputs.weight_image, image)
+            heavy = weights >= 0.5 * np.nanmax(weights)
             inside = heavy if inside is None else inside & heavy
             if not inside.any():
                 raise GetNetError("is low in all of mask_image; give the right ones", inputs.weight_image)

@@ -75,13 +75,7 @@ class InhomogeneityMetrics(SimpleInterface):
         if isdefined(inputs.tissue_maps) != isdefined(inputs.tissue_names):
             raise GetNetError("tissue_maps and tissue_names belong together; give both or neither")
         image = images.read(inputs.input_image)
-        regions = {ENTIRE: foreground_of(image, inputs.input_image)}
-        if isdefined(inputs.tissue_maps):
-            check_lengths(inputs.tissue_names, inputs, "tissue_maps")
-            for name, path in zip(inputs.tissue_names, inputs.tissue_maps, strict=True):
-                region = volume_like(image, path) > PURE_SHARE
-                if region.any():
-                    regions[name] = region
+        regions = {ENTIRE: foreground_of(image, inputs.input_image), **tissue_regions(image, inputs)}
         volumes = {UNCORRECTED: volume_like(image, inputs.input_image)}
         fields, seconds = {}, {}
         for i, method in enumerate(inputs.methods):
@@ -123,6 +117,16 @@ def volume_like(image: Any, path: str) -> NDArray[np.float32]:
     if voxels.shape[:3] != image.shape[:3]:
         raise GetNetError(f"has shape {voxels.shape}, the image {image.shape}; resample it to the image", path)
     return voxels.mean(3) if voxels.ndim == 4 else voxels
+
+
+def tissue_regions(image: Any, inputs: Any) -> dict[str, NDArray[np.bool_]]:
+    """Return the voxels of each tissue of the inputs ``tissue_maps``, by name; tissues without voxels are left out."""
+    if not isdefined(inputs.tissue_maps):
+        return {}
+    check_lengths(inputs.tissue_names, inputs, "tissue_maps")
+    names_and_maps = zip(inputs.tissue_names, inputs.tissue_maps, strict=True)
+    regions = {name: volume_like(image, path) > PURE_SHARE for name, path in names_and_maps}
+    return {name: region for name, region in regions.items() if region.any()}
 
 
 def measure(

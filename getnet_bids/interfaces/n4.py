@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from getnet_bids.errors import GetNetError
 
-from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, output_path
+from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, read_weights
 
 BINARY = "N4BiasFieldCorrection"
 SETTINGS = (
@@ -193,12 +193,9 @@ class N4Correction(CommandInterface):
         from getnet_bids import images, masks
 
         inputs = self.inputs
-        corrected = output_path(inputs.output_image, inputs.input_image, "_corrected", runtime.cwd)
-        bias = None
-        if inputs.save_bias or isdefined(inputs.bias_image):
-            bias = output_path(inputs.bias_image, inputs.input_image, "_bias", runtime.cwd)
+        paths = self._paths(runtime.cwd)
         read = (inputs.input_image, inputs.mask_image, inputs.weight_image)
-        images.check_outputs([corrected, *([] if bias is None else [bias])], filter(isdefined, read))
+        images.check_outputs(list(paths.values()), filter(isdefined, read))
         image = images.read(inputs.input_image)
         voxels = images.magnitudes(image).reshape(image.shape[:4])
         volume = voxels if voxels.ndim < 4 else voxels.mean(3)
@@ -206,9 +203,7 @@ class N4Correction(CommandInterface):
         if isdefined(inputs.mask_image):
             mask = masks.read_mask(inputs.mask_image, image)
         if isdefined(inputs.weight_image):
-            given = images.read(inputs.weight_image)
-            masks.mask_for(image, given, inputs.weight_image)  # refuses another grid, and all zeros
-            weight = images.magnitudes(given).reshape(volume.shape)
+            weight = read_weights(inputs.weight_image, image)
 
         estimate = antspyx_field if inputs.backend == "antspyx" else binary_field
         # N4 needs a volume of one slice to be two-dimensional.
@@ -224,11 +219,10 @@ class N4Correction(CommandInterface):
             result = rescaled(result, voxels, inside)
         # As in N4 itself, the image is unchanged outside the mask.
         result = np.where(inside if voxels.ndim < 4 else inside[..., None], result, voxels)
-        if bias is not None:
-            images.write(images.like(image, field), bias)
-            self._results["bias_image"] = str(bias)
-        images.write(images.like(image, result.reshape(image.shape)), corrected)
-        self._results["output_image"] = str(corrected)
+        data = {"output_image": result.reshape(image.shape), "bias_image": field}
+        for name, path in paths.items():
+            images.write(images.like(image, data[name]), path)
+            self._results[name] = str(path)
         return runtime
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, Str, TraitedSpec, isdefined, traits
 from nipype.interfaces.base.core import VALID_TERMINAL_OUTPUT
 from nipype.utils.filemanip import split_filename
 
 from getnet_bids import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+    from nibabel.spatialimages import SpatialImage
+    from numpy.typing import NDArray
 
 
 class BiasFieldInputSpec(BaseInterfaceInputSpec):
@@ -74,6 +79,15 @@ def output_path(given: str, source: str, suffix: str, folder: str) -> Path:
         given = given.replace("%s", stem)
         given += "" if split_filename(given)[2] else extension
     return Path(folder, given)
+
+
+def read_weights(path: str, image: SpatialImage) -> NDArray[np.float32]:
+    """Read the weights of an image's voxels; raise an error if they are on another grid, or 0 everywhere."""
+    from getnet_bids import images, masks
+
+    weights = images.read(path)
+    masks.mask_for(image, weights, path)
+    return images.magnitudes(weights).reshape(image.shape[:3])
 
 
 class CommandInterface(SimpleInterface):
@@ -149,11 +163,15 @@ class CommandInterface(SimpleInterface):
         """Return the outputs of the run; before a run, as in nipype's commands, the files that it would make."""
         if self._results:
             return self._results
-        inputs, folder = self.inputs, os.getcwd()
-        made = {"output_image": str(output_path(inputs.output_image, inputs.input_image, "_corrected", folder))}
+        return {name: str(path) for name, path in self._paths(os.getcwd()).items()}
+
+    def _paths(self, folder: str) -> dict[str, Path]:
+        """Return the paths of the files that a run in a folder makes, by the names of the outputs."""
+        inputs = self.inputs
+        paths = {"output_image": output_path(inputs.output_image, inputs.input_image, "_corrected", folder)}
         if inputs.save_bias or isdefined(inputs.bias_image):
-            made["bias_image"] = str(output_path(inputs.bias_image, inputs.input_image, "_bias", folder))
-        return made
+            paths["bias_image"] = output_path(inputs.bias_image, inputs.input_image, "_bias", folder)
+        return paths
 
     def _arguments(self) -> list[str]:
         """Return the arguments of the equivalent command; each interface implements this."""

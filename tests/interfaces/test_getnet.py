@@ -214,7 +214,9 @@ def test_torch_and_ants_are_not_imported_before_a_node_runs():
 
 
 def test_verdict_and_uncertainty_are_outputs(folder, scan):
-    outputs = GetNetCorrection(input_image=str(scan), output_uncertainty="%s_sd").run().outputs
+    correction = GetNetCorrection(input_image=str(scan), output_uncertainty="%s_sd")
+    assert correction._list_outputs()["output_uncertainty"] == str(folder / "sub-01_T1w_sd.nii.gz")
+    outputs = correction.run().outputs
     result = getnet_bids.correct(scan, device="cpu", options=getnet_bids.Options(uncertainty=True))
     assert outputs.output_uncertainty == str(folder / "sub-01_T1w_sd.nii.gz")
     np.testing.assert_allclose(data(outputs.output_uncertainty), result.uncertainty.dataobj, rtol=1e-5)
