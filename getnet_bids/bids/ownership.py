@@ -121,7 +121,7 @@ def refusal_of_results(outputs: Outputs, copies: Iterable[Path] = ()) -> str | N
     return next(filter(None, reasons), None)
 
 
-def check_results(outputs: Outputs, copies: Iterable[Path] = ()) -> None:
+def check_replaceable(outputs: Outputs, copies: Iterable[Path] = ()) -> None:
     """Raise `GetNetError` if the results of an image may not be written, because a file of a user's is there."""
     if reason := refusal_of_results(outputs, copies):
         raise GetNetError(reason)

@@ -6,7 +6,6 @@ import platform
 import re
 import sys
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from getnet_bids.files import text_of
 from getnet_bids.run import console
 from getnet_bids.run.console import Interrupted, interruptible
 from getnet_bids.run.handover import check_hand_over
+from getnet_bids.run.imports import is_installed
 from getnet_bids.settings import LEVELS, Settings
 
 from .parser import app_parser, doctor_parser
@@ -224,12 +224,10 @@ def check_system() -> None:
 def check_packages(method: str) -> None:
     """Refuse a comparison with a method whose packages are not installed."""
     for package in METHODS[method].packages:
-        try:
-            version(package)
-        except PackageNotFoundError:
+        if not is_installed(package):
             python = f"{sys.version_info.major}.{sys.version_info.minor}"
             text = f"--compare {method} needs {package}: pip install {package}; if there is none for Python {python}, "
-            raise console.CommandError(console.USAGE, f"{text}take an older one, or the container") from None
+            raise console.CommandError(console.USAGE, f"{text}take an older one, or the container")
 
 
 def check_files(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from nipype.interfaces.base import (
 from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, sidecar
-from getnet_bids.bids.ownership import check_results, is_intact, refusal
+from getnet_bids.bids.ownership import check_replaceable, is_intact, refusal
 from getnet_bids.bids.provenance import CHECKSUMS, SIZES, InputFile, provenance, record
 from getnet_bids.bids.sidecars import marked_incomplete
 from getnet_bids.core.correction import CorrectedVolume
@@ -111,7 +111,7 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
         before = files_before(comparison)
         with marked_incomplete([comparison.other]):
             if not comparison.simulated:
-                save(getnet_results(job, loaded, made), job.correction, metadata, device_of(job))
+                save(getnet_results(job, loaded, made), job.correction, metadata)
             for path, origin in written.items():
                 place(origin, path)
             files = record(written, comparison.root)
@@ -126,7 +126,7 @@ def check_files(comparison: Comparison, written: Iterable[Path], outputs: Output
     if reason := refusal_of_files(comparison, written):
         raise GetNetError(reason)
     if not comparison.simulated:
-        check_results(outputs)
+        check_replaceable(outputs)
 
 
 def read_raw(job: CompareJob) -> Loaded:
@@ -149,7 +149,7 @@ def getnet_results(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Com
         made["field_sd_median"],
         made["field_sd_p95"],
     )
-    return Computed(loaded, volume, made["getnet_seconds"])
+    return Computed(loaded, volume, made["getnet_seconds"], device_of(job))
 
 
 def result_paths(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
@@ -214,8 +214,8 @@ def describe(
     if comparison.simulated:
         described |= shaded_sidecars(comparison, options["simulate_gain"], options["gain_seed"], skull)
         shaded = replace(loaded, job=Job(job.source, comparison.getnet), image=read(made["simulated_file"]))
-        run = {"Device": device_of(job), "Seconds": round(made["getnet_seconds"], 3), "Software": versions(job)}
         result = getnet_results(job, shaded, made)
+        run = {"Device": result.device, "Seconds": round(result.seconds, 3), "Software": versions(job)}
         volume, place = result.volume, comparison.getnet.corrected
         shown = (shaded.image, volume.corrected, volume.field, volume.foreground)
         drawn = draw(job.source, place, *shown, metadata, "simulatedGetNet")

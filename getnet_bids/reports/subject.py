@@ -21,7 +21,7 @@ from getnet_bids.files import locked
 from getnet_bids.marks import check_marked, write_marked
 
 from .page import ABSENT, data_uri, link, number, percent, render
-from .pictures import COLOURS, Pictures
+from .pictures import COLOURS, Pictures, packed
 from .plots import histogram
 from .records import Entry, Record, RunHistory, anchor, is_number, read_table, records_of
 
@@ -350,9 +350,7 @@ def comparison_figure(output_dir: Path, record: Record) -> dict[str, Any] | None
         if len(content) > MAX_FIGURE_BYTES:
             shown = image.convert("RGB")
             shown.thumbnail((MAX_FIGURE_WIDTH, 10 * MAX_FIGURE_WIDTH))
-            packed = io.BytesIO()
-            shown.save(packed, "JPEG", quality=80)
-            content, kind, size = packed.getvalue(), "image/jpeg", shown.size
+            content, kind, size = packed(shown, "JPEG", quality=80), "image/jpeg", shown.size
     except OSError:
         return None
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -21,7 +20,7 @@ from packaging.requirements import Requirement
 from getnet_bids import __version__
 from getnet_bids.core import ALGORITHM
 from getnet_bids.errors import GetNetError, one_line, reason_of
-from getnet_bids.files import has_locks
+from getnet_bids.files import has_locks, hash_file
 from getnet_bids.machine import (
     address_space_limit,
     load,
@@ -111,11 +110,10 @@ def self_test(device: str = "auto") -> SelfTest:
     """
     from getnet_bids.core.correction import correct_volume
     from getnet_bids.core.metrics import field_error
-    from getnet_bids.core.network import reduced_precision
     from getnet_bids.core.options import Options
     from getnet_bids.weights import load_network
 
-    from .results import device_text
+    from .results import device_text, precision_of
 
     image, gain, inside = known_head()
     started = time.monotonic()
@@ -126,7 +124,7 @@ def self_test(device: str = "auto") -> SelfTest:
         before=field_error(np.ones_like(gain), gain, inside),
         error=field_error(result.field, gain, inside),
         device=device_text(result.device),
-        precision="bfloat16" if reduced_precision("auto", result.device) else "float32",
+        precision=precision_of(result.device),
         loading=loaded - started,
         computing=time.monotonic() - loaded,
     )
@@ -241,7 +239,7 @@ def look_at_weights(found: Diagnosis) -> None:
     try:
         weights = default_weights()
         promised = re.search(r"SHA-256 `([0-9a-f]{64})`", weights.with_suffix(".md").read_text(encoding="utf-8"))
-        there = hashlib.sha256(weights.read_bytes()).hexdigest()
+        there = hash_file(weights).removeprefix("sha256:")
     except OSError as error:
         found.wrong.append(reason_of(error))
         return

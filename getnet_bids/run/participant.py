@@ -287,20 +287,19 @@ def precision_line(done: list[Planned], settings: Settings) -> str:
     from getnet_bids.bids.outputs import sidecar
     from getnet_bids.bids.provenance import KEY
     from getnet_bids.core.device import resolve_device
-    from getnet_bids.core.network import reduced_precision
+    from getnet_bids.reports.completeness import ALIKE
+
+    from .results import precision_of
 
     if settings.precision != "auto":
         return ""  # a result of another precision is done again
-    here = "bfloat16" if reduced_precision("auto", resolve_device(settings.device)) else "float32"
+    here = precision_of(resolve_device(settings.device))
     made = [read_object(sidecar(planned.job.outputs.corrected)).get(KEY) for planned in done]
     there = [entry.get("Precision", here) for entry in made if isinstance(entry, dict)]
     others = sum(precision != here for precision in there)
     if not others:
         return ""
-    return (
-        f"{others} of the images that are done ran in another precision than the {here} of this machine; "
-        "fields differ by about 2e-4; --precision float32 avoids this"
-    )
+    return f"{others} of the images that are done ran in another precision than the {here} of this machine; {ALIKE}"
 
 
 def worker_counts(images: int, settings: Settings) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.jobs import Job, Target
 from getnet_bids.bids.metadata import Metadata, read_object
 from getnet_bids.bids.outputs import Outputs, place_beside, sidecar
-from getnet_bids.bids.ownership import check_results, remove_result
+from getnet_bids.bids.ownership import check_replaceable, remove_result
 from getnet_bids.bids.provenance import KEY, REFERENCE, InputFile, Recipe, provenance
 from getnet_bids.bids.sidecars import marked_incomplete, write_sidecars
 from getnet_bids.bvals import read_bvals, volumes_for_field
@@ -94,7 +94,7 @@ class Computed:
     loaded: Loaded
     volume: CorrectedVolume
     seconds: float
-    device: str = ""
+    device: str
     further: tuple[CorrectedVolume, ...] = ()
 
     def volume_of(self, target: Target) -> CorrectedVolume:
@@ -139,8 +139,8 @@ def save_locked(computed: Computed, recipe: Recipe, metadata: Metadata, storage:
             make_folder(target.outputs.corrected.parent, len(Path(target.source.relative).parts) - 1)
             held.enter_context(locked(target.outputs.corrected))
         for target in computed.loaded.job.targets:  # once more, since a user may have changed a file since the plan
-            check_results(target.outputs, copies_of(computed.loaded.job, target, metadata))
-        save(computed, recipe, metadata, computed.device, storage)
+            check_replaceable(target.outputs, copies_of(computed.loaded.job, target, metadata))
+        save(computed, recipe, metadata, storage)
 
 
 def copies_of(job: Job, target: Target, metadata: Metadata) -> dict[Path, Path]:
@@ -158,7 +158,7 @@ def make_folder(folder: Path, depth: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, storage: Storage | None = None) -> None:
+def save(computed: Computed, recipe: Recipe, metadata: Metadata, storage: Storage | None = None) -> None:
     """Write a job's results; sidecars mark them as incomplete first, and are written last."""
     storage = storage or Storage()
     loaded, volume = computed.loaded, computed.volume
@@ -177,8 +177,8 @@ def save(computed: Computed, recipe: Recipe, metadata: Metadata, device: str, st
             remove_result(outputs.uncertainty)  # of another estimate
         run = {
             "ForegroundVoxels": int(np.count_nonzero(volume.foreground)),
-            "Device": device,
-            "Precision": precision_of(recipe, volume.device),
+            "Device": computed.device,
+            "Precision": precision_of(volume.device, recipe.options.get("precision", "auto")),
             "Seconds": round(computed.seconds, 3),
             "Software": software(),
         }
@@ -318,9 +318,9 @@ def verdict_of(outputs: Outputs) -> tuple[str, list[str]]:
     return str(made.get("Verdict", "n/a")), [str(reason) for reason in made.get("Reasons", [])]
 
 
-def precision_of(recipe: Recipe, device: torch.device) -> str:
-    """Return the precision that the network ran in."""
-    return "bfloat16" if reduced_precision(recipe.options.get("precision", "auto"), device) else "float32"
+def precision_of(device: torch.device, precision: str = "auto") -> str:
+    """Return the precision in which the network runs on a device, given the option."""
+    return "bfloat16" if reduced_precision(precision, device) else "float32"
 
 
 def device_text(device: torch.device) -> str:

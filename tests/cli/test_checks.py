@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
-
 import pytest
 
 from getnet_bids.bids.dataset import prepare_output
@@ -14,7 +12,7 @@ def checked(make_dataset, tmp_path, monkeypatch):
     """Return a function that checks a command line on a dataset."""
     monkeypatch.chdir(tmp_path)
     # What is checked here does not depend on antspyx, which some Pythons have no release of.
-    monkeypatch.setattr("getnet_bids.cli.app.version", lambda name: "99")
+    monkeypatch.setattr("getnet_bids.cli.app.is_installed", lambda name: True)
     make_dataset()
 
     def run(*arguments, level="participant"):
@@ -108,10 +106,7 @@ def test_labels(checked, tmp_path):
 def test_a_method_whose_package_is_not_installed_is_refused_at_once(checked, monkeypatch):
     checked("--compare", "n4")
 
-    def none(name):
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr("getnet_bids.cli.app.version", none)
+    monkeypatch.setattr("getnet_bids.cli.app.is_installed", lambda name: False)
     code, said = refused(checked, "--compare", "n4")
     assert code == exits.USAGE
     assert said.startswith("--compare n4 needs antspyx: pip install antspyx; if there is none for Python 3.")

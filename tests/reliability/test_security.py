@@ -285,7 +285,7 @@ def test_hostile_files_of_options_are_refused_on_one_line(make_dataset, tmp_path
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     monkeypatch.chdir(tmp_path)
     more = ["--compare", "n4"] if option == "--use-plugin" else []
-    monkeypatch.setattr("getnet_bids.cli.app.version", lambda name: "99")  # some Pythons have no antspyx
+    monkeypatch.setattr("getnet_bids.cli.app.is_installed", lambda name: True)  # some Pythons have no antspyx
     assert app.main([str(raw), str(tmp_path / "out"), "participant", option, str(path), *more]) == console.USAGE
     said = capsys.readouterr().err
     assert said.startswith("getnet-bids: ")
