@@ -13,6 +13,7 @@ from .core import DOUBTFUL
 from .core.correction import CorrectedVolume
 from .formats import UNSCALED
 from .images import MAX_SIZE_IN_METRES
+from .masks import bounding_box
 
 EXTENT_RANGE = 2.0, 3000.0
 """Smallest and largest plausible extent of an object, mm: a fly, and more than a person."""
@@ -32,11 +33,7 @@ def sides_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> list[fl
     >>> sides_of(foreground, (1.0, 2.0, 5.0))
     [6.0, 4.0, 5.0]
     """
-    sides = []
-    for axis, size in enumerate(sizes):
-        along = np.flatnonzero(foreground.any(tuple(a for a in range(foreground.ndim) if a != axis)))
-        sides.append(float(along[-1] - along[0] + 1) * size)
-    return sides
+    return [float(side.stop - side.start) * size for side, size in zip(bounding_box(foreground), sizes, strict=True)]
 
 
 def length_reasons(extent: float, smoothness: float | None) -> list[str]:

@@ -73,9 +73,9 @@ def atropos(
     import nibabel as nib
     import numpy as np
 
-    box = tuple(
-        slice(used[0], used[-1] + 1) for used in (np.flatnonzero(inside.any(a)) for a in ((1, 2), (0, 2), (0, 1)))
-    )
+    from getnet_bids.masks import bounding_box
+
+    box = bounding_box(inside)
     spacing = [
         float(v) for v, s in zip(nib.affines.voxel_sizes(image.affine), box, strict=True) if s.stop - s.start > 1
     ]

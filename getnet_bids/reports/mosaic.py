@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from getnet_bids.masks import bounding_box
+
 COLUMNS = 5
 CELL = 170
 """Longest side of a slice, pixels."""
@@ -256,7 +258,7 @@ def arrange(
     order = np.argsort(axes[:, 0])
     sizes = np.array([*voxel_size, max(voxel_size)][:3])[order]
     solid = anatomical(foreground, affine)
-    extents = [extent(solid, axis) for axis in range(3)]
+    extents = [(part.start, part.stop - 1) for part in bounding_box(solid)]
     box = tuple(slice(*with_margin(low, high, n)) for (low, high), n in zip(extents, solid.shape, strict=True))
     voxels = np.array([part.stop - part.start for part in box])
     millimetres = voxels * sizes
@@ -299,13 +301,6 @@ def arrange(
         tuple(drawn[line[0][0]][1] + 2 for line in rows),
         tuple(texts),
     )
-
-
-def extent(foreground: NDArray[np.bool_], axis: int) -> tuple[int, int]:
-    """Return the first and the last index along an axis at which any voxel is set."""
-    others = tuple(a for a in range(3) if a != axis)
-    indices = np.flatnonzero(foreground.any(others))
-    return int(indices[0]), int(indices[-1])
 
 
 def with_margin(low: int, high: int, n: int) -> tuple[int, int]:
