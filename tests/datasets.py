@@ -43,6 +43,11 @@ def as_scan(head: NDArray[np.float32], voxel: float = 6.0) -> nib.Nifti1Image:
     return nib.Nifti1Image(head.astype(np.int16), np.diag([-voxel, voxel, voxel, 1.0]))
 
 
+def data(path: str | Path) -> NDArray[Any]:
+    """Read an image's values."""
+    return np.asanyarray(nib.load(path).dataobj)
+
+
 def app(*arguments: object) -> int | str | None:
     """Run getnet-bids in this process and return its exit code."""
     try:

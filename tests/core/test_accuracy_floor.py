@@ -8,16 +8,9 @@ from getnet_bids.core import ALGORITHM
 from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.log_field import estimate_with_network, refine
 from getnet_bids.core.metrics import field_error
-from getnet_bids.core.network import load_weights
 from getnet_bids.core.options import Options
 from getnet_bids.core.voxels import scaled
-from getnet_bids.weights import default_weights
 from tests.phantoms.realistic import NAMES, SHAPE, VOXEL, field, head, labels
-
-
-@pytest.fixture(scope="module")
-def network():
-    return load_weights(default_weights())
 
 
 def kept_contrast(corrected, flat):

@@ -10,17 +10,10 @@ from getnet_bids.core.field import gain_field
 from getnet_bids.core.fusion import Basis
 from getnet_bids.core.geometry import Box
 from getnet_bids.core.metrics import field_error, relative_mae
-from getnet_bids.core.network import load_weights
 from getnet_bids.core.options import Options
-from getnet_bids.weights import default_weights
 from tests.phantoms.flat import VOXEL, ellipsoid, field, head
 
 BRAIN = ellipsoid(0.8) < 0
-
-
-@pytest.fixture(scope="module")
-def network():
-    return load_weights(default_weights())
 
 
 @pytest.fixture(scope="module")

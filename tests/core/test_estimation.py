@@ -6,17 +6,10 @@ import pytest
 from getnet_bids.core import estimation
 from getnet_bids.core.correction import correct_together, correct_volume
 from getnet_bids.core.metrics import field_error
-from getnet_bids.core.network import load_weights
-from getnet_bids.weights import default_weights
 from tests.phantoms.realistic import SHAPE, VOXEL, head, labels
 
 NOISE = 0.01
 BODY = labels() > 0
-
-
-@pytest.fixture(scope="module")
-def network():
-    return load_weights(default_weights())
 
 
 def scan(log_gain, noise=NOISE):

@@ -8,11 +8,6 @@ from getnet_bids.core.network import GetNet, load_weights, normalise, pack_weigh
 from getnet_bids.weights import default_weights
 
 
-@pytest.fixture(scope="module")
-def network():
-    return load_weights(default_weights())
-
-
 def test_fits_a_cpu(network):
     assert sum(p.numel() for p in network.parameters()) < 4e6
     assert default_weights().stat().st_size < 10e6

@@ -6,16 +6,9 @@ from scipy.ndimage import gaussian_filter
 
 from getnet_bids.core.correction import correct_together, correct_volume
 from getnet_bids.core.metrics import field_error
-from getnet_bids.core.network import load_weights
-from getnet_bids.weights import default_weights
 from tests.phantoms import realistic
 
 LEVELS = {"air": 0, "skin": 0.6, "skull": 0.04, "csf": 0.1, "gray": 0.75, "white": 0.6, "nuclei": 0.7, "muscle": 0.4}
-
-
-@pytest.fixture(scope="module")
-def network():
-    return load_weights(default_weights())
 
 
 @pytest.fixture(scope="module")

@@ -3,22 +3,15 @@ import pytest
 
 from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.metrics import field_error
-from getnet_bids.core.network import load_weights
 from getnet_bids.core.noise import noise_sd
 from getnet_bids.core.options import Options
 from getnet_bids.core.sampling import POINTS_PER_AXIS
 from getnet_bids.core.signs import Sample, empty_slices, odd_even_difference, point_noise, wrapped_share
 from getnet_bids.core.verdict import Evidence, judge
 from getnet_bids.core.voxels import Background
-from getnet_bids.weights import default_weights
 from tests.phantoms.flat import SHAPE, VOXEL, ellipsoid, field, head
 
 BRAIN = ellipsoid(0.85) < 0
-
-
-@pytest.fixture(scope="module")
-def network():
-    return load_weights(default_weights())
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,7 @@ import pytest
 
 from getnet_bids.interfaces import SimulateGain
 from getnet_bids.interfaces.fields import gain_field
-
-
-def data(path):
-    return np.asanyarray(nib.load(path).dataobj)
+from tests.datasets import data
 
 
 def test_image_times_known_field_that_spans_the_range(folder, scan, mask):

@@ -17,7 +17,7 @@ import getnet_bids
 from getnet_bids import images
 from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import GetNetCorrection
-from tests.datasets import describe
+from tests.datasets import data, describe
 
 N4_SETTINGS = {
     "dimension": 3,
@@ -29,10 +29,6 @@ N4_SETTINGS = {
     "rescale_intensities": True,
     "histogram_sharpening": (0.12, 0.02, 200),
 }
-
-
-def data(path):
-    return np.asanyarray(nib.load(path).dataobj)
 
 
 def test_every_input_and_output_of_n4_is_there():

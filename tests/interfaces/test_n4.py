@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from getnet_bids.interfaces import N4Correction
+from tests.datasets import data
 
 pytestmark = pytest.mark.usefixtures("antspyx")
 QUICK = {"shrink_factor": 2, "n_iterations": [10, 5], "convergence_threshold": 1e-4}
-
-
-def data(path):
-    return np.asanyarray(nib.load(path).dataobj)
 
 
 def by_antspyx(path, **kwargs):

@@ -15,11 +15,8 @@ from scipy import ndimage
 from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import TissueSegmentation, templates
 from getnet_bids.interfaces.templates import load_template
+from tests.datasets import data
 from tests.phantoms import flat as phantom
-
-
-def data(path):
-    return np.asanyarray(nib.load(path).dataobj)
 
 
 def dice(a, b):

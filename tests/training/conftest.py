@@ -30,6 +30,11 @@ def scene(seed: int, height: int = 260, width: int = 300) -> np.ndarray:
     return np.clip(out + 12 * rng.standard_normal(out.shape), 0, 255).astype(np.uint8)
 
 
+def generator(seed: int = 0) -> torch.Generator:
+    """Return a generator with a seed."""
+    return torch.Generator().manual_seed(seed)
+
+
 def jpeg(array: np.ndarray, **kwargs) -> bytes:
     """Encode an array of gray values."""
     out = io.BytesIO()

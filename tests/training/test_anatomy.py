@@ -11,11 +11,7 @@ from getnet_bids.training import anatomy
 from getnet_bids.training.outlines import DEPTH_INSIDE, depth_below_outline
 from getnet_bids.training.recipe import load_recipe
 
-from .conftest import scene
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from .conftest import generator, scene
 
 
 @pytest.fixture(scope="module")

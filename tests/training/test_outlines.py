@@ -9,9 +9,7 @@ from torch import Tensor
 
 from getnet_bids.training.outlines import DEPTH_INSIDE, MAX_DEPTH, depth_below_outline, signed_distance
 
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from .conftest import generator
 
 
 def photos(n: int = 24) -> Tensor:

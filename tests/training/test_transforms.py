@@ -12,13 +12,9 @@ from torch import Tensor
 from getnet_bids.training import anatomy, transforms
 from getnet_bids.training.transforms import uniform
 
-from .conftest import scene
+from .conftest import generator, scene
 
 Transform = Callable[[Tensor, float, torch.Generator], Tensor]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")

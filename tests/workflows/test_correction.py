@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 
-import nibabel as nib
 import numpy as np
 import pytest
 from nipype import Node, Workflow
@@ -10,12 +9,9 @@ from nipype.interfaces.utility import IdentityInterface
 
 import getnet_bids
 from getnet_bids.workflows import WatchedMultiProcPlugin, init_getnet_wf, init_n4_wf
+from tests.datasets import data
 
 QUICK_N4 = {"shrink_factor": 3, "n_iterations": [5]}
-
-
-def data(path):
-    return np.asanyarray(nib.load(path).dataobj)
 
 
 def results(graph):
