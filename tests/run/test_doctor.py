@@ -46,7 +46,8 @@ def test_what_a_report_needs_is_there_and_nothing_is_wrong(capsys, tmp_path):
         assert text in printed
     assert re.search(r"^wrong +nothing$", printed, re.MULTILINE)
     error = float(re.search(r"error of the field ([\d.]+)", printed)[1])
-    assert error == pytest.approx(doctor.EXPECTED_ERROR, abs=doctor.ERROR_TOLERANCE)
+    # Much closer than what is tolerated, so that a new algorithm does not make the expected error stale.
+    assert error == pytest.approx(doctor.EXPECTED_ERROR, abs=0.001)
 
 
 def test_the_head_is_shaded_much_more_than_is_tolerated():
@@ -56,7 +57,7 @@ def test_the_head_is_shaded_much_more_than_is_tolerated():
     assert np.log(gain[inside]).std() > 6 * (doctor.EXPECTED_ERROR + doctor.ERROR_TOLERANCE)
 
 
-@pytest.mark.parametrize(("more", "right"), [(-0.004, True), (0.004, True), (0.006, False)])
+@pytest.mark.parametrize(("more", "right"), [(-0.004, True), (0.003, True), (0.005, False)])
 def test_a_result_that_is_not_right_is_wrong(monkeypatch, more, right):
     result = doctor.SelfTest(0.14, doctor.EXPECTED_ERROR + more, "cpu", "float32", 1.0, 1.0)
     monkeypatch.setattr(doctor, "self_test", lambda device: result)
