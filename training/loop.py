@@ -140,7 +140,7 @@ def train(
     if few := too_few(len(photos), recipe):
         progress.say(f"warning: {few}")
     source = batches(training, recipe, state.step, fabric.global_rank, fabric.world_size, fabric.device)
-    chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
+    chunks = recipe.chunks // fabric.world_size
     names, sums, summed = ("loss", "ratio_mae", "field_mae"), torch.zeros(3, device=fabric.device), 0
     healthy = torch.tensor(True, device=fabric.device)
     began = saved = time.monotonic()
@@ -253,7 +253,7 @@ def steps_per_second(recipe: Recipe, photos: Photographs, fabric: Fabric, second
     network = GetNet(GetNetConfig(recipe.widths, recipe.depths))
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, optimiser = fabric.setup(LogGainModule(network), make_optimiser(network, recipe))
-    chunks = max(1, recipe.batch // recipe.chunk) // fabric.world_size
+    chunks = recipe.chunks // fabric.world_size
     endless = dataclasses.replace(recipe, steps=10**9)
     source = batches(photos, endless, 0, fabric.global_rank, fabric.world_size, fabric.device)
     began, counted = math.inf, 0

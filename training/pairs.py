@@ -129,18 +129,17 @@ def batches(
     ValueError
         The chunks of a step cannot be shared evenly.
     """
-    chunks = max(1, recipe.batch // recipe.chunk)
-    if chunks % world:
+    if recipe.chunks % world:
         raise ValueError(
-            f"{chunks} chunks of {recipe.chunk} pairs (a batch of {recipe.batch}) cannot be shared evenly by {world} "
-            f"processes: set batch to a multiple of {recipe.chunk * world}, or a smaller chunk"
+            f"{recipe.chunks} chunks of {recipe.chunk} pairs (a batch of {recipe.batch}) cannot be shared evenly by "
+            f"{world} processes: set batch to a multiple of {recipe.chunk * world}, or a smaller chunk"
         )
     crops = Crops(photos, device)
     parts: list[Pairs] = []
     for step in range(start, recipe.steps):
         group, within = divmod(step, recipe.ahead)
         if within == 0 or not parts:
-            parts = [chunk_of_pairs(crops, recipe, group, c) for c in range(rank, chunks, world)]
+            parts = [chunk_of_pairs(crops, recipe, group, c) for c in range(rank, recipe.chunks, world)]
         yield joined([every(part, within, recipe.ahead) for part in parts])
 
 

@@ -166,6 +166,11 @@ class Recipe:
     known: float
     peak: float
 
+    @property
+    def chunks(self) -> int:
+        """Number of chunks in which the pairs of a step are drawn."""
+        return max(1, self.batch // self.chunk)
+
     def __post_init__(self) -> None:
         def demand(right: bool, name: str, wanted: str) -> None:
             if not right:

@@ -86,7 +86,8 @@ USERS = ("Name", "Authors", "License")
 """Entries of the description that are written once."""
 HAND_OVER = "HandOver"
 """Key in the description of a dataset that is made for another program."""
-REPORTS = ("desc-inu_metrics.tsv", "desc-inu_metrics.json", "group_metrics.html")
+GROUP_TABLE, GROUP_PAGE = "desc-inu_metrics.tsv", "group_metrics.html"
+REPORTS = (GROUP_TABLE, GROUP_TABLE.replace(".tsv", ".json"), GROUP_PAGE)
 """Files that the group level writes at the top of a derivative dataset."""
 
 

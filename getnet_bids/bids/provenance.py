@@ -183,7 +183,8 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Pa
     copies = [outputs.corrected.with_name(str(name)) for name in sizes if not str(name).endswith(NIFTI)]
     if any((size := size_of(file)) is None or size != sizes.get(file.name) for file in [*outputs.images, *copies]):
         return False
-    if not was_input(made).is_still(source):
+    before = InputFile.from_json({key: made.get(f"Input{key}") for key in ("Size", "Modified", "Hash")})
+    if not before.is_still(source):
         return False
     reference = made.get(REFERENCE)
     files = reference.get("Files", {}) if isinstance(reference, dict) else {}
@@ -191,11 +192,6 @@ def is_done(source: Path, outputs: Outputs, recipe: Recipe, others: dict[str, Pa
     if not isinstance(files, dict) or files.keys() != others.keys():
         return False
     return all(InputFile.from_json(about).is_still(others[relative]) for relative, about in files.items())
-
-
-def was_input(made: dict[str, Any]) -> InputFile:
-    """Return the state of the raw image that a sidecar's entry records."""
-    return InputFile.from_json({key: made.get(f"Input{key}") for key in ("Size", "Modified", "Hash")})
 
 
 def size_of(path: Path) -> int | None:

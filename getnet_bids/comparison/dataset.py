@@ -91,7 +91,8 @@ def prepare_comparison(
     gain : dict or None
         As returned by `Settings.simulated`.
     """
-    add_to_description(out, {"DatasetLinks": uris(links)} | ({} if gain is None else {GAIN_KEY: gain}))
+    uris = {name: path.resolve().as_uri() for name, path in links.items()}
+    add_to_description(out, {"DatasetLinks": uris} | ({} if gain is None else {GAIN_KEY: gain}))
     describe(out / TABLE, descs_of(method, comparisons, gain is not None))
     if gain is not None:
         text = (out / README).read_text(encoding="utf-8")
@@ -99,11 +100,6 @@ def prepare_comparison(
         warning = WARNING.format(low=1 - percent / 100, high=1 + percent / 100, percent=percent, seed=gain["Seed"])
         if not text.startswith(warning):
             write_text(out / README, warning + text)
-
-
-def uris(links: Mapping[str, Path]) -> dict[str, str]:
-    """Return the links in the form of dataset_description.json."""
-    return {name: path.resolve().as_uri() for name, path in links.items()}
 
 
 def descs_of(method: Method, comparisons: Iterable[Comparison], simulated: bool) -> dict[str, str]:

@@ -101,7 +101,8 @@ def finish(job: CompareJob, made: dict[str, Any]) -> list[Path]:
         The files, except sidecars and pictures for the pages.
     """
     comparison = job.comparison
-    loaded = read_raw(job)
+    file, data = InputFile.read(job.source.path)  # the raw image, for its hash and its header
+    loaded = Loaded(Job(job.source, job.outputs), file, decode(data, job.source.relative))
     metadata = Metadata(job.source.root)
     make_folder(comparison.folder, len(comparison.folder.relative_to(comparison.root).parts))
     comparison.figure.parent.mkdir(exist_ok=True)
@@ -127,12 +128,6 @@ def check_files(comparison: Comparison, written: Iterable[Path], outputs: Output
         raise GetNetError(reason)
     if not comparison.simulated:
         check_replaceable(outputs)
-
-
-def read_raw(job: CompareJob) -> Loaded:
-    """Read the raw image, for its hash and its header."""
-    file, data = InputFile.read(job.source.path)
-    return Loaded(Job(job.source, job.outputs), file, decode(data, job.source.relative))
 
 
 def getnet_results(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Computed:

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from nipype import logging
@@ -222,7 +221,8 @@ class TissueSegmentation(SimpleInterface):
                 LOGGER.info("%s: %s", Path(inputs.input_image).name, self._results["note"])
         brain = maps is not None
         if maps is None:
-            maps = classes_of(image, inside, inputs.n_classes)
+            # From dark to bright.
+            maps = {f"class {i}": data for i, data in enumerate(atropos(image, inside, inputs.n_classes), 1)}
         self._results["method"] = method
         self._write(Path(runtime.cwd), source, maps, brain)
         return runtime
@@ -288,7 +288,7 @@ def tissues_of(
     if must and min(image.shape) == 1:
         raise GetNetError("a template cannot be registered to a single slice; let the segmentation be auto")
     if why is None or must:
-        with TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder:
             registration = register_template(image, inside, load_template(template), Path(folder))
         if not VOLUME_RANGE[0] < registration.volume < VOLUME_RANGE[1]:
             why = f"a brain there would have {registration.volume:.2f} times the template's volume"
@@ -309,12 +309,6 @@ def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
     if sorted(sides)[0] < 0.5 * MIN_EXTENT or sorted(sides)[1] < MIN_EXTENT:
         return "it measures " + " x ".join(f"{side:.0f}" for side in sides) + " mm"
     return None
-
-
-def classes_of(image: SpatialImage, inside: NDArray[np.bool_], count: int) -> dict[str, NDArray[np.float32]]:
-    """Divide the foreground into classes, from dark to bright."""
-    maps = atropos(image, inside, count)
-    return {f"class {i}": data for i, data in enumerate(maps, 1)}
 
 
 def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None) -> dict[str, NDArray[np.float32]]:

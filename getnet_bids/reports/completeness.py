@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from getnet_bids.bids.dataset import GROUP_PAGE
 from getnet_bids.bids.discovery import entries, not_fetched
 from getnet_bids.bids.names import NIFTI, suffix_of
 from getnet_bids.bids.provenance import size_of
@@ -68,7 +69,7 @@ class Completeness:
         said = []
         for i, ((subject, reason), images) in enumerate(groups.items()):
             if i == MAX_NAMED:
-                said.append(f"... and {len(groups) - MAX_NAMED} more; group_metrics.html lists all")
+                said.append(f"... and {len(groups) - MAX_NAMED} more; {GROUP_PAGE} lists all")
                 break
             what = images[0] if len(images) == 1 else counted(len(images))
             said.append(f"{subject}: {what}: {reason}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from getnet_bids import __version__
+from getnet_bids.bids.dataset import GROUP_PAGE, GROUP_TABLE
 from getnet_bids.bids.names import suffix_of
 from getnet_bids.bids.ownership import check_table, sealed
 from getnet_bids.bids.provenance import INCOMPLETE, KEY, record
@@ -78,8 +79,6 @@ def robust_z(values: Sequence[float | None]) -> list[float | None]:
     return [None if value is None else 0.6745 * (value - median) / spread for value in logs]
 
 
-TABLE = "desc-inu_metrics.tsv"
-PAGE = "group_metrics.html"
 MEASURES = {
     "range": (FIELD_RANGE.title, FIELD_RANGE.summary),
     "field_cv": (FIELD_CV.title, FIELD_CV.summary),
@@ -160,7 +159,7 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
     GetNetError
         One of them is a user's file.
     """
-    table, page = output_dir / TABLE, output_dir / PAGE
+    table, page = output_dir / GROUP_TABLE, output_dir / GROUP_PAGE
     about, columns = table.with_suffix(".json"), descriptions(COLUMNS)
     with locked(table):  # so that the table and the page come from the same run
         check_table(table, columns)
@@ -274,7 +273,7 @@ def group_page(
         suffixes=sorted({image.suffix for image in images}),
         data=as_json({"columns": columns, "texts": 5, "rows": rows}),
         name=output_dir.resolve().name,
-        table=TABLE,
+        table=GROUP_TABLE,
     )
 
 
@@ -339,7 +338,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
         "field_sd_median": text(record.made.get("FieldSDMedian")),
         "field_sd_p95": text(record.made.get("FieldSDP95")),
         "verdict": record.verdict,
-        "inu_range": text(abs(p95 - p5) if p95 is not None and p5 is not None else None),
+        "inu_range": text(None if p5 is None or p95 is None else abs(p95 - p5)),
         "inu_med": text(measures.get("FieldMedian")),
     }
     own = {
@@ -359,7 +358,6 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
         yield {**row, **about, **extra, "tissue": FOREGROUND if entire else region}
     if compared or not measures:
         return
-    low, high = measures.get("FieldP5"), measures.get("FieldP95")
     voxels = {"voxels": text(record.made.get("ForegroundVoxels")), "tissue": FOREGROUND}
     yield {**about, **voxels, **own["input"], "method": "input", "cv": text(measures.get("CVBefore"))}
     yield {
@@ -368,7 +366,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
         **own["GetNet"],
         "method": "GetNet",
         "cv": text(measures.get("CVAfter")),
-        "field_p95_p5": text(high / low if low and high else None),
+        "field_p95_p5": text(p95 / p5 if p5 and p95 else None),
         "seconds": text(record.seconds),
     }
 

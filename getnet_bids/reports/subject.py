@@ -14,6 +14,7 @@ from PIL import Image
 
 from getnet_bids import __version__
 from getnet_bids.bids.citation import as_html, citations
+from getnet_bids.bids.dataset import GROUP_PAGE
 from getnet_bids.bids.provenance import REFERENCE
 from getnet_bids.columns import MEASURED
 from getnet_bids.comparison.methods import METHODS
@@ -142,7 +143,7 @@ def subject_page(output_dir: Path, subject: str, history: RunHistory) -> str:
         remarked=[image for image in images if image.remarks],
         citation=citation(output_dir),
         gradient=", ".join(f"rgb{colour}" for colour in COLOURS),
-        group=(output_dir / "group_metrics.html").is_file(),
+        group=(output_dir / GROUP_PAGE).is_file(),
     )
 
 

@@ -40,6 +40,8 @@ ECHO = {"T2w": 120.0, "PDw": 35.0}
 """TE of the spin echoes, ms; TR is 3300 ms (BrainWeb's)."""
 CONTRASTS = ("T1w", *ECHO)
 TISSUES = {"CSF": 1, "GM": 2, "WM": 3}
+PLANES = ("axial", "coronal", "sagittal")
+"""Planes across the axes z, y, x of a model."""
 
 
 def t1w_signal(t1: float, t2star: float, density: float) -> float:
@@ -168,7 +170,7 @@ def slices_of_model(path: Path, least: float = 0.05) -> Iterator[HeadSlice]:
     labels = read_labels(path)
     head = to_1mm(signals("T1w")[labels])
     tissues = {name: to_1mm((labels == label).astype(np.float32)) > 0.5 for name, label in TISSUES.items()}
-    for axis, plane in enumerate(("axial", "coronal", "sagittal")):
+    for axis, plane in enumerate(PLANES):
         for i in range(head.shape[axis]):
             original = padded(np.moveaxis(head, axis, 0)[i])
             if (original > 0).mean() < least:

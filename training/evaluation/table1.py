@@ -24,7 +24,7 @@ from getnet_bids.core.options import Options
 from ..fields import GRID, with_peak
 from ..recipe import load_recipe
 from ..transforms import uniform
-from .brainweb import HeadSlice, slices_of_model
+from .brainweb import PLANES, HeadSlice, slices_of_model
 
 REGIONS = ("entire image", "CSF", "GM", "WM")
 SCALES = ("as is", "best scale")
@@ -236,9 +236,6 @@ def as_rows(methods: Sequence[Method]) -> list[list[str]]:
             speed = f"{method.seconds * PAPER_SLICES:.0f}" if method.seconds else "n/a"
             rows.append([method.name, scale, *cells, str(method.slices), speed])
     return rows
-
-
-PLANES = ("axial", "coronal", "sagittal")
 
 
 def draw_figure2(slices: Sequence[Shaded], methods: Sequence[Method], path: Path) -> None:
