@@ -1,6 +1,5 @@
 """The SLURM script of docs/hpc, in a stand-in for SLURM everywhere and in SLURM itself where it runs."""
 
-import csv
 import json
 import os
 import re
@@ -10,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.datasets import read_table
 
 from .slurm import slurm_runs
 
@@ -55,8 +56,7 @@ def content(path):
         values.get("GetNet", {}).pop("Seconds", None)
         return values
     if path.suffix == ".tsv":
-        with open(path, newline="") as file:
-            return [{**row, "seconds": None} for row in csv.DictReader(file, delimiter="\t")]
+        return [{**row, "seconds": None} for row in read_table(path)]
     if path.suffix == ".html":
         # A page written after the group's has a link to it.
         passing = (

@@ -29,9 +29,7 @@ TREE = [
 
 @pytest.fixture
 def tree(tmp_path):
-    for relative in TREE:
-        (tmp_path / relative).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / relative).touch()
+    add(tmp_path, *TREE)
     return tmp_path
 
 
@@ -147,8 +145,7 @@ ODD = {
 
 @pytest.mark.parametrize(("relative", "reason"), ODD.items())
 def test_images_in_odd_places_or_of_odd_names_are_named(tmp_path, relative, reason):
-    (tmp_path / relative).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / relative).touch()
+    add(tmp_path, relative)
     found = find_images(tmp_path)
     assert found.sources == []
     path, said = next(iter(found.skipped.items()))
@@ -168,19 +165,14 @@ def test_what_is_no_image_or_not_asked_for_is_not_spoken_of(tmp_path):
         "sub-01.html",
         "participants.tsv",
     ]
-    for relative in ordinary:
-        (tmp_path / relative).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / relative).touch()
+    add(tmp_path, *ordinary)
     found = find_images(tmp_path, suffixes=["T1w"])
     assert relatives(found) == ordinary[:1]
     assert found.skipped == {}
 
 
 def test_mp2rage_is_taken_and_its_ratio_only_when_named(tmp_path):
-    folder = tmp_path / "sub-01" / "anat"
-    folder.mkdir(parents=True)
-    for suffix in ("inv-1_MP2RAGE", "inv-2_MP2RAGE", "UNIT1"):
-        (folder / f"sub-01_{suffix}.nii.gz").touch()
+    add(tmp_path, *(f"sub-01/anat/sub-01_{name}.nii.gz" for name in ("inv-1_MP2RAGE", "inv-2_MP2RAGE", "UNIT1")))
     found = find_images(tmp_path)
     assert [source.name.suffix for source in found.sources] == ["MP2RAGE", "MP2RAGE"]
     assert found.unrequested == {"UNIT1": 1}

@@ -10,6 +10,7 @@ from getnet_bids.bids.groups import group_images
 from getnet_bids.bids.jobs import Job
 from getnet_bids.bids.metadata import Metadata, receive_pair
 from getnet_bids.bids.names import ALL, Name, expand
+from tests.datasets import add
 
 SETS = {
     "inversions": (["anat/sub-1_inv-1_part-mag_MP2RAGE", "anat/sub-1_inv-2_part-mag_MP2RAGE"], 1),
@@ -86,10 +87,7 @@ def test_sets_of_two_resolutions_have_two_fields():
 def test_weightings_with_measured_fields_of_their_own_are_apart(tmp_path):
     names = [f"anat/sub-1_acq-{acq}_flip-1_mt-off_MPM" for acq in ("PDw", "T1w")]
     pairs = [f"fmap/sub-1_acq-{coil}{acq}_RB1COR" for coil in ("head", "body") for acq in ("PDw", "T1w")]
-    for name in names + pairs:
-        path = tmp_path / "sub-1" / f"{name}.nii.gz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    add(tmp_path, *(f"sub-1/{name}.nii.gz" for name in names + pairs))
     sources = find_images(tmp_path, suffixes=["MPM"]).sources
     assert [len(group.members) for group in group_images(sources)] == [2]
     assert [len(group.members) for group in group_images(sources, measured=True)] == [1, 1]
@@ -105,12 +103,11 @@ def test_the_measured_field_is_that_of_the_same_run(tmp_path, run, said):
     for number in "12":
         of = number if said == "name" else {"1": "2", "2": "1"}[number]
         for coil in ("head", "body"):
-            path = tmp_path / f"sub-1/fmap/sub-1_acq-{coil}_run-{of}_RB1COR.nii.gz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            stem = f"sub-1/fmap/sub-1_acq-{coil}_run-{of}_RB1COR"
+            add(tmp_path, f"{stem}.nii.gz")
             if said == "metadata":
                 about = {"IntendedFor": [f"bids::sub-1/anat/sub-1_run-{number}_T1w.nii.gz"]}
-                path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps(about))
+                (tmp_path / f"{stem}.json").write_text(json.dumps(about))
     pair = receive_pair(Source(tmp_path, anat, Name.parse(Path(anat).name)), Metadata(tmp_path))
     right = run if said == "name" else {"1": "2", "2": "1"}[run]
     assert [one.name.entities["run"] for one in pair] == [right, right]
@@ -139,10 +136,8 @@ def test_other_images_are_alone():
 
 
 def test_the_single_band_reference_of_the_same_run_is_taken_if_asked_for(tmp_path):
-    for name in ("func/sub-1_task-x_sbref", "func/sub-1_task-x_bold", "func/sub-1_task-y_bold"):
-        path = tmp_path / "sub-1" / f"{name}.nii.gz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    names = ("task-x_sbref", "task-x_bold", "task-y_bold")
+    add(tmp_path, *(f"sub-1/func/sub-1_{name}.nii.gz" for name in names))
     for suffixes in (["bold"], ["bold", "sbref"]):
         first, second = group_images(find_images(tmp_path, suffixes=suffixes).sources, sbref=True)
         assert [reference.name.suffix for reference in first.references] == ["sbref"]
@@ -170,9 +165,7 @@ def test_images_are_found_in_the_folders_where_they_belong(tmp_path):
         "sub-1/func/sub-1_task-x_part-phase_bold.nii.gz",
         "sub-1/func/sub-1_task-x_cbv.nii.gz",
     ]
-    for relative in (*right, *wrong):
-        (tmp_path / relative).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / relative).touch()
+    add(tmp_path, *right, *wrong)
     every = expand([ALL])
     assert [one.relative for one in find_images(tmp_path, suffixes=every).sources] == right
     listing = [*reversed(wrong), *right]

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from getnet_bids.bids.discovery import find_images, read_ignored
+from tests.datasets import add
 
 PATHS = [
     "sub-01/anat/sub-01_T1w.nii.gz",
@@ -43,9 +44,7 @@ def test_no_file_ignores_nothing(tmp_path):
 
 
 def test_ignored_images_are_skipped_with_a_word(tmp_path):
-    for path in PATHS:
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).touch()
+    add(tmp_path, *PATHS)
     (tmp_path / ".bidsignore").write_text("*_T2w*\nsub-02\n*_bold*\n")
     found = find_images(tmp_path)
     assert [source.relative for source in found.sources] == [PATHS[0], PATHS[4]]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from getnet_bids.bids.ownership import sealed
-from tests.datasets import add, app, as_scan, describe, issues, status
+from tests.datasets import add, app, as_scan, describe, issues, read_table, status
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
 TWO = "sub-02/ses-a/anat/sub-02_ses-a_acq-x_run-1_FLAIR.nii.gz"
@@ -377,8 +377,7 @@ def test_the_verdict_stands_in_sidecar_status_page_and_table(dataset, capsys):
         for reason in made["Reasons"]:
             assert page.count(reason) == 1
     assert app(raw, out, "group") == 0
-    with open(out / "desc-inu_metrics.tsv", newline="") as file:
-        rows = {row["source"]: row for row in csv.DictReader(file, delimiter="\t") if row["method"] == "GetNet"}
+    rows = {row["source"]: row for row in read_table(out / "desc-inu_metrics.tsv") if row["method"] == "GetNet"}
     for source, made in sidecars.items():
         row, measures = rows[source], made["Measures"]
         assert row["verdict"] == made["Verdict"]

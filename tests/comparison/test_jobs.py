@@ -7,6 +7,7 @@ import pytest
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.names import Name
 from getnet_bids.comparison.jobs import find_derivatives
+from tests.datasets import add
 
 FMRIPREP = """
     sub-01/anat/sub-01_desc-brain_mask.nii.gz
@@ -39,11 +40,10 @@ OURS = """
 
 @pytest.fixture
 def roots(tmp_path):
-    for name, listing in (("fmriprep", FMRIPREP), ("masks", MASKS_ONLY), ("ours", OURS)):
-        for file in listing.split():
-            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name / file).touch()
-    return {name: tmp_path / name for name in ("fmriprep", "masks", "ours")}
+    listings = {"fmriprep": FMRIPREP, "masks": MASKS_ONLY, "ours": OURS}
+    for name, listing in listings.items():
+        add(tmp_path / name, *listing.split())
+    return {name: tmp_path / name for name in listings}
 
 
 def source(file):

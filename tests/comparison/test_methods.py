@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from typing import Any
 
@@ -15,6 +14,7 @@ from getnet_bids import images
 from getnet_bids.cli.app import main
 from getnet_bids.comparison.methods import METHODS, Method
 from getnet_bids.reports.group import write_group_report
+from tests.datasets import read_table
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
 TOY = Method("Toy", "a toy that halves", f"{__name__}:init_toy_wf", "It is 2 everywhere.", ("numpy",))
@@ -71,8 +71,7 @@ def test_a_toy_method(make_dataset, tmp_path, monkeypatch):
         "desc-Toy\tCorrected for intensity non-uniformity by a toy that halves"
         in (out / "descriptions.tsv").read_text()
     )
-    with open(folder / "sub-01_mod-T1w_desc-inu_metrics.tsv", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = read_table(folder / "sub-01_mod-T1w_desc-inu_metrics.tsv")
     assert [row["method"] for row in rows] == ["input", "GetNet", "Toy"]
     assert "disagreement_with_Toy" in rows[0]
     page = (out / "sub-01.html").read_text()

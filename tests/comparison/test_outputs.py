@@ -13,6 +13,7 @@ from getnet_bids.comparison.jobs import Derivatives, recipe_of
 from getnet_bids.comparison.methods import METHODS
 from getnet_bids.comparison.outputs import FILES, Comparison, is_compared
 from getnet_bids.comparison.sidecars import correction_sidecars, write_sidecars
+from tests.datasets import add
 
 N4 = METHODS["n4"]
 
@@ -38,9 +39,7 @@ RAW = [
 def sources(tmp_path):
     """Return the sources of an empty dataset."""
     raw = tmp_path / "raw"
-    for relative in RAW:
-        (raw / relative).parent.mkdir(parents=True, exist_ok=True)
-        (raw / relative).touch()
+    add(raw, *RAW)
     return [Source(raw, relative, Name.parse(relative.rpartition("/")[2])) for relative in RAW]
 
 

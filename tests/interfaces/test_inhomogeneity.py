@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 
 import nibabel as nib
@@ -10,6 +9,7 @@ from nipype.interfaces.base import isdefined
 
 from getnet_bids.core import metrics
 from getnet_bids.interfaces import InhomogeneityMetrics
+from tests.datasets import read_table
 from tests.phantoms import flat as phantom
 
 
@@ -51,9 +51,7 @@ def run(files, **inputs):
         .run()
         .outputs
     )
-    with open(outputs.out_tsv) as file:
-        rows = {(row["method"], row["region"]): row for row in csv.DictReader(file, delimiter="\t")}
-    return outputs, rows
+    return outputs, {(row["method"], row["region"]): row for row in read_table(outputs.out_tsv)}
 
 
 def test_figures_against_a_direct_computation(folder, files):
@@ -124,8 +122,7 @@ def test_error_against_the_original_is_free_of_scale(folder, files):
     errors = [float(rows[m, "WM"]["relative_mae"]) for m in ("perfect", "half", "input")]
     assert errors == sorted(errors)
     assert errors[0] < 0.01
-    with open(outputs.out_table) as file:
-        table = list(csv.DictReader(file, delimiter="\t"))
+    table = read_table(outputs.out_table)
     assert [row["method"] for row in table] == ["Gain", "perfect", "half"]
     assert list(table[0]) == ["method", "entire image", "GM", "WM", "seconds"]
     assert table[1]["WM"] == rows["perfect", "WM"]["relative_mae"]

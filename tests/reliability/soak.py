@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import torch
 
 import getnet_bids
 from getnet_bids.images import magnitudes
-from tests.datasets import describe
+from tests.datasets import describe, status
 from tests.phantoms.scanned import Volume, synthetic
 
 VOXEL = 12.0
@@ -191,8 +190,7 @@ def look(pid: int, out: Path) -> tuple[int, float, int] | None:
 
 def validate(soak: Soak, raw: Path, out: Path, good: list[str], bad: dict[str, str], weights: Path | None) -> None:
     """Note whatever is wrong with the results."""
-    with open(next(out.glob("logs/*/status.tsv")), newline="", encoding="utf-8") as file:
-        rows = {row["source"]: row for row in csv.DictReader(file, delimiter="\t")}
+    rows = status(out)
     soak.wrong += [f"{source}: no line" for source in {*good, *bad} - rows.keys()]
     soak.wrong += [f"{source}: a line of no image" for source in rows.keys() - {*good, *bad}]
     for source, kind in bad.items():

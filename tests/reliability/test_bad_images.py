@@ -157,8 +157,7 @@ def test_refused_with_one_line(tmp_path, capsys, recwarn, what, packed):
     assert said.startswith(f"getnet: {path}: ")
     assert said.count("\n") == 1
     assert len(said) < len(str(path)) + 200
-    with pytest.raises(ValueError, match=reason):
-        raise ValueError(said)
+    assert re.search(reason, said)
     assert not [warning for warning in recwarn if warning.category is not DeprecationWarning]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -342,6 +341,5 @@ def test_bad_masks(tmp_path, capsys, what):
     assert main([str(path), str(tmp_path / "out.nii"), "--mask", str(mask), "--device", "cpu"]) == 65
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    with pytest.raises(ValueError, match=reason):
-        raise ValueError(said)
+    assert re.search(reason, said)
     assert not (tmp_path / "out.nii").exists()

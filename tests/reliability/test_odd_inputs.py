@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from pathlib import Path
-
+import odd_inputs
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import odd_inputs  # noqa: E402
+from tests.datasets import read_table
 
 CASES = list(odd_inputs.cases())
 
@@ -27,8 +21,7 @@ def test_error_and_verdict(case):
 
 
 def test_the_table_is_of_these_cases():
-    with open(odd_inputs.TABLE, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = read_table(odd_inputs.TABLE)
     assert [(row["kind"], row["case"]) for row in rows] == [(case.kind, case.name) for case in CASES]
     for row, case in zip(rows, CASES, strict=True):
         assert row["verdict"] in case.verdicts

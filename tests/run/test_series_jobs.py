@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import shutil
 
 import nibabel as nib
@@ -13,7 +11,7 @@ import pytest
 
 from getnet_bids.cli.app import main
 from tests.conftest import AFFINE
-from tests.datasets import issues
+from tests.datasets import issues, status
 
 DWI, BOLD, ASL = "sub-1/dwi/sub-1_dwi", "sub-1/func/sub-1_task-x_bold", "sub-1/perf/sub-1_asl"
 WEIGHTS = {
@@ -74,9 +72,7 @@ def app(raw, out, *options):
 
 
 def statuses(out, column="status"):
-    newest = max((out / "logs").glob("*/status.tsv"), key=os.path.getmtime)
-    with open(newest, newline="") as file:
-        return {row["source"]: row[column] for row in csv.DictReader(file, delimiter="\t")}
+    return {source: row[column] for source, row in status(out).items()}
 
 
 def reasons(out):

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import csv
-
 import nibabel as nib
 import numpy as np
 import pytest
 from nipype.interfaces.base import isdefined
 
 from getnet_bids.workflows import init_comparison_wf
+from tests.datasets import read_table
 from tests.phantoms import flat as phantom
 
 QUICK_N4 = {"settings": {"shrink_factor": 4, "n_iterations": [20, 20], "bspline_fitting_distance": 100.0}}
@@ -27,11 +26,6 @@ def original(tmp_path):
     return image, dseg
 
 
-def rows_of(path):
-    with open(path) as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 def outputs_of(graph, name):
     return next(node for node in graph.nodes() if node.name == name).result.outputs
 
@@ -45,13 +39,13 @@ def test_a_simulated_gain_is_measured_against_the_original(folder, original):
     workflow.inputs.inputnode.dseg = str(dseg)
     graph = workflow.run()
     metrics = outputs_of(graph, "metrics")
-    table = {row["method"]: row for row in rows_of(metrics.out_table)}
+    table = {row["method"]: row for row in read_table(metrics.out_table)}
     assert list(table) == ["Gain", "GetNet", "N4"]
     assert list(table["Gain"]) == ["method", "entire image", "CSF", "GM", "WM", "seconds"]
     for region in ("GM", "WM"):
         assert float(table["GetNet"][region]) < 0.5 * float(table["Gain"][region])
         assert float(table["N4"][region]) < float(table["Gain"][region])
-    rows = {(row["method"], row["region"]): row for row in rows_of(metrics.out_tsv)}
+    rows = {(row["method"], row["region"]): row for row in read_table(metrics.out_tsv)}
     assert {method for method, _ in rows} == {"input", "GetNet", "N4"}
     assert float(rows["GetNet", "WM"]["disagreement_with_N4"]) > 0
     assert outputs_of(graph, "tissues").method == "derivatives"
@@ -74,7 +68,7 @@ def test_without_a_segmentation_all_that_has_signal_is_compared(folder, original
     workflow.base_dir = str(folder)
     workflow.inputs.inputnode.in_file = str(image)
     graph = workflow.run()
-    assert {row["region"] for row in rows_of(outputs_of(graph, "metrics").out_tsv)} == {"entire image"}
+    assert {row["region"] for row in read_table(outputs_of(graph, "metrics").out_tsv)} == {"entire image"}
     assert outputs_of(graph, "figure").out_file.endswith("comparison.png")
 
 
@@ -93,5 +87,5 @@ def test_without_a_gain_nothing_is_simulated(folder, original):
     graph = workflow.run()
     assert not isdefined(outputs_of(graph, "metrics").out_table)
     assert outputs_of(graph, "tissues").tissue_names == ["class 1", "class 2", "class 3"]
-    regions = {row["region"] for row in rows_of(outputs_of(graph, "metrics").out_tsv)}
+    regions = {row["region"] for row in read_table(outputs_of(graph, "metrics").out_tsv)}
     assert regions == {"entire image", "class 1", "class 2", "class 3"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from getnet_bids.training.evaluation.table1 import (
     shaded_slices,
     write_slices,
 )
+from tests.datasets import read_table
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +143,7 @@ def test_the_command(
     base = ["brainweb", "--models", str(models), "--weights", str(tmp_path / "w.safetensors"), "--device", "cpu"]
     out = tmp_path / "out"
     assert main([*base, "--slices", "9", "--product-slices", "1", "--out", str(out)]) == 0
-    with open(out / "table1.tsv") as file:
-        table = list(csv.DictReader(file, delimiter="\t"))
+    table = read_table(out / "table1.tsv")
     assert [(r["method"], r["scale"]) for r in table] == [
         (m, s) for s in ("as is", "best scale") for m in ("Gain", "GetNet, one look", "GetNet", "getnet_bids")
     ]
