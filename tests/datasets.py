@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 
 from getnet_bids.cli.app import main
 
+ONE = "sub-01/anat/sub-01_T1w.nii.gz"
+TWO = "sub-02/ses-a/anat/sub-02_ses-a_acq-x_run-1_FLAIR.nii.gz"
+"""The images of the dataset in tests/cli/conftest.py."""
+
 
 def describe(root: Path, **more: object) -> Path:
     """Make a folder a raw dataset, or what ``DatasetType`` says, and return it."""

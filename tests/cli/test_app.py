@@ -14,27 +14,7 @@ import numpy as np
 import pytest
 
 from getnet_bids.bids.ownership import sealed
-from tests.datasets import add, app, as_scan, describe, issues, read_table, status
-
-ONE = "sub-01/anat/sub-01_T1w.nii.gz"
-TWO = "sub-02/ses-a/anat/sub-02_ses-a_acq-x_run-1_FLAIR.nii.gz"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, head):
-    """Return a dataset and its derivatives."""
-    raw, out = tmp_path_factory.mktemp("finished") / "raw", tmp_path_factory.mktemp("finished") / "out"
-    add(describe(raw), ONE, TWO, image=as_scan(head))
-    (raw / "T1w.json").write_text('{"SkullStripped": true}')
-    assert app(raw, out, "participant", "--device", "cpu") == 0
-    return raw, out
-
-
-@pytest.fixture
-def dataset(finished, tmp_path):
-    """Return a copy of it that may be changed."""
-    raw, out = (shutil.copytree(path, tmp_path / path.name) for path in finished)
-    return raw, out
+from tests.datasets import ONE, TWO, add, app, as_scan, issues, status
 
 
 def snapshot(out):
@@ -350,68 +330,3 @@ def test_a_signal_ends_the_run_cleanly(make_dataset, tmp_path, number):
     assert 1 <= len(done) < 40
     for source in done:
         assert (out / source.replace("_T1w.nii.gz", "_desc-preproc_T1w.json")).exists()
-
-
-def test_the_verdict_stands_in_sidecar_status_page_and_table(dataset, capsys):
-    raw, out = dataset
-    assert app(raw, out, "participant", "--device", "cpu", "--force") == 0
-    sidecars = {
-        source: json.loads(
-            (
-                out
-                / source.replace("_T1w.nii.gz", "_desc-preproc_T1w.json").replace(
-                    "_FLAIR.nii.gz", "_desc-preproc_FLAIR.json"
-                )
-            ).read_text()
-        )["GetNet"]
-        for source in (ONE, TWO)
-    }
-    for source, made in sidecars.items():
-        assert made["Verdict"] in ("corrected", "nothing to correct", "doubtful")
-        assert (made["Verdict"] == "doubtful") == bool(made["Reasons"])
-        assert 0 < made["FieldSDMedian"] <= made["FieldSDP95"] < 1
-        assert status(out)[source]["verdict"] == made["Verdict"]
-        assert status(out)[source]["reason"] == ("; ".join(made["Reasons"]) or "n/a")
-        page = (out / f"{source.partition('/')[0]}.html").read_text()
-        assert f"<strong>{made['Verdict'].capitalize()}.</strong>" in page
-        for reason in made["Reasons"]:
-            assert page.count(reason) == 1
-    assert app(raw, out, "group") == 0
-    rows = {row["source"]: row for row in read_table(out / "desc-inu_metrics.tsv") if row["method"] == "GetNet"}
-    for source, made in sidecars.items():
-        row, measures = rows[source], made["Measures"]
-        assert row["verdict"] == made["Verdict"]
-        assert float(row["field_sd_median"]) == pytest.approx(made["FieldSDMedian"])
-        assert float(row["inu_range"]) == pytest.approx(measures["FieldP95"] - measures["FieldP5"], rel=1e-4)
-        assert float(row["inu_med"]) == pytest.approx(measures["FieldMedian"])
-
-
-def test_maps_of_uncertainty(dataset, tmp_path):
-    raw, out = dataset
-    assert app(raw, out, "participant", "--device", "cpu", "--uncertainty", "--participant-label", "01") == 0
-    path = out / "sub-01/anat/sub-01_mod-T1w_desc-preproc_stat-std_biasfield.nii.gz"
-    sd = nib.load(path).get_fdata()
-    assert (sd > 0).all()
-    assert (
-        "standard deviation"
-        in json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())["Description"].lower()
-    )
-    assert status(out)[ONE]["status"] == "done"
-    assert app(raw, out, "participant", "--device", "cpu", "--uncertainty", "--participant-label", "01") == 0
-    assert status(out)[ONE]["status"] == "skipped"
-
-
-def test_the_validator_knows_maps_of_uncertainty(dataset):
-    raw, out = dataset
-    assert app(raw, out, "participant", "--device", "cpu", "--uncertainty", "--participant-label", "01") == 0
-    assert list(out.rglob("*_stat-std_biasfield.nii.gz"))
-    assert issues(out) == []
-
-
-def test_a_doubtful_image_is_named_at_the_end(dataset, capsys):
-    raw, out = dataset
-    (raw / "T1w.json").write_text('{"ImageType": ["ORIGINAL", "PRIMARY", "M", "NORM"]}')
-    assert app(raw, out, "participant", "--device", "cpu", "--force", "--participant-label", "01") == 0
-    said = capsys.readouterr().err
-    assert "verdicts: 1 doubtful (sub-01_T1w.nii.gz); see status.tsv and the pages for the reasons" in said
-    assert "normalised the source already" in status(out)[ONE]["reason"]
