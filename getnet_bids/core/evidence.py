@@ -5,11 +5,11 @@ In the notation of `refinement`: theta given the block means, and the most proba
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,30 +41,30 @@ class Estimate:
     Parameters
     ----------
     tissue_sd, error_sd : float
+    variation : Tensor, shape (blocks, blocks)
+        V, the covariance of the means without the network's error.
     factor : Tensor, shape (blocks, blocks)
-        Cholesky factor of V.
-    whitened : Tensor, shape (blocks, n)
-        Inverse of `factor` times C.
-    precision : Tensor, shape (n, n)
-        Cholesky factor of C' V^-1 C + 1.
+        Cholesky factor of V + C C'.
     """
 
     tissue_sd: float
     error_sd: float
+    variation: Tensor
     factor: Tensor
-    whitened: Tensor
-    precision: Tensor
 
     def coefficients(self, mean: Tensor, blocks: Blocks) -> Tensor:
         """Compute the most probable coefficients, shape of the basis."""
-        white = torch.linalg.solve_triangular(self.factor, mean[:, None], upper=False)
-        scaled = torch.cholesky_solve(self.whitened.T @ white, self.precision)[:, 0]
-        return self._spread(scaled[:, None], blocks)[:, 0].reshape(blocks.basis.count)
+        scaled = self.error_sd * (blocks.cosines.T @ torch.cholesky_solve(mean[:, None], self.factor))
+        return self._spread(scaled, blocks)[:, 0].reshape(blocks.basis.count)
 
     def root(self, blocks: Blocks) -> Tensor:
         """Compute a root of the coefficients' covariance, including the model error; shape (coefficients, n)."""
-        unit = torch.eye(len(self.precision), dtype=self.precision.dtype)
-        return MODEL_ERROR * self._spread(torch.linalg.solve_triangular(self.precision.T, unit, upper=True), blocks)
+        unit = torch.eye(blocks.cosines.shape[1], dtype=blocks.cosines.dtype)
+        whitened = torch.linalg.solve_triangular(
+            torch.linalg.cholesky(self.variation), self.error_sd * blocks.cosines, upper=False
+        )
+        precision = torch.linalg.cholesky(whitened.T @ whitened + unit)
+        return MODEL_ERROR * self._spread(torch.linalg.solve_triangular(precision.T, unit, upper=True), blocks)
 
     def _spread(self, scaled: Tensor, blocks: Blocks) -> Tensor:
         """Undo the scaling by the spectrum, and set unused coefficients to 0."""
@@ -101,33 +101,30 @@ def most_probable(
     """
     white_noise = torch.diag(noise**2 / total + 1e-8)
     constant = LEVEL_SD**2 * blocks.same_image
-    fixed, columns = white_noise + constant, torch.cat([blocks.cosines, mean[:, None]], 1)
+    error = blocks.cosines @ blocks.cosines.T
+    factors = [f for f in ERROR_FACTORS if f * network_sd <= error_limit]
+
+    def covariance(tissue_sd: float, error_sd: float, inflation: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return V, and the covariance of the means."""
+        variation = inflation**2 * (tissue_sd**2 * blocks.correlation + white_noise) + constant
+        return variation, torch.add(variation, error, alpha=error_sd**2)
 
     @cache
-    def probability(index: int) -> tuple[float, float]:
-        """Return the largest log probability for one of `TISSUE_SD`, and the network's error that gives it."""
-        factor = torch.linalg.cholesky(torch.add(fixed, blocks.correlation, alpha=TISSUE_SD[index] ** 2))
-        both = torch.linalg.solve_triangular(factor, columns, upper=False)
-        plain, white = both[:, :-1], both[:, -1]
-        normal, projected, energy = plain.T @ plain, plain.T @ white, float(white @ white)
-        determinant = float(factor.diagonal().log().sum())
-        best = (-np.inf, network_sd)
-        for times in ERROR_FACTORS:
-            error_sd = times * network_sd
-            if error_sd > error_limit:
-                break
-            precision = torch.linalg.cholesky(error_sd**2 * normal + torch.eye(len(normal), dtype=normal.dtype))
-            part = torch.linalg.solve_triangular(precision, error_sd * projected[:, None], upper=False)[:, 0]
-            evidence = -0.5 * (energy - float(part @ part)) - determinant - float(precision.diagonal().log().sum())
-            best = max(best, (EVIDENCE_POWER * evidence - 0.5 * (np.log(times) / FACTOR_SD) ** 2, error_sd))
-        return best
+    def probability(tissue: int, factor: int) -> float:
+        """Compute the log probability of one of `TISSUE_SD` and one of the factors, but for a constant."""
+        root = torch.linalg.cholesky(covariance(TISSUE_SD[tissue], factors[factor] * network_sd)[1])
+        white = torch.linalg.solve_triangular(root, mean[:, None], upper=False)
+        evidence = -0.5 * float(white.square().sum()) - float(root.diagonal().log().sum())
+        return EVIDENCE_POWER * evidence - 0.5 * (math.log(factors[factor]) / FACTOR_SD) ** 2
 
-    index, before = TISSUE_SD.index(near), -1
-    while index != before:
-        before = index
-        index = max(range(max(index - 1, 0), min(index + 2, len(TISSUE_SD))), key=lambda i: probability(i)[0])
-    tissue_sd, error_sd = TISSUE_SD[index], probability(index)[1]
-    factor = torch.linalg.cholesky(SD_INFLATION**2 * (tissue_sd**2 * blocks.correlation + white_noise) + constant)
-    whitened = error_sd * torch.linalg.solve_triangular(factor, blocks.cosines, upper=False)
-    precision = torch.linalg.cholesky(whitened.T @ whitened + torch.eye(whitened.shape[1], dtype=whitened.dtype))
-    return Estimate(tissue_sd, error_sd, factor, whitened, precision)
+    def around(index: int, count: int) -> range:
+        return range(max(index - 1, 0), min(index + 2, count))
+
+    best, before = (TISSUE_SD.index(near), min(ERROR_FACTORS.index(1.0), len(factors) - 1)), (-1, -1)
+    while best != before:
+        before = best
+        beside = itertools.product(around(best[0], len(TISSUE_SD)), around(best[1], len(factors)))
+        best = max(beside, key=lambda at: probability(*at))
+    tissue_sd, error_sd = TISSUE_SD[best[0]], factors[best[1]] * network_sd
+    variation, whole = covariance(tissue_sd, error_sd, SD_INFLATION)
+    return Estimate(tissue_sd, error_sd, variation, torch.linalg.cholesky(whole))

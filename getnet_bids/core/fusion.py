@@ -25,6 +25,8 @@ from .geometry import Box, Plane
 
 DOMAIN_MARGIN = 0.12
 """Margin of the cosines' domain around the object, as a fraction of the object's longest extent."""
+DETAIL, REFINED_DETAIL = 2.0, 2.8
+"""Half waves per `length` of the shortest cosine along an axis, in the network's field and in the refined field."""
 MAX_COSINES = 10
 """Largest number of cosines along an axis."""
 
@@ -50,12 +52,19 @@ class Basis:
 
     @classmethod
     def over(cls, box: Box, length: float) -> Basis:
-        """Make a basis that resolves half waves of a given length, mm, over an object."""
+        """Make a basis for the network's field over an object, which resolves detail of a given length, mm."""
         margin = DOMAIN_MARGIN * box.extent
         low = tuple(x - margin for x in box.low)
         high = tuple(x + margin for x in box.high)
-        count = tuple(min(MAX_COSINES, 1 + round((h - w) / length * 2)) for w, h in zip(low, high, strict=True))
-        return cls(low, high, count, length)
+        return cls(low, high, cls._counts(low, high, length, DETAIL), length)
+
+    @staticmethod
+    def _counts(low: Sequence[float], high: Sequence[float], length: float, detail: float) -> tuple[int, ...]:
+        return tuple(min(MAX_COSINES, 1 + round((h - w) / length * detail)) for w, h in zip(low, high, strict=True))
+
+    def finer(self) -> Basis:
+        """Return the basis for the refined field: the same cosines, and shorter ones that a network does not resolve."""
+        return replace(self, count=self._counts(self.low, self.high, self.length, REFINED_DETAIL))
 
     def moved(self, by: Sequence[float]) -> Basis:
         """Return the same basis, shifted by a number of mm along each axis."""
@@ -72,12 +81,13 @@ class Basis:
     def spectrum(self) -> NDArray[np.float64]:
         """Compute the variance of each coefficient of a Gaussian random field of variance 1; shape `count`.
 
-        The correlation length of the field is half of `length`; half waves of `length` have a seventh of the amplitude
-        of the constant.
+        The field's spectrum is Matern's with smoothness 5/2 (Rasmussen and Williams, Gaussian Processes for Machine
+        Learning, 2006, chapter 4), and its correlation length is half of `length`. Short waves have a greater
+        variance than in a field with a Gaussian correlation.
         """
         omega = [np.pi * np.arange(n) / (h - w) for n, w, h in zip(self.count, self.low, self.high, strict=True)]
         square = omega[0][:, None, None] ** 2 + omega[1][:, None] ** 2 + omega[2] ** 2
-        variance: NDArray[np.float64] = np.exp(-0.5 * square * (self.length / 2) ** 2)
+        variance: NDArray[np.float64] = (1 + square * (self.length / 2) ** 2 / 5) ** -4.0
         # A cosine's mean square is a half, the constant's is 1.
         halves = [np.where(np.arange(n) > 0, 0.5, 1.0) for n in self.count]
         mean_square = halves[0][:, None, None] * halves[1][:, None] * halves[2]

@@ -80,6 +80,13 @@ class Posterior:
         root[0] = 0
         return cls(basis, theta, torch.diag(root)[:, root > 0], error_sd=error_sd)
 
+    def finer(self) -> Posterior:
+        """Return the same field before the refinement, with the basis of a refined one."""
+        basis = self.basis.finer()
+        theta = torch.zeros(basis.count, dtype=self.theta.dtype)
+        theta[tuple(slice(n) for n in self.theta.shape)] = self.theta
+        return self.before_refinement(basis, theta, self.error_sd)
+
 
 def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior, network_sd: float) -> Posterior:
     """Refine the network's log field with the tissues of all images that share it.
@@ -100,9 +107,10 @@ def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior
         The refined field, or `network` if there are too few points.
     """
     with torch_threads(1):  # the last bits of products depend on the number of threads
+        coarse, network = network, network.finer()
         tissues = [one for points in images if (one := Tissues.of(points, box, network)) is not None]
         if not tissues:
-            return network
+            return coarse
         blocks = Blocks.together([one.blocks for one in tissues])
         theta, estimate = torch.zeros_like(network.theta), None
         for iteration in range(ITERATIONS):
