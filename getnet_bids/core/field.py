@@ -17,7 +17,7 @@ from .geometry import Plane
 
 SLAB = 2**18
 """Number of voxels of the field that are computed at a time, so that they fit into the processor's cache."""
-SD_GRID = 24
+SD_GRID = 20
 """Number of points along the object's longest extent at which the standard deviation is computed."""
 
 

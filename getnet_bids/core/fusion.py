@@ -63,7 +63,7 @@ class Basis:
         return tuple(min(MAX_COSINES, 1 + round((h - w) / length * detail)) for w, h in zip(low, high, strict=True))
 
     def finer(self) -> Basis:
-        """Return the basis for the refined field: the same cosines, and shorter ones that a network does not resolve."""
+        """Return the basis of the refined field: the same cosines, and shorter ones."""
         return replace(self, count=self._counts(self.low, self.high, self.length, REFINED_DETAIL))
 
     def moved(self, by: Sequence[float]) -> Basis:

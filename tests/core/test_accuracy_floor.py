@@ -51,7 +51,7 @@ def test_single_slice(network):
     assert field_error(done.field, field()[..., middle], brain[..., middle]) < 0.0328
 
 
-FROZEN = [0.1755, 0.0868, 0.0811, 0.0760, 0.0639, 0.0288, 0.0261, 0.0176]
+FROZEN = [0.1760, 0.0872, 0.0818, 0.0759, 0.0633, 0.0287, 0.0262, 0.0171]
 """Coefficients of the whole head's refined field; another number of `ALGORITHM` goes with a change of them."""
 
 
@@ -63,4 +63,4 @@ def test_the_numbers_of_the_algorithm_are_these(network):
     theta = refine(alone, [volume], VOXEL, None).refined.theta
     found = theta.flatten()[1:].sort(descending=True).values[:8]
     np.testing.assert_allclose(found, FROZEN, atol=1e-3, err_msg="raise ALGORITHM, and renew these on purpose")
-    assert ALGORITHM == 8
+    assert ALGORITHM == 9

@@ -25,7 +25,7 @@ X, Y, Z = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
 STEEP = {"ramp": 2 * Z, "coil at the top": -2.4 * np.sqrt(X**2 + Y**2 + (Z - 1.1) ** 2)}
 
 
-@pytest.mark.parametrize(("name", "limit"), [("ramp", 0.034), ("coil at the top", 0.061)])
+@pytest.mark.parametrize(("name", "limit"), [("ramp", 0.028), ("coil at the top", 0.061)])
 def test_a_strong_field_is_found_where_it_is_dark(network, name, limit, monkeypatch):
     image, field, seen = scan(STEEP[name])
     done = correct_volume(image, VOXEL, network)
@@ -36,7 +36,7 @@ def test_a_strong_field_is_found_where_it_is_dark(network, name, limit, monkeypa
     np.testing.assert_allclose(done.corrected * done.field, image, rtol=1e-5)
     monkeypatch.setattr(estimation, "MAX_PASSES", 1)
     once = correct_volume(image, VOXEL, network)
-    assert field_error(once.field, field, seen) > 2 * field_error(done.field, field, seen)
+    assert field_error(once.field, field, seen) > 1.5 * field_error(done.field, field, seen)
 
 
 def test_what_was_foreground_stays_foreground(network, monkeypatch):
