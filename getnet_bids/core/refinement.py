@@ -5,7 +5,7 @@ The logarithm y of the image at the points of a coarse grid is modelled as
     y = f_network + e + level + t + n
 
 where e, the error of the network's field, is smooth (a sum of cosines with coefficients theta ~ N(0, s_e^2 S), with S
-the spectrum of a Gaussian correlation); level is the typical log intensity of the point's tissue, a peak of the
+the spectrum of a Matern correlation); level is the typical log intensity of the point's tissue, a peak of the
 histogram; t is the variation within a tissue over centimetres, which looks like a field but is not (covariance s_t^2
 K); and n is noise. Points are averaged over blocks, so that K is a small matrix. Given the levels, the most probable
 theta is
