@@ -41,6 +41,18 @@ def test_brings_a_field_nearer_to_the_truth_where_tissues_are_flat():
     assert error(found, truth, brain) < 0.3 * error(np.zeros_like(found), truth, brain)
 
 
+def test_finds_waves_that_the_network_does_not_resolve_where_tissues_are_flat():
+    image = head(0.02)
+    place = np.arange(SHAPE[0]) * VOXEL[0]
+    truth = np.exp(0.05 * np.cos(np.pi * place / 35))[:, None, None] * np.ones(SHAPE)  # half waves of 35 mm
+    points, box, basis = prepared((image * truth).astype(np.float32))
+    brain = (ellipsoid(0.8) < 0) & (image > 0.1)
+    before = error(np.zeros(SHAPE), truth, brain)
+    done = refine_field([points], box, no_field(basis, 0.05), 0.05)
+    assert error(on_grid(done, SHAPE), truth, brain) < 0.5 * before
+    assert all(fine >= coarse for fine, coarse in zip(done.basis.count, basis.count, strict=True))
+
+
 def test_leaves_an_even_image_alone():
     image = head(0.02)
     points, box, basis = prepared(image)
