@@ -34,6 +34,22 @@ def test_the_benchmarks_readme_has_the_tables_as_they_are_made(name: str, as_rst
         assert table in text, f"python -m benchmarks ... --table benchmarks/{name} prints another table:\n{table}"
 
 
+def test_the_page_on_series_has_these_figures() -> None:
+    rows = accuracy_tables.read(BENCHMARKS / "series.tsv")
+    error = {(row["image"], row["method"]): f"{float(row['error']):.3f}".lstrip("0") for row in rows}
+    text = " ".join((ROOT / "docs" / "series.rst").read_text().split())
+    said = {
+        "phantom, noise 3 %": "{getnet} at 3 % noise (N4: {n4-mrtrix} and {n4-fmriprep})",
+        "phantom, noise 5 %": "{getnet} at 5 % noise ({n4-mrtrix} and {n4-fmriprep})",
+        "phantom, ghost 5 %": "{getnet} with a ghost of 5 % ({n4-mrtrix} and {n4-fmriprep})",
+        "sub-bzero_dwi": "{getnet} of a known field is missed without a mask, and {getnet-mask} with one "
+        "(N4: {n4-mrtrix} and {n4-fmriprep})",
+    }
+    for image, words in said.items():
+        sentence = words.format(**{method: value for (of, method), value in error.items() if of == image})
+        assert sentence in text, f"series.tsv says: {sentence}"
+
+
 METHODS = {
     "uncorrected": "input",
     "N4 (antspyx, defaults)": "n4",

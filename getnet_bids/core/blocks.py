@@ -42,7 +42,7 @@ class Blocks:
     cosines : Tensor, shape (blocks, coefficients), float64
         The basis functions except the constant, times the root of their spectrum S.
     root_spectrum : Tensor, shape (coefficients,), float64
-        The root of S; 0 for coefficients that are not used.
+        The root of S.
     correlation : Tensor, shape (blocks, blocks), float64
         0 between blocks of different images.
     same_image : Tensor, shape (blocks, blocks), float64
@@ -91,15 +91,14 @@ class Blocks:
         b = [basis.along(axis, centre[:, axis], cpu) for axis in range(3)]
         every = ((b[0][:, :, None] * b[1][:, None])[..., None] * b[2][:, None, None]).flatten(1)[:, 1:]
         root = torch.from_numpy(basis.spectrum()).flatten()[1:].sqrt()
-        kept = root > 1e-3 * root.max()
         away = torch.cdist(torch.from_numpy(centre), torch.from_numpy(centre)) * (HEAD_EXTENT / box.extent)
         return cls(
             chosen,
             block,
             basis,
             [basis.along(axis, p, cpu) for axis, p in enumerate(points.position)],
-            (every * root)[:, kept],
-            torch.where(kept, root, 0.0),
+            every * root,
+            root,
             torch.stack([share * torch.exp(-0.5 * (away / length) ** 2) for length, share in TISSUE_LENGTHS]).sum(0),
             torch.ones_like(away),
         )
