@@ -130,8 +130,8 @@ def correct(
         if bvals is not None:
             from .bvals import bvals_of, volumes_for_field
 
-            count = math.prod(voxels.shape[3:])
-            averaged = voxels if count == 1 else voxels[..., volumes_for_field(count, bvals_of(bvals), name)[0]]
+            chosen, _ = volumes_for_field(math.prod(voxels.shape[3:]), bvals_of(bvals), name)
+            averaged = voxels if chosen is None else voxels[..., chosen]
         network = load_network(weights, device)
         with errors_about(name) if name is not None else nullcontext():
             volume = correct_volume(averaged, size, network, inside, options)

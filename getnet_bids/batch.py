@@ -29,11 +29,17 @@ class CorrectedBatch:
         Bias fields; `image` times `field` is the input.
     verdicts : list of list of str, B by C
         ``corrected``, ``nothing to correct`` or ``doubtful``.
+    reasons : list of list of tuple of str, B by C
+        Why each doubtful result is doubtful.
+    uncertainty : Tensor or None, shape of the batch, float32
+        Standard deviation of each log field (natural logarithm), if `Options.uncertainty` is set.
     """
 
     image: Tensor = of_dataclass(repr=False)
     field: Tensor = of_dataclass(repr=False)
     verdicts: list[list[str]]
+    reasons: list[list[tuple[str, ...]]]
+    uncertainty: Tensor | None = of_dataclass(default=None, repr=False)
 
 
 def correct_batch(
@@ -93,17 +99,21 @@ def correct_batch(
     sizes = as_sizes(voxel_size, len(space))
     network = load_network(weights, str(batch.device))
     corrected = torch.empty_like(batch, dtype=torch.float32, requires_grad=False)
-    field, verdicts = torch.empty_like(corrected), []
+    field, verdicts, reasons = torch.empty_like(corrected), [], []
+    uncertainty = torch.empty_like(corrected) if options is not None and options.uncertainty else None
     # The correction takes arrays in NIfTI's order, first axis fastest; copying them to the CPU costs little time.
     arrays = batch.detach().to("cpu", torch.float32).numpy()
     masks = None if mask is None else mask.detach().cpu().numpy()
     for i, item in enumerate(arrays):
-        of_item = []
+        volumes = []
         for j, image in enumerate(item):
             with errors_about(f"item {i}, channel {j} of the batch"):
                 volume = correct_volume(image, tuple(sizes), network, None if masks is None else masks[i, 0], options)
             corrected[i, j] = torch.from_numpy(volume.corrected)
             field[i, j] = torch.from_numpy(volume.field)
-            of_item.append(volume.verdict)
-        verdicts.append(of_item)
-    return CorrectedBatch(corrected, field, verdicts)
+            if uncertainty is not None:
+                uncertainty[i, j] = torch.from_numpy(volume.uncertainty)
+            volumes.append(volume)
+        verdicts.append([volume.verdict for volume in volumes])
+        reasons.append([volume.reasons for volume in volumes])
+    return CorrectedBatch(corrected, field, verdicts, reasons, uncertainty)

@@ -85,7 +85,7 @@ def as_mask(mask: Any, image: SpatialImage, in_space: bool) -> SpatialImage:
     """
     if hasattr(mask, "dataobj") or is_itk(mask) or is_ants(mask):
         taken, _ = as_nibabel(mask)
-        return taken if in_space else nib.Nifti1Image(np.asanyarray(taken.dataobj), image.affine)
+        return taken if in_space else nib.Nifti1Image(as_array(np.asanyarray(taken.dataobj)), image.affine)
     return nib.Nifti1Image(as_array(mask), image.affine)
 
 

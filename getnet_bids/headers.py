@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .core import DOUBTFUL
 from .core.correction import CorrectedVolume
+from .core.signs import sides
 from .formats import UNSCALED
 from .images import MAX_SIZE_IN_METRES
-from .masks import bounding_box
 
 EXTENT_RANGE = 2.0, 3000.0
 """Smallest and largest plausible extent of an object, mm: a fly, and more than a person."""
@@ -21,19 +21,6 @@ SMOOTHNESS_RANGE = 1 / 12, 1.5
 """Smallest and largest useful smoothness, as a fraction of the object's extent."""
 METRE = 1
 """Code of the unit metre in a NIfTI header."""
-
-
-def sides_of(foreground: NDArray[np.bool_], sizes: tuple[float, ...]) -> list[float]:
-    """Return the sides of the box around a foreground, mm.
-
-    Examples
-    --------
-    >>> foreground = np.zeros((10, 10, 10), bool)
-    >>> foreground[2:8, 4:6, 5] = True
-    >>> sides_of(foreground, (1.0, 2.0, 5.0))
-    [6.0, 4.0, 5.0]
-    """
-    return [float(side.stop - side.start) * size for side, size in zip(bounding_box(foreground), sizes, strict=True)]
 
 
 def length_reasons(extent: float, smoothness: float | None) -> list[str]:
@@ -136,7 +123,7 @@ def add_header_reasons(
     -------
     CorrectedVolume
     """
-    found = [*header_reasons(image), *length_reasons(max(sides_of(volume.foreground, sizes)), smoothness)]
+    found = [*header_reasons(image), *length_reasons(max(sides(volume.foreground, sizes)), smoothness)]
     if is_mislabelled(image):
         found.insert(0, "its header gives voxel sizes in metres, which are mm: taken so; repair its xyzt_units")
     if not found:

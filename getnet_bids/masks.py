@@ -153,15 +153,32 @@ def is_background(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
     >>> int(is_background(np.array([[7.0, 7, 7], [7, 5, 7], [7, 7, 7]])).sum())
     8
     """
-    empty = np.isnan(volume) | (volume == 0)
-    outermost = np.ones(volume.shape, bool)
-    outermost[inside_of(volume.shape)] = False
-    values, counts = np.unique(volume[outermost & ~empty], return_counts=True)
-    if len(values) and counts.max() >= (1 - MAX_BORDER_SHARE) * np.count_nonzero(outermost):
+    empty = np.isnan(volume)
+    empty |= volume == 0
+    border = outermost(volume)
+    values, counts = np.unique(border[~np.isnan(border) & (border != 0)], return_counts=True)
+    if len(values) and counts.max() >= (1 - MAX_BORDER_SHARE) * len(border):
         background = volume == values[counts.argmax()]
         if not (empty | background).all():
             empty |= background
     return empty
+
+
+def outermost(volume: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the outermost voxels of a volume in one row, without those of axes of one or two slices.
+
+    Examples
+    --------
+    >>> outermost(np.arange(9).reshape(3, 3)).tolist()
+    [0, 1, 2, 6, 7, 8, 3, 5]
+    """
+    faces, rest = [volume[:0].ravel()], volume
+    for axis, n in enumerate(volume.shape[:3]):
+        if n > 2:
+            along = np.moveaxis(rest, axis, 0)
+            faces += [along[0].ravel(), along[-1].ravel()]
+            rest = np.moveaxis(along[1:-1], 0, axis)
+    return np.concatenate(faces)
 
 
 def inside_of(shape: tuple[int, ...]) -> tuple[slice, ...]:

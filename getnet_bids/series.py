@@ -22,7 +22,7 @@ from .errors import GetNetError, errors_about
 from .files import GZIP_MAGIC, POINTER
 from .formats import Storage, check_start, header_of, place_of_voxels, reading
 from .grids import on_grid
-from .images import as_float32, check_header, like, nifti_header, packing, read, write
+from .images import as_float32, check_header, extension, like, nifti_header, packing, read, write
 
 if TYPE_CHECKING:
     from . import Correction
@@ -189,11 +189,12 @@ def divide(
     Parameters
     ----------
     path : str or path
-        NIfTI.
+        As for `open_series`.
     field : SpatialImage
         On the same grid or on another one (`grids.on_grid`).
     output : str or path
-        The new file, with the header of the old one; it gets its name only when it is complete.
+        The new file, with the header of the old one; it gets its name only when it is complete. All volumes are in
+        memory at once if it is MGH.
     name : str or path, optional
         Name of the file for messages; default: the path.
     storage : Storage, optional
@@ -206,7 +207,13 @@ def divide(
     """
     with open_series(path, name) as series:
         divisor = on_grid(field, series.image, name or path)
-        write_volumes(series.image, (volume / divisor for volume in series.volumes()), output, storage, name or path)
+        volumes = (volume / divisor for volume in series.volumes())
+        if extension(output).startswith(".mg"):
+            storage, shape = storage or Storage(), series.image.shape
+            whole = like(series.image, np.stack(list(volumes), -1).reshape(shape, order="F"))
+            write(storage.numbers(series.image, name or path).image(whole), output, storage.level)
+        else:
+            write_volumes(series.image, volumes, output, storage, name or path)
 
 
 def write_correction(

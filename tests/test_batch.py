@@ -20,6 +20,8 @@ def test_each_item_and_channel_is_that_of_the_plain_call(head):
         np.testing.assert_array_equal(corrected, alone.image)
         np.testing.assert_array_equal(field, alone.field)
     assert result.verdicts[0][0] == alone.verdict
+    assert result.reasons[0][0] == alone.reasons == ()
+    assert result.uncertainty is None
     torch.testing.assert_close(result.image * result.field, batch)
 
 
@@ -39,6 +41,16 @@ def test_types_masks_slices_and_gradients(head, dtype):
     flat = correct_batch(volume[..., 4].clone().requires_grad_(), 6, options=options)
     assert flat.image.shape == (1, 1, *head.shape[:2])
     assert not flat.image.requires_grad
+
+
+def test_a_doubtful_item_has_its_reasons_and_an_uncertainty(head):
+    batch = torch.from_numpy(np.stack([head, np.minimum(head, 0.6 * head.max())]))[:, None]
+    result = correct_batch(batch, 6, options=getnet_bids.Options(uncertainty=True))
+    assert result.verdicts == [["corrected"], ["doubtful"]]
+    assert result.reasons[0][0] == ()
+    assert "clipped" in result.reasons[1][0][0]
+    alone = getnet_bids.correct(head, voxel_size=6, device="cpu", options=getnet_bids.Options(uncertainty=True))
+    np.testing.assert_array_equal(result.uncertainty[0, 0], alone.uncertainty)
 
 
 @pytest.mark.parametrize(

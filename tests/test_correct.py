@@ -77,6 +77,15 @@ def test_a_mask_bounds_the_foreground(image):
     assert not result.foreground[inside == 0].any()
 
 
+def test_a_mask_of_any_type_bounds_an_array(image):
+    array, mask = image.get_fdata(dtype=np.float32), np.zeros(image.shape, np.int64)
+    mask[8:24, 8:24, 8:24] = 1
+    given = nib.Nifti1Image(mask, image.affine, dtype=np.int64)
+    result, alone = (getnet_bids.correct(array, voxel_size=6, mask=of, device="cpu") for of in (given, mask))
+    np.testing.assert_array_equal(result.field, alone.field)
+    assert not result.foreground[:8].any()
+
+
 def test_options_reach_the_core(image):
     plain = getnet_bids.correct(image, device="cpu")
     smooth = getnet_bids.correct(image, device="cpu", options=getnet_bids.Options(smoothness=200.0))
@@ -128,7 +137,10 @@ def test_all_public_names_are_listed_and_documented():
         assert getattr(getnet_bids, name).__doc__
 
 
-@pytest.mark.parametrize("wrong", [{"smoothness": -3}, {"precision": "half"}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"smoothness": -3}, {"smoothness": "70"}, {"precision": "half"}, {"batch_size": 0}, {"batch_size": 8.5}],
+)
 def test_wrong_options_are_refused(wrong):
     with pytest.raises(GetNetError, match=next(iter(wrong))):
         getnet_bids.Options(**wrong)
@@ -146,6 +158,8 @@ def test_unusable_input_is_refused(tmp_path, image):
         getnet_bids.correct(image, weights=tmp_path / "w.safetensors")
     with pytest.raises(GetNetError, match="is a folder"):
         getnet_bids.correct(image, weights=tmp_path)
+    with pytest.raises(GetNetError, match=r"options must be getnet_bids\.Options"):
+        getnet_bids.correct(image, options={"refine": False})
     with pytest.raises(GetNetError, match="complex"):
         getnet_bids.correct(nib.Nifti1Image(np.zeros((4, 4, 4), np.complex64), np.eye(4)))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import getnet_bids
-from getnet_bids.headers import length_reasons, sides_of
+from getnet_bids.headers import length_reasons, sides
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_reasons(extent, smoothness, said):
         assert any(re.search(said, reason) for reason in reasons)
 
 
-def test_sides_of_a_slice():
+def test_sides_a_slice():
     foreground = np.zeros((10, 12), bool)
     foreground[1:9, 2:4] = True
-    assert sides_of(foreground, (0.5, 3.0)) == [4.0, 6.0]
+    assert sides(foreground, (0.5, 3.0)) == [4.0, 6.0]
 
 
 def correct(image, **options):

@@ -195,6 +195,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_training(args: TrainArguments) -> int:
     """Train."""
+    if args.rate_only and args.fit_minutes is None:
+        raise ValueError("--rate-only needs --fit-minutes M")
     recipe, run = recipe_and_folder(args)
 
     import torch
@@ -210,14 +212,17 @@ def run_training(args: TrainArguments) -> int:
         photographs(args.data, args.cache, recipe.photographs, recipe.seed)
         return 0
     torch.backends.cudnn.benchmark = True  # all batches have one shape
-    fabric = Fabric(
-        accelerator=args.accelerator,
-        devices=args.devices if not args.devices.isdigit() else int(args.devices),
-        num_nodes=args.num_nodes,
-        strategy=args.strategy,
-        precision=recipe.precision,
-    )
-    fabric.launch()
+    try:
+        fabric = Fabric(
+            accelerator=args.accelerator,
+            devices=args.devices if not args.devices.isdigit() else int(args.devices),
+            num_nodes=args.num_nodes,
+            strategy=args.strategy,
+            precision=recipe.precision,
+        )
+        fabric.launch()
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"{error} (from --accelerator, --devices, --num-nodes or --strategy)") from None
     with fabric.rank_zero_first(local=True):
         photos = photographs(args.data, args.cache, recipe.photographs, recipe.seed)
     if fabric.is_global_zero:
@@ -261,7 +266,10 @@ def steps_for(minutes: float, recipe: Recipe, run: Path, photos: Photographs, fa
 
     known = run / "recipe.toml"
     if known.exists():
-        return load_recipe(known).steps
+        steps = load_recipe(known).steps
+        if fabric.is_global_zero:
+            print(f"{run}: steps={steps}, as the run began", file=sys.stderr)
+        return steps
     rate = steps_per_second(recipe, photos, fabric, 20.0)
     steps = max(1, int(rate * 60 * minutes * STEP_TIME_FRACTION))
     if fabric.is_global_zero:

@@ -95,8 +95,8 @@ class Recipe:
     length : tuple of float
         Correlation length of the Gaussian fields, as a fraction of the slice's side, drawn log-uniformly.
     spread : tuple of float
-        Standard deviation of the fields' natural logarithm over the foreground; its square root is drawn uniformly
-        between the limits.
+        Limits of the standard deviation of the fields' natural logarithm over the foreground: the lower one plus the
+        range times the square of a uniform number, so that weak fields are frequent.
     flat : float
         Fraction of the pairs whose second slice has no field: k2 = 1.
     known : float

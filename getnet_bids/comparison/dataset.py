@@ -8,7 +8,7 @@ from typing import Any
 
 from getnet_bids.bids.dataset import DESCRIPTION, add_to_description
 from getnet_bids.bids.metadata import read_object
-from getnet_bids.files import locked, write_text
+from getnet_bids.files import locked, text_of, write_text
 
 from .methods import GETNET, Method
 from .outputs import Comparison
@@ -95,7 +95,7 @@ def prepare_comparison(
     add_to_description(out, {"DatasetLinks": uris} | ({} if gain is None else {GAIN_KEY: gain}))
     describe(out / TABLE, descs_of(method, comparisons, gain is not None))
     if gain is not None:
-        text = (out / README).read_text(encoding="utf-8")
+        text = text_of((out / README).read_bytes())
         percent = gain["Percent"]
         warning = WARNING.format(low=1 - percent / 100, high=1 + percent / 100, percent=percent, seed=gain["Seed"])
         if not text.startswith(warning):
@@ -117,7 +117,7 @@ def descs_of(method: Method, comparisons: Iterable[Comparison], simulated: bool)
 def describe(table: Path, descs: Mapping[str, str]) -> None:
     """Add missing descriptions to a table."""
     with locked(table):  # another run may add its own entries
-        text = table.read_text(encoding="utf-8")
+        text = text_of(table.read_bytes())
         there = {line.partition("\t")[0] for line in text.splitlines()}
         lines = [f"desc-{desc}\t{what}\n" for desc, what in descs.items() if f"desc-{desc}" not in there]
         if lines:

@@ -16,6 +16,7 @@ from getnet_bids import __version__
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.provenance import Recipe
 from getnet_bids.bids.status import RunLog
+from getnet_bids.core import ALGORITHM
 from getnet_bids.errors import GetNetError, reason_of
 from getnet_bids.files import HIDDEN, LOCK, acquire_lock, remove_lock
 from getnet_bids.run import console
@@ -36,8 +37,8 @@ GRAPHS_PER_PROCESS = 4
 """The same per process: enough to keep all processes busy, but far fewer than a dataset has."""
 LOCAL_PLUGINS = ("MultiProc", "LegacyMultiProc", "Linear")
 """Plugins whose nodes run on this machine."""
-ROOT = "getnet_bids_" + re.sub(r"\W", "_", __version__)
-"""Folder of the intermediate files; a new version starts again in a new folder."""
+ROOT = "getnet_bids_" + re.sub(r"\W", "_", f"{__version__}_algorithm_{ALGORITHM}")
+"""Folder of the intermediate files; a new version or algorithm starts again in a new folder."""
 GRAPH = "comparison.dot"
 MARK_FILE = ".getnet-work"
 """File that marks a folder of intermediate files as ours, so that the user's own folders are left alone."""

@@ -29,7 +29,7 @@ from getnet_bids.core.correction import CorrectedVolume
 from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.errors import GetNetError
 from getnet_bids.files import atomic, locked
-from getnet_bids.images import decode, magnitudes, read, write
+from getnet_bids.images import decode, magnitudes, packing, read
 from getnet_bids.masks import foreground_of, skull_stripped
 from getnet_bids.run.results import Computed, Loaded, device_text, draw, make_folder, save, software, verdict_entries
 
@@ -251,10 +251,8 @@ def versions(job: CompareJob) -> dict[str, str]:
 
 def place(origin: Path, path: Path) -> None:
     """Copy a file atomically, compressing an image that is not compressed."""
-    if path.name.endswith(".nii.gz") and origin.suffix != ".gz":
-        write(read(origin), path)
-        return
-    with atomic(path) as file, open(origin, "rb") as data:
+    compress = path.name.endswith(".nii.gz") and origin.suffix != ".gz"
+    with packing(path) if compress else atomic(path) as file, open(origin, "rb") as data:
         while block := data.read(1 << 20):
             file.write(block)
 

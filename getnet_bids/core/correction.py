@@ -124,7 +124,9 @@ def correct_together(
     ValueError
         An image has no usable signal, or shapes do not fit.
     """
-    options = options or Options()
+    options = Options() if options is None else options
+    if not isinstance(options, Options):
+        raise GetNetError(f"options must be getnet_bids.Options(...), not {type(options).__name__}")
     arrays = [checked(image) for image in images]
     if not arrays or any(image.shape[:3] != arrays[0].shape[:3] for image in arrays):
         raise GetNetError(f"images with one field must be of one shape, not {[image.shape[:3] for image in arrays]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Lock, local
 from typing import TypeVar
 
 import numpy as np
@@ -150,3 +151,46 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class Single:
+    """Which threads are in a block of `one_thread`.
+
+    Attributes
+    ----------
+    changing : Lock
+        Held while the following are changed.
+    blocks : int
+        Number of blocks that have begun and not ended, in all threads.
+    outside : int
+        torch's number of threads before the first of these.
+    seen : local
+        Has an attribute `yes` in threads that have been in a block before.
+    """
+
+    changing, seen = Lock(), local()
+    blocks = outside = 0
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread for a block, so that the last bits do not depend on the number of threads.
+
+    A thread that uses torch for the first time takes the number that any thread has set last. If that is the 1 of
+    another thread's block, the thread gets the number from before that block when its own block ends.
+    """
+    with Single.changing:
+        before = torch.get_num_threads()
+        if not Single.blocks:
+            Single.outside = before
+        elif not hasattr(Single.seen, "yes"):
+            before = Single.outside
+        Single.seen.yes = True
+        Single.blocks += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with Single.changing:
+            Single.blocks -= 1
+            torch.set_num_threads(before)

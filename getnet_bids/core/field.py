@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .basis import Vector
-from .device import at_once, torch_threads
-from .fusion import Basis, evaluate, fuse
+from .device import at_once, one_thread
+from .fusion import Basis, evaluate, fuse, project
 from .geometry import Plane
 
 SLAB = 2**18
@@ -52,7 +52,7 @@ def gain_field(basis: Basis, theta: Tensor, voxel: tuple[float, float, float], c
     lines[..., 0] -= lines[slab, row] @ x[:, column]
     ends: list[Tensor] = []
     total = theta.new_zeros(())
-    with torch_threads(1):  # with several threads the last bits depend on their number
+    with one_thread():  # with several threads the last bits depend on their number
         for inside, part in zip(slabs.split(some), lines.split(some), strict=True):
             counted = torch.mm(part.flatten(0, 1), x, out=field[: len(part)].flatten(0, 1)).mul_(inside.flatten(0, 1))
             total += counted.sum(1).double().sum()
@@ -97,16 +97,43 @@ def field_sd(
     ]
     index = [torch.from_numpy((p / v).astype(np.int64)) for p, v in zip(place, voxel, strict=True)]
     inside = mask[index[0]][:, index[1]][:, :, index[2]]
-    with torch_threads(1):
+    if not inside.any():
+        inside = torch.ones_like(inside)
+    with one_thread():
         b = [basis.along(axis, p, root.device) for axis, p in enumerate(place)]
-        modes = root.T.reshape(-1, *basis.count)
-        fields = torch.stack([evaluate(mode, b) for mode in modes])
-        if not inside.any():
-            inside = torch.ones_like(inside)
-        fields -= fields[:, inside].mean(1)[:, None, None, None]
-        coarse = fields.square().sum(0).sqrt()
+        coarse = variance(basis, root, b, inside).clamp_min_(0).sqrt_()
     median, p95 = torch.quantile(coarse[inside], torch.tensor([0.5, 0.95], dtype=coarse.dtype)).tolist()
     return median, p95, coarse.float().numpy()
+
+
+def variance(basis: Basis, root: Tensor, b: list[Tensor], inside: Tensor) -> Tensor:
+    """Compute the variance of a log field, less its mean over a mask, at the points of a grid.
+
+    With the products of cosines B at a point, their mean M over the mask, and the coefficients' covariance C, this is
+    (B - M) C (B - M)'. B C B' is summed along one axis after the other, without forming B.
+
+    Parameters
+    ----------
+    basis : Basis
+    root : Tensor, shape (coefficients, n)
+        root root' is the covariance.
+    b : list of three Tensors
+        The cosines along the axes of the grid.
+    inside : Tensor of bool, shape of the grid
+
+    Returns
+    -------
+    Tensor, shape of the grid
+        Rounding errors may make it a little less than 0.
+    """
+    i, j, k = basis.count
+    covariance = root @ root.T
+    pairs = covariance.reshape(i, j, k, i, j, k).permute(0, 3, 1, 4, 2, 5).reshape(i * i, j * j, k * k)
+    x, y, z = ((m[:, :, None] * m[:, None, :]).flatten(1) for m in b)
+    own = torch.einsum("iyz,xi->xyz", torch.einsum("ijz,yj->iyz", torch.einsum("ijk,zk->ijz", pairs, z), y), x)
+    mean = project(inside.to(root), b) / torch.count_nonzero(inside)
+    with_mean = covariance @ mean
+    return own - 2 * evaluate(with_mean.reshape(basis.count), b) + mean @ with_mean
 
 
 def resize(coarse: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:

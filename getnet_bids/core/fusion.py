@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .basis import Vector, cosines
-from .device import torch_threads
+from .device import one_thread
 from .geometry import Box, Plane
 
 DOMAIN_MARGIN = 0.12
@@ -212,7 +212,7 @@ def solve(matrix: Tensor, right: Tensor, basis: Basis, stiffness: float) -> Tens
     penalty = torch.from_numpy(basis.penalty()).to(matrix).flatten() * stiffness
     penalised = matrix + torch.diag(penalty + 1e-9)
     theta = torch.zeros_like(right)
-    with torch_threads(1):  # with several threads the result depends on their number
+    with one_thread():  # with several threads the result depends on their number
         factor = torch.linalg.cholesky(penalised[1:, 1:])
         theta[1:] = torch.cholesky_solve(right[1:, None], factor)[:, 0]
     return theta.reshape(basis.count)

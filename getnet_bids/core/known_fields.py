@@ -85,8 +85,8 @@ def ask(network: GetNet, slices: Tensor, precision: str, batch_size: int, volume
     """
     each = len(slices) // volumes
     on_pixels, on_cells = (known_log_fields(each, n).repeat(volumes, 1, 1).to(slices.device) for n in (SLICE, CELLS))
-    shaded = slices.clamp_min(0) * on_pixels.exp()[:, None]
+    shaded = slices.clamp_min(0).mul_(on_pixels.exp_()[:, None])
     brightest = shaded.amax((1, 2, 3), keepdim=True)
-    shaded = torch.where(brightest > 0, shaded / brightest, 0.0).pow_(CONTRAST_POWER)
+    shaded.div_(torch.where(brightest > 0, brightest, 1.0)).pow_(CONTRAST_POWER)
     log_gain, log_spread = run_network(network, shaded, precision, batch_size)
     return log_gain / CONTRAST_POWER - on_cells, log_spread - math.log(CONTRAST_POWER)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .device import torch_threads
+from .device import one_thread
 from .field import disagreement
 from .fusion import Basis, evaluate, fuse
 from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
@@ -135,6 +135,6 @@ def sd_over_cells(basis: Basis, theta: Tensor, planes: list[Plane], shares: Tens
 def refine(stages: Stages, volumes: Sequence[Tensor], voxel: tuple[float, float, float], mask: Tensor | None) -> Stages:
     """Refine the network's log field with the tissues of the volumes; parameters as for `estimate_with_network`."""
     fitted = volumes if mask is None else [v * mask for v in volumes]
-    with torch_threads(1):  # the last bits of products depend on their number
+    with one_thread():  # the last bits of products depend on their number
         points = [SampledLogImage.of(one, voxel, stages.box) for one in fitted]
     return replace(stages, refined=refine_field(points, stages.box, stages.network, stages.network.error_sd))

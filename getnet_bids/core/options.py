@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from getnet_bids.errors import GetNetError
 
@@ -27,6 +28,20 @@ class Options:
         results by rounding only.
     uncertainty : bool
         Also return the map of the field's standard deviation.
+
+    Raises
+    ------
+    GetNetError
+        An option has a value that it cannot have.
+
+    Examples
+    --------
+    >>> Options(smoothness=60).smoothness
+    60
+    >>> Options(smoothness="60")
+    Traceback (most recent call last):
+        ...
+    getnet_bids.errors.GetNetError: smoothness must be a number above 0 (mm), not '60'
     """
 
     smoothness: float | None = None
@@ -36,9 +51,11 @@ class Options:
     uncertainty: bool = False
 
     def __post_init__(self) -> None:
-        if self.smoothness is not None and not self.smoothness > 0:
-            raise GetNetError(f"smoothness must be above 0 mm, not {self.smoothness}")
+        smoothness: object = self.smoothness
+        if smoothness is not None and not (isinstance(smoothness, Real) and float(smoothness) > 0):
+            raise GetNetError(f"smoothness must be a number above 0 (mm), not {smoothness!r}")
         if self.precision not in PRECISIONS:
             raise GetNetError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
-        if self.batch_size < 1:
-            raise GetNetError(f"batch_size must be at least 1, not {self.batch_size}")
+        batch_size: object = self.batch_size
+        if not isinstance(batch_size, Integral) or int(batch_size) < 1:
+            raise GetNetError(f"batch_size must be a whole number from 1 on, not {batch_size!r}")

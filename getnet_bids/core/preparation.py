@@ -17,10 +17,7 @@ from .foreground import find_foreground
 from .geometry import support
 from .noise import blurred_parts
 from .verdict import Evidence
-from .voxels import Background, scaled
-
-MIN_VOXELS = 64
-"""Smallest number of voxels from which a field is estimated."""
+from .voxels import MIN_VOXELS, Background, scaled
 
 
 def usable_foreground(volume: Tensor, part: tuple[slice, slice, slice], voxel: tuple[float, float, float]) -> Tensor:

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from .basis import Vector
 from .blocks import Blocks
-from .device import torch_threads
+from .device import one_thread
 from .evidence import TISSUE_SD, most_probable
 from .fusion import Basis
 from .geometry import Box
@@ -106,7 +106,7 @@ def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior
     Posterior
         The refined field, or `network` if there are too few points.
     """
-    with torch_threads(1):  # the last bits of products depend on the number of threads
+    with one_thread():  # the last bits of products depend on the number of threads
         coarse, network = network, network.finer()
         tissues = [one for points in images if (one := Tissues.of(points, box, network)) is not None]
         if not tissues:

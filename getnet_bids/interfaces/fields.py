@@ -203,11 +203,11 @@ def gain_field(
     from scipy import ndimage
 
     from getnet_bids.core.gain import smooth_log_gain
-    from getnet_bids.headers import sides_of
+    from getnet_bids.core.signs import sides
 
     extent = [n * v for n, v in zip(inside.shape, voxel, strict=True)]
     if length is None:
-        length = CORRELATION_LENGTH * max(sides_of(inside, voxel))
+        length = CORRELATION_LENGTH * max(sides(inside, voxel))
     grid = [max(1, round(COARSE_GRID * e / max(extent))) for e in extent]
     generator = torch.Generator().manual_seed(seed)
     coarse = (

@@ -9,7 +9,7 @@ from typing import Any
 from nipype import logging
 from nipype.interfaces.base import File, Str, Tuple, isdefined, traits
 
-from getnet_bids.core import BATCH_SIZE, PRECISIONS
+from getnet_bids.core import ALGORITHM, BATCH_SIZE, PRECISIONS
 from getnet_bids.errors import GetNetError, errors_about
 from getnet_bids.weights import default_weights
 
@@ -42,6 +42,11 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
         nohash=True, desc="write a map of the standard deviation of the log field; %s stands for the input's name"
     )
     weights = File(exists=True, desc="the network's weights, a safetensors file (default: the package's own)")
+    algorithm = traits.Enum(
+        ALGORITHM,
+        usedefault=True,
+        desc="number of this version's algorithm, the only value; so nipype does not reuse the results of another one",
+    )
     refine = traits.Bool(True, usedefault=True, desc="refine the network's field with the image's own tissues")
     smoothness = traits.Float(
         desc="detail of the field finer than this is suppressed, mm (default: 100 for a head, scaled to the size of "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import tempfile
@@ -26,6 +27,7 @@ from nipype.interfaces.base import (
 
 from getnet_bids.columns import TISSUES
 from getnet_bids.errors import GetNetError
+from getnet_bids.files import text_of
 
 from .n4 import itk_threads
 from .templates import BUNDLED
@@ -303,11 +305,11 @@ def tissues_of(
 def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
     """Return the reason why an image cannot show a whole human brain, from its size only."""
     from getnet_bids import images
-    from getnet_bids.headers import sides_of
+    from getnet_bids.core.signs import sides
 
-    sides = sides_of(inside, images.voxel_size(image))
-    if sorted(sides)[0] < 0.5 * MIN_EXTENT or sorted(sides)[1] < MIN_EXTENT:
-        return "it measures " + " x ".join(f"{side:.0f}" for side in sides) + " mm"
+    lengths = sides(inside, images.voxel_size(image))
+    if sorted(lengths)[0] < 0.5 * MIN_EXTENT or sorted(lengths)[1] < MIN_EXTENT:
+        return "it measures " + " x ".join(f"{side:.0f}" for side in lengths) + " mm"
     return None
 
 
@@ -365,9 +367,9 @@ def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
     """Return the tissue of each label of a dseg."""
     table = Path(re.sub(r"\.(nii(\.gz)?|mg[hz])$", ".tsv", dseg))
     if table.is_file():
-        with open(table, newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        names = {int(row["index"]): row["name"].strip().upper() for row in rows if row.get("name")}
+        rows = csv.DictReader(io.StringIO(text_of(table.read_bytes()), newline=""), delimiter="\t")
+        named = [(row.get("index") or "", row["name"].strip().upper()) for row in rows if row.get("name")]
+        names = {int(index): name for index, name in named if index.strip().isdecimal()}
         meaning = {index: TISSUE_OF_NAME[name] for index, name in names.items() if name in TISSUE_OF_NAME}
         if meaning:
             return meaning

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["write_missing_reports", "write_reports"]
 
 
-def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
+def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path | None]:
     """Write the pages of the images' subjects again, after making missing pictures and measures.
 
     Parameters
@@ -24,8 +24,8 @@ def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        The pages; a page that cannot be written causes a warning.
+    list of Path or None
+        The page of each subject with results; None if it cannot be written, after a warning.
     """
     from .pages import write_page
     from .records import RunHistory, by_subject
@@ -35,22 +35,20 @@ def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
     for subject, images in by_subject(sources).items():
         if history.of(subject) or (output_dir / subject).is_dir():
             pages.append(write_page(output_dir, subject, images, history))
-    return [page for page in pages if page is not None]
+    return pages
 
 
-def write_missing_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path]:
+def write_missing_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path | None]:
     """Write the pages that are missing or older than a result of their subject; otherwise like `write_reports`.
 
     Thus, if a run ends between an image and its subject's page, the next run makes the page.
     """
-    from getnet_bids.bids.outputs import Outputs, sidecar
-
-    from .records import by_subject
+    from .records import DESCS, by_subject, sidecars_of
 
     def is_missing(subject: str, images: list[Source]) -> bool:
         page = modified(output_dir / f"{subject}.html")
-        results = (modified(sidecar(Outputs.of(image, output_dir).corrected)) for image in images)
-        return any(result > page for result in results)
+        results = (path for image in images for desc in DESCS for path in sidecars_of(output_dir, image, desc))
+        return any(modified(result) > page for result in results)
 
     stale = [images for subject, images in by_subject(sources).items() if is_missing(subject, images)]
     return write_reports(output_dir, [image for images in stale for image in images]) if stale else []

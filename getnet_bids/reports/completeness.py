@@ -120,8 +120,9 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
             result.expected.add(source)
             result.missing[source] = reason
     for source, entry in history.failed().items():
-        result.expected.add(source)
-        result.missing[source] = f"failed: {entry.reason or 'see the logs'}"
+        if os.path.lexists(raw / source):
+            result.expected.add(source)
+            result.missing[source] = f"failed: {entry.reason or 'see the logs'}"
     for source, cut in logged(output_dir, history).items():
         if source not in result.expected and os.path.lexists(raw / source):
             result.expected.add(source)

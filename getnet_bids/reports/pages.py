@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from getnet_bids import images, masks
 from getnet_bids.bids.discovery import Source
 from getnet_bids.bids.metadata import Metadata, read_object
-from getnet_bids.bids.outputs import REFERENCES
 from getnet_bids.bids.ownership import is_intact, sealed
 from getnet_bids.bids.provenance import KEY, REFERENCE
 from getnet_bids.bids.sidecars import write_json
@@ -23,7 +22,7 @@ from getnet_bids.marks import CHANGED
 from getnet_bids.series import mean_image
 
 from .pictures import Pictures, draw_pictures
-from .records import DESCS, Record, RunHistory, by_subject, read_record, subject_of
+from .records import DESCS, Record, RunHistory, by_subject, read_record, sidecars_of, subject_of
 
 LOG = logging.getLogger(__name__)
 
@@ -82,8 +81,7 @@ def regenerate_pictures(output_dir: Path, sources: Iterable[Source]) -> None:
     for source in sources:
         folder = str(Path(source.relative).parent.as_posix())
         for desc in DESCS:
-            suffixes = (None, REFERENCES.get(source.name.suffix))
-            files = [str(source.name.derived(suffix, ".json", desc=desc)) for suffix in dict.fromkeys(suffixes)]
+            files = [path.name for path in sidecars_of(output_dir, source, desc)]
             record = next(filter(None, (read_record(output_dir, folder, file) for file in files)), None)
             if record is None:
                 continue

@@ -139,6 +139,13 @@ def records_of(output_dir: Path, subject: str) -> Iterator[Record]:
                     yield record
 
 
+def sidecars_of(output_dir: Path, source: Source, desc: str) -> list[Path]:
+    """Return the paths that the sidecar of an image's result may have; a series may have a result for its mean only."""
+    folder = (output_dir / source.relative).parent
+    suffixes = dict.fromkeys((None, REFERENCES.get(source.name.suffix)))
+    return [folder / str(source.name.derived(suffix, ".json", desc=desc)) for suffix in suffixes]
+
+
 def all_records(output_dir: Path) -> Iterator[Record]:
     """Read the records of all subjects."""
     for subject in subjects_of(output_dir):

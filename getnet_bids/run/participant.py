@@ -90,9 +90,10 @@ def write_reports(found: SearchResult, settings: Settings) -> int:
     """Write the subjects' pages again and return the exit code."""
     from getnet_bids.reports import write_reports
 
-    written = write_reports(settings.output_dir, found.sources)
-    console.say(f"wrote {len(written)} reports in {settings.output_dir}")
-    return console.DONE
+    pages = write_reports(settings.output_dir, found.sources)
+    failed = pages.count(None)
+    console.say(f"wrote {len(pages) - failed} reports in {settings.output_dir}")
+    return console.SOME_FAILED if failed else console.DONE
 
 
 def recipe_of(settings: Settings) -> Recipe:
@@ -201,7 +202,6 @@ def run(
     from getnet_bids.files import has_locks, sweep
     from getnet_bids.reports import write_missing_reports
 
-    settings = replace(settings, weights=recipe.weights)
     sources = [target.source for planned in jobs for target in planned.job.targets]
     try:
         prepare_output(settings.bids_dir, settings.output_dir)

@@ -75,16 +75,17 @@ def load(job: Job, metadata: Metadata) -> Loaded:
     return Loaded(job, InputFile.of(source.path), average.image, about, further, receive, average.volumes)
 
 
-def compute(loaded: Loaded, network: GetNet, options: Options) -> Computed:
-    """Correct an image."""
+def compute(loaded: Loaded, network: GetNet, options: Options, threads: int = -1) -> Computed:
+    """Correct an image, with a number of torch's threads; -1 for torch's default."""
     started = time.monotonic()
     voxels = magnitudes(loaded.image)
     size = voxel_size(loaded.image, loaded.job.source.relative)
-    with errors_about(loaded.job.source.relative):
+    with errors_about(loaded.job.source.relative), torch_threads(threads):
         images = [voxels.reshape(voxels.shape[:4]), *(magnitudes(image) for image in loaded.further)]
         volumes = correct_loaded(images, size, network, options, loaded)
         volume, *further = (add_header_reasons(one, loaded.image, size, options.smoothness) for one in volumes)
-    return Computed(loaded, volume, time.monotonic() - started, device_text(volume.device), tuple(further))
+        device = device_text(volume.device)  # with the number of threads
+    return Computed(loaded, volume, time.monotonic() - started, device, tuple(further))
 
 
 def correct_loaded(
@@ -160,7 +161,7 @@ def run_jobs(
     metadata = Metadata(jobs[0].source.root)
     targets = [target for job in jobs for target in job.targets]
     pages = Pages(log.folder.parents[1], [target.source for target in targets])
-    # Set once, since part of torch uses the number set in one thread for all threads.
+    # Set here, since part of torch uses the number set in one thread for all threads, and in each thread in `compute`.
     with torch_threads(threads), Progress(len(targets)) as progress:
 
         def report(outcome: Outcome[Job]) -> bool:
@@ -187,7 +188,7 @@ def run_jobs(
         stream(
             jobs,
             partial(load, metadata=metadata),
-            partial(compute, network=network, options=options),
+            partial(compute, network=network, options=options, threads=threads),
             partial(save_locked, recipe=recipe, metadata=metadata, storage=storage),
             report,
             cost_of,

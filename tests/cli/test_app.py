@@ -61,7 +61,7 @@ def test_logs(finished):
     kept = next((out / "logs").glob("*/getnet_bids.toml"))
     options = tomllib.loads(kept.read_text())
     assert options["refine"] is True
-    assert options["weights"].endswith("getnet.safetensors")
+    assert "weights" not in options  # of another installation, these lie elsewhere
     assert options["run"]["analysis_level"] == "participant"
 
 

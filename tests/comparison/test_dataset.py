@@ -66,3 +66,11 @@ def test_what_is_added_is_added_once_and_stays(out, make_dataset, tmp_path):
     prepare_output(make_dataset(), out)
     prepare_comparison(out, N4, [comparison(out)], {}, None)
     assert texts == [(out / name).read_text() for name in ("descriptions.tsv", "dataset_description.json", "README.md")]
+
+
+def test_texts_that_another_editor_has_saved_are_read(out):
+    (out / "README.md").write_bytes("Für das Labor\n".encode("cp1252"))
+    (out / "descriptions.tsv").write_bytes("desc_id\tdescription\ndesc-own\tgeprüft\n".encode("cp1252"))
+    prepare_comparison(out, N4, [comparison(out, simulated=True)], {}, GAIN)
+    assert "Für das Labor" in (out / "README.md").read_text(encoding="utf-8")
+    assert "desc-own\tgeprüft" in (out / "descriptions.tsv").read_text(encoding="utf-8")

@@ -156,6 +156,7 @@ def test_mask_chooses_where_the_field_is_fitted_and_normalised(network, shaded):
         (np.full((20, 20, 20), np.nan), "fewer than 64 voxels have signal"),
         (np.zeros((20, 20, 20), complex), "real numbers"),
         (np.zeros(20), "2, 3 or 4 dimensions"),
+        (np.ones((2, 2, 2)), "at least 64 voxels"),
     ],
 )
 def test_unusable_images_are_refused_with_the_reason(network, image, message):

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from getnet_bids import correct
+from getnet_bids import correct, images
 from getnet_bids.cli import one
 from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import ApplyField, GetNetCorrection, MeanVolume, N4Correction
@@ -46,6 +46,16 @@ def test_the_nodes_do_what_the_correction_does(dwi, tmp_path):
     applied = ApplyField(input_image=str(dwi), bias_image=field, output_image="applied.nii.gz").run().outputs
     np.testing.assert_array_equal(data(applied.output_image), data(at_once.output_image))
     np.testing.assert_allclose(data(applied.output_image) * data(field)[..., None], data(dwi), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["series.mgz", "series.nii.gz"])
+def test_a_field_is_applied_in_every_format(dwi, tmp_path, name):
+    images.write(images.read(dwi), tmp_path / name)
+    field = nib.Nifti1Image(np.full(data(dwi).shape[:3], 2, np.float32), AFFINE)
+    field.to_filename(tmp_path / "field.nii")
+    for given in ({}, {"output_image": "made.mgz"}):
+        made = ApplyField(input_image=str(tmp_path / name), bias_image="field.nii", **given).run().outputs.output_image
+        np.testing.assert_array_equal(data(made), data(dwi) / 2)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +110,9 @@ def test_b_values_that_do_not_fit_are_refused(dwi, capsys):
     assert one.main([str(dwi), "out.nii.gz", "--bvals", "short.bval"]) == 65
     assert "it has 4 volumes and 2 b-values" in capsys.readouterr().err
     assert one.main([str(dwi), "out.nii.gz", "--bvals", "none.bval"]) == 66
+    nib.Nifti1Image(data(dwi)[..., 0], AFFINE).to_filename("volume.nii")
+    assert one.main(["volume.nii", "out.nii.gz", "--bvals", "short.bval"]) == 65
+    assert "it has one volume and 2 b-values" in capsys.readouterr().err
     dwi.with_name("dwi.bval").write_text("700 1000 700 1000")
     assert one.main([str(dwi), "out.nii.gz", "--bvals", "dwi.bval", "--device", "cpu"]) == 0
     assert "lowest shell" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from nipype.interfaces.base import isdefined
 
 import getnet_bids
 from getnet_bids import images
+from getnet_bids.core import ALGORITHM
 from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import GetNetCorrection
 from tests.datasets import data, describe
@@ -130,6 +131,8 @@ def test_only_what_changes_the_result_is_hashed(scan, mask):
         *({name: value} for name, value in N4_SETTINGS.items()),
     ):
         assert digest(**same) == plain, same
+    hashed, _ = GetNetCorrection(input_image=str(scan)).inputs.get_hashval(hash_method="content")
+    assert ("algorithm", ALGORITHM) in hashed  # so that a work folder of another version's results is not reused
     other = scan.with_name("other.safetensors")
     other.write_bytes(b"other weights")
     for changed in (

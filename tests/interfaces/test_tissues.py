@@ -158,12 +158,21 @@ def test_a_dseg_that_is_there_is_taken(folder, labelled, values):
     np.testing.assert_array_equal(data(outputs.dseg), labels)
 
 
-def test_a_table_beside_the_dseg_tells_what_the_labels_are(folder, labelled, tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_table_beside_the_dseg_tells_what_the_labels_are(folder, labelled, tmp_path, encoding):
     write, labels = labelled
     image, dseg = write("sub-01_dseg.nii.gz", [0, 2, 1, 3])
-    (tmp_path / "sub-01_dseg.tsv").write_text("index\tname\n1\tWhite matter\n2\tGray matter\n3\tCSF\n")
+    table = "index\tname\n1\tWhite matter\n2\tGray matter\n3\tCSF\nn/a\tBone\n"
+    (tmp_path / "sub-01_dseg.tsv").write_text(table, encoding=encoding)
     outputs = TissueSegmentation(input_image=image, dseg=dseg).run().outputs
     np.testing.assert_array_equal(data(outputs.dseg), labels)
+
+
+def test_a_table_without_numbers_of_labels_is_left_out(folder, labelled, tmp_path):
+    write, labels = labelled
+    image, dseg = write("sub-01_dseg.nii.gz", [0, 1, 2, 3])
+    (tmp_path / "sub-01_dseg.tsv").write_text("label\tname\n1\tWhite matter\n")
+    np.testing.assert_array_equal(data(TissueSegmentation(input_image=image, dseg=dseg).run().outputs.dseg), labels)
 
 
 def test_probabilities_that_are_there_are_taken(folder, labelled):

@@ -124,6 +124,10 @@ def test_images_that_failed_count_as_missing(derived, capsys):
     code, said = group((raw, out), capsys)
     assert code == 1
     assert "sub-03: sub-03_T1w.nii.gz: failed: truncated; copy it again" in said
+    (raw / SOURCES[2]).unlink()  # taken out of the dataset on purpose
+    code, said = group((raw, out), capsys)
+    assert code == 0
+    assert "sub-03" not in said
 
 
 def test_images_that_no_run_was_given_are_counted(derived, capsys):

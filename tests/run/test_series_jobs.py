@@ -203,8 +203,10 @@ def test_the_reference_alone(raw, finished, tmp_path):
         'class="flip"'
     ) * 3 // len(WEIGHTS)
     assert issues(out) == []
+    (out / "sub-1.html").unlink()
     assert app(raw, out, "-m", "dwi", "bold", "asl", "--reference-only") == 0
     assert set(statuses(out).values()) == {"skipped"}
+    assert (out / "sub-1.html").exists()
 
 
 def test_the_single_band_reference_gives_the_field(raw, tmp_path):

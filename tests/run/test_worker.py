@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.jobs import Job
+from getnet_bids.bids.metadata import Metadata
 from getnet_bids.bids.outputs import Outputs
 from getnet_bids.bids.provenance import Recipe
 from getnet_bids.bids.status import RunLog
@@ -12,8 +15,8 @@ from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.network import GetNet
 from getnet_bids.core.options import Options
 from getnet_bids.errors import GetNetError, is_expected
-from getnet_bids.run.worker import run_jobs
-from getnet_bids.weights import default_weights
+from getnet_bids.run.worker import compute, load, run_jobs
+from getnet_bids.weights import default_weights, load_network
 
 
 class Failing(GetNet):
@@ -69,3 +72,17 @@ def test_only_our_own_value_errors_are_expected():
     assert is_expected(raised(correct_volume, torch.zeros(9, 9, 9).numpy(), (1.0, 1.0, 1.0), GetNet()))
     assert not is_expected(raised(int, "x"))
     assert not is_expected(raised(torch.zeros(2).reshape, 3))
+
+
+def test_an_image_has_its_threads_whatever_another_thread_has_set(make_dataset, tmp_path):
+    raw = make_dataset("sub-01/anat/sub-01_T1w.nii.gz")
+    (source,) = find_images(raw).sources
+    loaded = load(Job(source, Outputs.of(source, tmp_path / "out")), Metadata(source.root))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as within a block of another image, when this image's thread begins
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            computed = pool.submit(compute, loaded, load_network(), Options(), threads=3).result()
+    finally:
+        torch.set_num_threads(before)
+    assert computed.device == "cpu (3 threads)"

@@ -106,6 +106,8 @@ def test_cache_only(folder: Path, tmp_path: Path) -> None:
         (["--data", "nowhere"], "nowhere: no such folder or file"),
         (["--data", "{data}", "--recipe", "simko"], "no recipe 'simko'"),
         (["--data", "{data}", "--set", "stepz=1"], "no setting 'stepz'"),
+        (["--data", "{data}", "--devices", "0,x"], "from --accelerator, --devices, --num-nodes or --strategy"),
+        (["--data", "{data}", "--rate-only"], "--rate-only needs --fit-minutes M"),
         (["--data", "{data}", "--set", "validation=0", "--run", "{tmp}/run"], "leaves none to hold out"),
         (["export", "{tmp}"], "no checkpoint.pt in it"),
     ],
