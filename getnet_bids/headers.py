@@ -7,7 +7,6 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import SpatialImage
-from numpy.typing import NDArray
 
 from .core import DOUBTFUL
 from .core.correction import CorrectedVolume

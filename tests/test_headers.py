@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import getnet_bids
-from getnet_bids.headers import length_reasons, sides
+from getnet_bids.core.signs import sides
+from getnet_bids.headers import length_reasons
 
 
 @pytest.mark.parametrize(
