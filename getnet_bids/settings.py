@@ -265,7 +265,22 @@ CONTRADICTORY = (
     *(("reference_only", "compare"), ("shared_field", "compare"), ("receive_field", "compare")),
 )
 NOT_AT_GROUP = ("compare", "dry_run", "force", "reports_only", "uncertainty", "hand_over")
-"""Settings that have no effect at the group level."""
+"""Settings that contradict the group level."""
+OF_GROUP = ("modalities", "bids_filter_file", "bids_database_dir", "skip_bids_validation", "verbose", "notrack")
+"""Settings that have an effect at the group level, or none at all."""
+
+
+def ignored_at_group(settings: Settings) -> list[str]:
+    """Return the options that were given and have no effect at the group level.
+
+    Examples
+    --------
+    >>> ignored_at_group(Settings(bids_dir=Path("raw"), output_dir=Path("out"), analysis_level="group", refine=False))
+    ['--no-refine']
+    """
+    given = [one for one in fields(Settings) if one.name not in OF_GROUP and "aliases" in one.metadata]
+    given = [one for one in given if getattr(settings, one.name) != one.default]
+    return [option(f"no_{one.name}" if one.default is True else one.name) for one in given]
 
 
 def check_combination(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from getnet_bids.columns import STATUS
 from getnet_bids.files import write_text
 
-PLANNED = "planned.tsv"
+PLANNED, OPTIONS = "planned.tsv", "getnet_bids.toml"
 STAMP, FOLDER = "%Y%m%dT%H%M%S", re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 """Format of the start time, and pattern of the name of a run's folder: this time and a random number."""
 
@@ -97,7 +97,7 @@ class RunLog:
 
     def write_options(self, text: str) -> None:
         """Write the settings of the run as a configuration file."""
-        self._write("getnet_bids.toml", text)
+        self._write(OPTIONS, text)
 
     @property
     def exit_code(self) -> int:

@@ -21,7 +21,7 @@ from getnet_bids.run import console
 from getnet_bids.run.console import Interrupted, interruptible
 from getnet_bids.run.handover import check_hand_over
 from getnet_bids.run.imports import is_installed
-from getnet_bids.settings import LEVELS, Settings
+from getnet_bids.settings import LEVELS, Settings, ignored_at_group
 
 from .parser import app_parser, doctor_parser
 
@@ -160,8 +160,11 @@ def group(settings: Settings) -> int:
     from getnet_bids.reports.group import write_group_report
     from getnet_bids.run.search import search
 
-    # Images of all suffixes; `completeness` leaves out those that no run was given, since they have no results.
-    every = settings if settings.modalities != WEIGHTED else replace(settings, modalities=SUFFIXES)
+    if ignored := ignored_at_group(settings):
+        console.say(f"the group level is for all results; ignored: {', '.join(ignored)}")
+    # Images of all suffixes; `completeness` leaves out those for which no run was asked.
+    suffixes = SUFFIXES if settings.modalities == WEIGHTED else settings.modalities
+    every = replace(settings, modalities=suffixes, participant_label=None, session_label=None)
     found = [source.relative for source in search(every).sources]
     state = completeness(settings.output_dir, settings.bids_dir, found)
     try:

@@ -111,7 +111,7 @@ def geometric_mean(values: NDArray[np.floating]) -> float:
 
 @dataclass(frozen=True)
 class Panel:
-    """A column of slices: the image to draw, the values at both ends of its scale, and the colour map."""
+    """A column of slices: an image or a field's logarithm, the values at both ends of its scale, and the colours."""
 
     title: str
     data: NDArray[np.floating]
@@ -127,14 +127,15 @@ def panels_of(
     from scipy import ndimage
 
     bright = float(np.percentile(volumes[UNCORRECTED][entire], 99.5))
-    # Symmetric about 1, so that white means no change; values outside the object do not affect it.
-    reach = max(float(np.percentile(np.abs(field[entire] - 1), 99)) for field in fields.values())
+    # Logarithmic and symmetric about 1, so that white means no change; values outside the object do not affect it.
+    fields = {method: np.log(field) for method, field in fields.items()}
+    reach = max(float(np.percentile(np.abs(field[entire]), 99)) for field in fields.values())
     reach = max(0.05, float(np.ceil(20 * reach)) / 20)
-    # Outside the object a field is only extrapolated, so it is left white there.
+    # Outside the object a field is only extrapolated, so it is left white there, as outside the grid.
     hull = ndimage.binary_fill_holes(ndimage.binary_dilation(entire, iterations=2))
     panels = [Panel(name, volume, (0.0, bright), "gray") for name, volume in volumes.items()]
     for name, field in fields.items():
-        panels.append(Panel(f"field, {name}", np.where(hull, field, 1), (1 - reach, 1 + reach), FIELD_COLOURS))
+        panels.append(Panel(f"field, {name}", np.where(hull, field, 0), (-reach, reach), FIELD_COLOURS))
     return panels
 
 
@@ -210,7 +211,8 @@ def compose(
     bar = figure.add_axes(
         (right + 0.12 / width, 1 - (title_height + 0.75 * pictures) / height, 0.15 / width, 0.5 * pictures / height)
     )
-    figure.colorbar(ScalarMappable(Normalize(*panels[-1].limits), panels[-1].colours), cax=bar, label="field")
+    scale = ScalarMappable(Normalize(*panels[-1].limits), panels[-1].colours)
+    figure.colorbar(scale, cax=bar, label="field", format=lambda log, _: f"{np.exp(log):.2g}")
     top = title_height + pictures + gap * 0.7
     if tissues:
         spec = figure.add_gridspec(1, len(tissues), **rows_of(top, histograms, left=0.04, right=0.98), wspace=0.12)
@@ -342,7 +344,7 @@ def tabulate(rows: list[dict[str, str]]) -> tuple[list[str], list[list[str]]]:
     --------
     >>> row = {"method": "GetNet", "region": "WM", "cv_noise_controlled": "0.02", "field_p95_p5": "1.3", "seconds": "2"}
     >>> tabulate([row])
-    (['CV\nWM', 'field\np95/p5', 'seconds'], [['GetNet', '2.0 %', '1.30', '2.0']])
+    (['CV, noise\ncontrolled, WM', 'field\np95/p5', 'seconds'], [['GetNet', '2.0 %', '1.30', '2.0']])
     """
     by = {(row["method"], row["region"]): row for row in rows}
     methods = list(dict.fromkeys(row["method"] for row in rows))
@@ -354,8 +356,8 @@ def tabulate(rows: list[dict[str, str]]) -> tuple[list[str], list[list[str]]]:
     def percent(text: str) -> str:
         return f"{100 * float(text):.1f} %"
 
-    wanted = [(f"CV\n{tissue}", tissue, "cv_noise_controlled", percent) for tissue in tissues]
-    wanted += [("CJV\nGM, WM", "GM+WM", "cjv_noise_controlled", percent)]
+    wanted = [(f"CV, noise\ncontrolled, {tissue}", tissue, "cv_noise_controlled", percent) for tissue in tissues]
+    wanted += [("CJV, noise\ncontrolled", "GM+WM", "cjv_noise_controlled", percent)]
     wanted += [(f"error\n{region}", region, "relative_mae", percent) for region in [first, *tissues]]
     if all(row.get("relative_mae", "n/a") == "n/a" for row in rows):
         wanted += [(f"differs from\n{m}", first, f"disagreement_with_{m}", percent) for m in others]

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from getnet_bids.bids.discovery import Source
 
 __all__ = ["write_missing_reports", "write_reports"]
+START = 2048
+"""Number of bytes from the beginning of a page that contain its title."""
 
 
 def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path | None]:
@@ -41,17 +43,27 @@ def write_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path | No
 def write_missing_reports(output_dir: Path, sources: Iterable[Source]) -> list[Path | None]:
     """Write the pages that are missing or older than a result of their subject; otherwise like `write_reports`.
 
-    Thus, if a run ends between an image and its subject's page, the next run makes the page.
+    Thus, if a run ends between an image and its subject's page, the next run makes the page. A page that shows a
+    failure is written again, since this run may have found the result whole.
     """
     from .records import DESCS, by_subject, sidecars_of
 
     def is_missing(subject: str, images: list[Source]) -> bool:
-        page = modified(output_dir / f"{subject}.html")
+        page = output_dir / f"{subject}.html"
         results = (path for image in images for desc in DESCS for path in sidecars_of(output_dir, image, desc))
-        return any(modified(result) > page for result in results)
+        return any(modified(result) > modified(page) for result in results) or shows_failure(page)
 
     stale = [images for subject, images in by_subject(sources).items() if is_missing(subject, images)]
     return write_reports(output_dir, [image for images in stale for image in images]) if stale else []
+
+
+def shows_failure(page: Path) -> bool:
+    """Return whether a page, if it exists, says in its title that an image failed."""
+    try:
+        with open(page, "rb") as file:
+            return b" failed</title>" in file.read(START)
+    except OSError:
+        return False
 
 
 def modified(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -10,10 +11,10 @@ from pathlib import Path
 
 from getnet_bids.bids.dataset import GROUP_PAGE
 from getnet_bids.bids.discovery import entries, not_fetched
-from getnet_bids.bids.names import NIFTI, suffix_of
+from getnet_bids.bids.names import NIFTI, expand, suffix_of
 from getnet_bids.bids.provenance import size_of
-from getnet_bids.bids.status import planned_before
-from getnet_bids.core import ALGORITHM
+from getnet_bids.bids.status import OPTIONS, planned_before
+from getnet_bids.core import ALGORITHM, DOUBTFUL
 
 from .records import DESCS, SERIES_OF, Record, RunHistory, image_folders, read_record, records_of, subjects_of
 
@@ -35,15 +36,18 @@ class Completeness:
     missing : dict of str
         Images without a complete result, and the reasons.
     untouched : list of str
-        Further images of the raw dataset, which were in no run.
+        Further images of the raw dataset, which were in no run, with suffixes for which a run was asked.
     precisions : Counter
         Number of results for each precision of the network.
+    doubtful : int
+        Number of results whose verdict is ``doubtful``.
     """
 
     expected: set[str] = field(default_factory=set)
     missing: dict[str, str] = field(default_factory=dict)
     untouched: list[str] = field(default_factory=list)
     precisions: Counter[str] = field(default_factory=Counter)
+    doubtful: int = 0
 
     @property
     def summary(self) -> str:
@@ -58,7 +62,8 @@ class Completeness:
         """
         total = len(self.expected) + len(self.untouched)
         done = len(self.expected) - len(self.missing)
-        return f"results of all {total} images" if done == total else f"results of {done} of {counted(total)}"
+        results = f"results of all {total} images" if done == total else f"results of {done} of {counted(total)}"
+        return f"{results}; {self.doubtful} doubtful" if self.doubtful else results
 
     @property
     def lines(self) -> list[str]:
@@ -106,11 +111,12 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
     """
     history = RunHistory(output_dir)
     result = Completeness()
-    suffixes = set()
+    suffixes = suffixes_asked(output_dir)
     for subject in subjects_of(output_dir):
         for record in records_of(output_dir, subject):
             result.expected.add(record.source)
             suffixes.add(record.name.suffix)
+            result.doubtful += record.verdict == DOUBTFUL
             if isinstance(precision := record.made.get("Precision"), str):
                 result.precisions[precision] += 1
             if reason := defect_of(output_dir, record):
@@ -134,6 +140,25 @@ def completeness(output_dir: Path, raw: Path, found: Collection[str] = ()) -> Co
         source for source in found if source not in result.expected and suffix_of(Path(source).name) in suffixes
     )
     return result
+
+
+def suffixes_asked(output_dir: Path) -> set[str]:
+    """Return the suffixes for which any run was asked, by the options that are kept in ``logs``."""
+    logs = output_dir / "logs"
+    asked: set[str] = set()
+    for run in entries(logs):
+        try:
+            text = (logs / run / OPTIONS).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # a file, or a run that has just begun
+        asked.update(line for line in text.splitlines() if line.startswith("modalities = "))
+    suffixes: set[str] = set()
+    for line in asked:
+        try:
+            suffixes.update(expand(tuple(map(str, tomllib.loads(line)["modalities"]))))
+        except (tomllib.TOMLDecodeError, TypeError):
+            continue  # an edited file
+    return suffixes
 
 
 def defect_of(output_dir: Path, record: Record) -> str | None:

@@ -30,6 +30,7 @@ from getnet_bids.columns import (
     group_columns,
 )
 from getnet_bids.comparison.methods import names
+from getnet_bids.core import DOUBTFUL
 from getnet_bids.files import atomic, locked
 from getnet_bids.marks import check_marked, write_marked
 
@@ -113,6 +114,8 @@ class ImageRow:
         Values by measure.
     outlying : dict of float
         Robust z for the measures in which the image is an outlier.
+    reasons : list of str
+        Why it failed or is doubtful.
     """
 
     source: str
@@ -122,6 +125,7 @@ class ImageRow:
     state: str
     values: dict[str, float | None] = field(default_factory=dict)
     outlying: dict[str, float] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
 
     @property
     def page(self) -> str:
@@ -178,6 +182,9 @@ def write_group_report(output_dir: Path, missing: Mapping[str, str] | None = Non
         known = {image.source for image in images}
         missing = missing or {}
         images += [failed_row(source) for source in sorted(failed.keys() - known)]
+        for image in images:
+            if image.source in failed:
+                image.reasons = [failed[image.source].reason or "see the logs"]
         images += [replace(failed_row(s), state="missing") for s in sorted(missing.keys() - known - failed.keys())]
         images.sort(key=lambda image: image.source)
         mark_outliers(images)
@@ -208,6 +215,7 @@ def image_row(record: Record, rows: list[dict[str, str]], failed: bool) -> Image
             "volume": measures.get("ForegroundVolume"),
             "seconds": record.seconds,
         },
+        reasons=record.remarks,
     )
 
 
@@ -231,7 +239,7 @@ def mark_outliers(images: list[ImageRow]) -> None:
     for image in images:
         suffixes.setdefault(image.suffix, []).append(image)
     for alike in suffixes.values():
-        for measure in MEASURES:
+        for measure in MEASURES.keys() - {"seconds"}:  # the time says nothing about an image
             scores = robust_z([image.values[measure] for image in alike])
             for image, z in zip(alike, scores, strict=True):
                 if z is not None and abs(z) > OUTLIER_Z:
@@ -262,6 +270,7 @@ def group_page(
         images=images,
         subjects=len({image.subject for image in images}),
         failed=[image for image in images if image.state == "failed"],
+        doubtful=[image for image in images if image.state == DOUBTFUL],
         missing=[(s, reason) for s, reason in sorted((missing or {}).items()) if not reason.startswith("failed: ")],
         outliers=outliers[:MAX_LISTED],
         outlying=len(outliers),

@@ -267,7 +267,10 @@ class RunHistory:
         self._subjects: dict[str, dict[str, Entry]] = {}
 
     def of(self, subject: str) -> dict[str, Entry]:
-        """Return the last outcome of each image of a subject (with ``sub-``), ignoring runs that skipped it."""
+        """Return the last outcome of each image of a subject (with ``sub-``).
+
+        A run that skipped the image counts only if an earlier one had failed: then the result is whole again.
+        """
         self._update()
         return self._subjects.get(subject, {})
 
@@ -298,5 +301,6 @@ class RunHistory:
                 for folder in PurePosixPath(source).parents:
                     known.pop(str(folder), None)  # a folder that could not be read at that time
                 earlier = known.get(source)
-                if earlier is None or (status != "skipped" and run >= earlier.run):
+                recovered = earlier is not None and earlier.status == "failed"
+                if earlier is None or (run >= earlier.run and (status != "skipped" or recovered)):
                     known[source] = Entry(run, status, "" if reason == "n/a" else reason)

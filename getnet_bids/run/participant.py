@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from getnet_bids.bids.names import ALL, WEIGHTED
 from getnet_bids.configuration import to_toml
 from getnet_bids.core import CORRECTED, DOUBTFUL, VERDICTS
 from getnet_bids.errors import GetNetError, reason_of
@@ -45,6 +46,8 @@ def participant_level(settings: Settings, argv: list[str]) -> int:
         The exit code.
     """
     started = time.monotonic()
+    if settings.reports_only and settings.modalities == WEIGHTED and not settings.compare:
+        settings = replace(settings, modalities=(ALL,))  # pages show all results, whatever the run was that made them
     found = find(settings)
     if settings.reports_only:
         return write_reports(found, settings)

@@ -42,9 +42,9 @@ def find(browser, selector):
 
 
 def cuts(browser):
-    """Return the share of each picture that is shown after correction, as the browser has it."""
+    """Return the share of each picture that is shown before correction, from the left, as the browser has it."""
     script = "return [...document.querySelectorAll('.pair .after')].map(i => getComputedStyle(i).maskImage)"
-    return [image.split("rgb(0, 0, 0) ")[1].split(",")[0] for image in browser.execute_script(script)]
+    return [image.split("rgba(0, 0, 0, 0) ")[1].split(",")[0] for image in browser.execute_script(script)]
 
 
 def test_before_and_after_by_mouse_and_keyboard(browser, derived):
@@ -54,15 +54,15 @@ def test_before_and_after_by_mouse_and_keyboard(browser, derived):
     show(browser, write_subject_report(out, "01"))
     assert cuts(browser) == ["50%", "50%"]
     find(browser, ".pair")[0].click()
-    assert cuts(browser) == ["100%", "50%"]
+    assert cuts(browser) == ["0%", "50%"]
     find(browser, "body")[0].send_keys("f")
-    assert cuts(browser) == ["0%", "0%"]
+    assert cuts(browser) == ["100%", "100%"]
     slider = find(browser, ".cut")[1]
-    slider.send_keys(Keys.ARROW_RIGHT * 3)
-    assert cuts(browser) == ["0%", "3%"]
-    assert slider.get_attribute("aria-valuetext") == "3 % after"
+    slider.send_keys(Keys.ARROW_LEFT * 3)
+    assert cuts(browser) == ["100%", "97%"]
+    assert slider.get_attribute("aria-valuetext") == "left 97 % before"
     find(browser, ".flip")[0].send_keys(Keys.ENTER)
-    assert cuts(browser) == ["100%", "3%"]
+    assert cuts(browser) == ["0%", "97%"]
     box = find(browser, ".outlined")[0]
     outline = find(browser, ".pair .outline")[0]
     assert not outline.is_displayed()

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from getnet_bids.bids.discovery import find_images
 from getnet_bids.bids.status import RunLog
 from getnet_bids.cli.app import main
 from getnet_bids.core import ALGORITHM
+from getnet_bids.reports import write_missing_reports, write_reports
 
 SOURCES = [f"sub-0{i}/anat/sub-0{i}_T1w.nii.gz" for i in (1, 2, 3)]
 
@@ -128,6 +130,45 @@ def test_images_that_failed_count_as_missing(derived, capsys):
     code, said = group((raw, out), capsys)
     assert code == 0
     assert "sub-03" not in said
+
+
+def test_an_image_that_is_whole_again_has_not_failed(dataset, capsys):
+    raw, out = dataset
+
+    def later_run(day, status, reason):
+        log = RunLog(out / "logs")
+        log.add(SOURCES[1], status, reason=reason)
+        log.folder.rename(out / "logs" / f"2099010{day}T000000-0000")
+
+    later_run(1, "failed", "not fetched")
+    sources = find_images(raw).sources
+    assert len(write_reports(out, sources)) == 3
+    assert "1 failed</title>" in (out / "sub-02.html").read_text()
+    assert group(dataset, capsys)[0] == 1
+    later_run(2, "skipped", "done before")
+    assert group(dataset, capsys)[0] == 0
+    assert write_missing_reports(out, sources) == [out / "sub-02.html"]
+    assert "failed" not in (out / "sub-02.html").read_text().partition("<style>")[0]
+    assert write_missing_reports(out, sources) == []
+
+
+def test_images_of_other_suffixes_count_if_a_run_was_asked_for_them(derived, make_dataset, capsys):
+    raw, out = derived("sub-01/anat/sub-01_T1w.nii.gz")
+    make_dataset("sub-02/anat/sub-02_FLAIR.nii.gz", "sub-02/anat/sub-02_T2w.nii.gz")
+    assert "results of all 1 images" in group((raw, out), capsys)[1]
+    RunLog(out / "logs").write_options('modalities = ["T1w", "FLAIR"]\n')
+    code, said = group((raw, out), capsys)
+    assert code == 0
+    assert "in no run yet: 1 image of sub-02" in said
+
+
+def test_options_of_the_participant_level_are_named_and_ignored(dataset, capsys):
+    raw, out = dataset
+    code = main([str(raw), str(out), "group", "--participant-label", "02", "--no-refine"])
+    said = capsys.readouterr()
+    assert code == 0
+    assert "the group level is for all results; ignored: --no-refine, --participant-label" in said.err + said.out
+    assert "results of all 3 images" in said.err + said.out
 
 
 def test_images_that_no_run_was_given_are_counted(derived, capsys):

@@ -89,6 +89,17 @@ def test_a_comparison_gives_its_rows(many):
     assert [image[data["columns"].index(f"CJV {name}")] for name in ("before", "GetNet", "N4")] == [0.7, 0.25, 0.26]
 
 
+def test_doubtful_images_are_listed_with_their_reasons_and_the_time_is_no_measure(many):
+    for i in (2, 3):
+        path = many / f"sub-0{i}/anat/sub-0{i}_desc-preproc_T1w.json"
+        content = json.loads(path.read_text())
+        content["GetNet"] |= {"Verdict": "doubtful", "Reasons": ["clipped <much>"]} if i == 2 else {"Seconds": 900.0}
+        path.write_text(json.dumps(content))
+    page = write_group_report(many)[-1].read_text()
+    assert "0 failed, 1 doubtful, 1 image is an outlier" in page
+    assert '#sub-02_T1w">sub-02_T1w</a>: clipped &lt;much&gt;</li>' in page
+
+
 def test_failures_are_listed(many):
     log = RunLog(many / "logs")
     log.add("sub-99/anat/sub-99_T1w.nii.gz", "failed", 1.0, "truncated")
