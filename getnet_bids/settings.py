@@ -298,6 +298,10 @@ def check_combination(settings: Settings) -> None:
         raise GetNetError("--uncertainty needs an estimate, and --receive-field measured makes none; leave one out")
     if settings.compare and (series := [suffix for suffix in settings.suffixes if suffix in SERIES]):
         raise GetNetError(f"--compare is for anatomical images; leave out {' '.join(series)}")
+    if not any(suffix in SERIES for suffix in settings.suffixes) and settings.analysis_level != "group":
+        for name in ("reference_only", "series_reference"):
+            if getattr(settings, name) != defaults[name]:
+                raise GetNetError(f"{option(name)} does something only with series, such as --modalities bold")
     if settings.output_dtype != "float32" and settings.compare:
         raise GetNetError("--output-dtype and --compare contradict each other: a comparison uses float32")
     if settings.segmentation == "derivatives" and not settings.derivatives:

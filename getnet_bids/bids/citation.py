@@ -12,17 +12,26 @@ MARKDOWN = """\
 # How to cite
 
 These images were corrected with getnet_bids {version} (algorithm {algorithm}), which builds on the method of this
-paper; please cite it:
+paper; please cite the paper, and the software with its version:
 
 > Simkó A, Löfstedt T, Garpebring A, Nyholm T, Jonsson J. *A Generalized Network for MRI Intensity Normalization.*
 > International Conference on Medical Imaging with Deep Learning (MIDL), Extended Abstract Track, 2019.
 
 For a methods section:
 
-> Anatomical images were corrected for intensity non-uniformity with getnet_bids {version} (algorithm {algorithm}),
+> MR images were corrected for intensity non-uniformity with getnet_bids {version} (algorithm {algorithm}),
 > in which a residual network trained on photographs estimates the bias field of image slices (GetNet; Simkó et al.,
-> 2019). The slice estimates are fused into one smooth three-dimensional field of geometric mean 1 over the foreground,
-> by which the image is divided.
+> 2019). The slice estimates are fused into one smooth three-dimensional field, which is refined with the tissues of the
+> image itself. The image is divided by this field, whose geometric mean over the foreground is 1.
+
+With `--no-refine` leave out the words on the refinement. With `--compare n4` also cite N4 and, for the segmentation,
+Atropos:
+
+> Tustison NJ, Avants BB, Cook PA, et al. *N4ITK: Improved N3 Bias Correction.* IEEE Transactions on Medical Imaging
+> 29(6):1310-1320, 2010.
+
+> Avants BB, Tustison NJ, Wu J, Cook PA, Gee JC. *An Open Source Multivariate Framework for n-Tissue Segmentation with
+> Evaluation on Public Data.* Neuroinformatics 9(4):381-400, 2011.
 """
 
 BIBTEX = """\
@@ -40,6 +49,23 @@ BIBTEX = """\
   author = {{{{The getnet\\_bids developers}}}},
   version = {{{version}}},
   note = {{Algorithm {algorithm}}},
+}}
+
+@article{{tustison2010,
+  title = {{{{N4ITK}}: Improved {{N3}} Bias Correction}},
+  author = {{Tustison, Nicholas J. and Avants, Brian B. and Cook, Philip A. and Zheng, Yuanjie and Egan, Alexander and
+    Yushkevich, Paul A. and Gee, James C.}},
+  journal = {{IEEE Transactions on Medical Imaging}},
+  volume = {{29}}, number = {{6}}, pages = {{1310--1320}}, year = {{2010}},
+  doi = {{10.1109/TMI.2010.2046908}},
+}}
+
+@article{{avants2011,
+  title = {{An Open Source Multivariate Framework for n-Tissue Segmentation with Evaluation on Public Data}},
+  author = {{Avants, Brian B. and Tustison, Nicholas J. and Wu, Jue and Cook, Philip A. and Gee, James C.}},
+  journal = {{Neuroinformatics}},
+  volume = {{9}}, number = {{4}}, pages = {{381--400}}, year = {{2011}},
+  doi = {{10.1007/s12021-011-9109-y}},
 }}
 """
 

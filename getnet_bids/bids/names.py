@@ -155,9 +155,9 @@ class Name:
             key, dash, value = pair.partition("-")
             if not dash or key not in ORDER:
                 raise ValueError(f"{pair!r} is not an entity of an MR image")
-            pattern = "[0-9]+" if key in INDEXED else "[0-9a-zA-Z+]+"
+            pattern, words = ("[0-9]+", "a number") if key in INDEXED else ("[0-9a-zA-Z+]+", "letters and digits")
             if not re.fullmatch(pattern, value):
-                raise ValueError(f"{pair!r}: the value must match {pattern}")
+                raise ValueError(f"{pair!r}: the value must be {words}; rename it")
             if key in entities:
                 raise ValueError(f"{key!r} occurs twice")
             entities[key] = value

@@ -134,7 +134,8 @@ def apply_field(args: Namespace, given: dict[str, Any], storage: Storage) -> Non
     """Divide the image by an existing field."""
     others = [*(name for name in ("mask", "bvals", "uncertainty") if getattr(args, name) is not None), *given]
     if useless := [name for name in others if name not in ("output_dtype", "compress")]:
-        raise console.CommandError(console.USAGE, f"{option(useless[0])} does nothing with --apply; leave it out")
+        name = "no_refine" if useless[0] == "refine" and not given["refine"] else useless[0]
+        raise console.CommandError(console.USAGE, f"{option(name)} does nothing with --apply; leave it out")
     import numpy as np
 
     from getnet_bids import images, series
@@ -153,6 +154,9 @@ def apply_field(args: Namespace, given: dict[str, Any], storage: Storage) -> Non
             gain = np.asanyarray(field.dataobj).reshape(*image.shape[:3], *[1] * (len(image.shape) - 3))
             corrected = images.like(image, images.magnitudes(image, args.image) / gain)
             images.write(storage.numbers(image, args.image).image(corrected), args.corrected, storage.level)
+    if args.verbose:
+        values = images.magnitudes(field)
+        say(f"divided {args.image} by {args.apply}, a field from {values.min():.3f} to {values.max():.3f}")
     if share < WHOLE_SHARE:
         say(f"{args.image}: the field reaches {share:.0%} of the object; beyond, its nearest value counts")
 

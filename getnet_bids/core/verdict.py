@@ -276,13 +276,13 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         )
     if evidence.field_sd > MAX_FIELD_SD:
         reasons.append(
-            f"the field varies by {evidence.field_sd:.0%}, more than coils make it: look at the image, and give a "
-            "mask if something beside the object was taken for it"
+            f"the field varies by {evidence.field_sd:.0%}, more than coils make it: look at the image; if something "
+            "beside the object was taken for it, correct this image with `getnet --mask`"
         )
     if evidence.sd_median > MAX_ERROR_SD:
         reasons.append(
-            f"the field is known to {evidence.sd_median:.0%} only: look at the result, and give a mask of the object "
-            "if it helps"
+            f"the field is known to {evidence.sd_median:.0%} only: look at the result; a mask of the object may help "
+            "(`getnet --mask`)"
         )
     if reasons:
         return DOUBTFUL, tuple(reasons)

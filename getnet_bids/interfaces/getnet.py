@@ -113,8 +113,8 @@ class GetNetCorrection(CommandInterface):
     (iterations, shrink factor, spline ...) are accepted and ignored, with one line in the log. The dimension is that of
     the file, not the input `dimension`; the volumes of a 4-D image share one field, and are read one at a time.
 
-    The result is, bit for bit, that of `getnet_bids.correct` on the same device with the same number of threads. Inputs
-    that change it by rounding only (device, batch size, threads) do not enter the hash.
+    The result is, bit for bit, that of `getnet_bids.correct` on the same device, whatever the number of threads. Inputs
+    that change it by rounding at most (device, batch size, threads) do not enter the hash.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from .records import DESCS, SERIES_OF, Record, RunHistory, image_folders, read_r
 
 NOT_FETCHED = "not fetched; run `datalad get` on the derivative dataset"
 RUN_AGAIN = "run the participant level again"
-ALIKE = "fields differ by about 2e-4; --precision float32 avoids this"
+ALIKE = "fields differ by 2e-4 to 4e-4; --precision float32 avoids this"
 MAX_NAMED = 20
 """Largest number of subjects that a message names."""
 

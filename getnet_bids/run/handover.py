@@ -254,7 +254,11 @@ def hand_images_over(images: Sequence[tuple[Source, Outputs]], settings: Setting
         if not row.image or settings.verbose:
             console.say(f"sub-{row.subject}: {row.image or 'not handed over'}: {row.reason}")
     done = sum(bool(row.image) for row in rows)
-    console.say(f"handed over {done} T1w images of {len(rows)}; give fMRIPrep --derivatives getnet={root}")
+    advice = f"give fMRIPrep --derivatives getnet={root}" if done else "there is nothing to give to fMRIPrep"
+    if rows:
+        console.say(f"handed over {done} T1w images of {len(rows)}; {advice}")
+    else:
+        console.say("no T1w image to hand over: fMRIPrep begins with T1w images; leave --for out")
     return console.SOME_FAILED if done < len(rows) or not rows else console.DONE
 
 
