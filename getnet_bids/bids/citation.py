@@ -99,7 +99,7 @@ def citations() -> dict[str, str]:
 
 
 def as_html(text: str) -> str:
-    r"""Convert paragraphs to HTML, with quotations and emphasis but without headings.
+    r"""Convert paragraphs to HTML, with quotations, emphasis and code but without headings.
 
     Examples
     --------
@@ -113,5 +113,6 @@ def as_html(text: str) -> str:
         quoted = all(line.startswith(">") for line in block.splitlines())
         plain = " ".join(line.removeprefix(">").strip() for line in block.splitlines())
         marked = re.sub(r"\*([^*]+)\*", r"<em>\1</em>", escape(plain))
+        marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", marked)
         blocks.append(f"<blockquote><p>{marked}</p></blockquote>" if quoted else f"<p>{marked}</p>")
     return "\n".join(blocks)
