@@ -71,11 +71,11 @@ class Blocks:
         )
 
     @classmethod
-    def of(cls, points: SampledLogImage, box: Box, basis: Basis) -> Blocks | None:
-        """Divide points into blocks; return None if there are too few."""
+    def of(cls, points: SampledLogImage, box: Box, basis: Basis, thin: int | None = None) -> Blocks | None:
+        """Divide points into blocks, of one point along the axis `thin`; return None if there are too few."""
         weight = points.weight.cpu().numpy()
         chosen = weight > 0
-        index = [np.arange(len(p)) // BLOCK for p in points.position]
+        index = [np.arange(len(p)) // (1 if axis == thin else BLOCK) for axis, p in enumerate(points.position)]
         counts = [int(i[-1]) + 1 for i in index]
         code = (index[0][:, None, None] * counts[1] + index[1][:, None]) * counts[2] + index[2]
         used = np.bincount(code[chosen], weight[chosen], int(np.prod(counts))) > MIN_WEIGHT

@@ -41,6 +41,9 @@ class Estimate:
     Parameters
     ----------
     tissue_sd, error_sd : float
+    scale : Tensor, shape (coefficients,)
+        Root of the variance of each coefficient, relative to the spectrum: `error_sd`, or more where the network sees
+        nothing.
     variation : Tensor, shape (blocks, blocks)
         V, the covariance of the means without the network's error.
     factor : Tensor, shape (blocks, blocks)
@@ -49,26 +52,27 @@ class Estimate:
 
     tissue_sd: float
     error_sd: float
+    scale: Tensor
     variation: Tensor
     factor: Tensor
 
     def coefficients(self, mean: Tensor, blocks: Blocks) -> Tensor:
         """Compute the most probable coefficients, shape of the basis."""
-        scaled = self.error_sd * (blocks.cosines.T @ torch.cholesky_solve(mean[:, None], self.factor))
+        scaled = self.scale[:, None] * (blocks.cosines.T @ torch.cholesky_solve(mean[:, None], self.factor))
         return self._spread(scaled, blocks)[:, 0].reshape(blocks.basis.count)
 
     def root(self, blocks: Blocks) -> Tensor:
         """Compute a root of the coefficients' covariance, including the model error; shape (coefficients, n)."""
         unit = torch.eye(blocks.cosines.shape[1], dtype=blocks.cosines.dtype)
         whitened = torch.linalg.solve_triangular(
-            torch.linalg.cholesky(self.variation), self.error_sd * blocks.cosines, upper=False
+            torch.linalg.cholesky(self.variation), self.scale * blocks.cosines, upper=False
         )
         precision = torch.linalg.cholesky(whitened.T @ whitened + unit)
         return MODEL_ERROR * self._spread(torch.linalg.solve_triangular(precision.T, unit, upper=True), blocks)
 
     def _spread(self, scaled: Tensor, blocks: Blocks) -> Tensor:
         """Undo the scaling by the spectrum, with 0 for the constant."""
-        return torch.cat([torch.zeros_like(scaled[:1]), self.error_sd * blocks.root_spectrum[:, None] * scaled])
+        return torch.cat([torch.zeros_like(scaled[:1]), (self.scale * blocks.root_spectrum)[:, None] * scaled])
 
 
 def most_probable(
@@ -79,6 +83,7 @@ def most_probable(
     network_sd: float,
     near: float = TISSUE_SD[2],
     error_limit: float = math.inf,
+    unseen: Tensor | None = None,
 ) -> Estimate:
     """Choose the most probable standard deviations, and return the estimate with them.
 
@@ -94,16 +99,20 @@ def most_probable(
         The value of `TISSUE_SD` from which the search climbs to the maximum of the probability, of which there is one.
     error_limit : float
         Upper limit for the standard deviation of the network's error (log).
+    unseen : Tensor, optional, shape (coefficients,)
+        Further variance of coefficients, relative to the spectrum, where the network sees nothing.
     """
     white_noise = torch.diag(noise**2 / total + 1e-8)
     constant = LEVEL_SD**2 * blocks.same_image
     error = blocks.cosines @ blocks.cosines.T
+    unseen = torch.zeros_like(blocks.root_spectrum) if unseen is None else unseen
+    unseen_error = (blocks.cosines * unseen) @ blocks.cosines.T if unseen.any() else torch.zeros(())
     factors = [f for f in ERROR_FACTORS if f * network_sd <= error_limit]
 
     def covariance(tissue_sd: float, error_sd: float, inflation: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return V, and the covariance of the means."""
         variation = inflation**2 * (tissue_sd**2 * blocks.correlation + white_noise) + constant
-        return variation, torch.add(variation, error, alpha=error_sd**2)
+        return variation, torch.add(variation, error, alpha=error_sd**2) + unseen_error
 
     @cache
     def probability(tissue: int, factor: int) -> float:
@@ -123,4 +132,5 @@ def most_probable(
         best = max(beside, key=lambda at: probability(*at))
     tissue_sd, error_sd = TISSUE_SD[best[0]], factors[best[1]] * network_sd
     variation, whole = covariance(tissue_sd, error_sd, SD_INFLATION)
-    return Estimate(tissue_sd, error_sd, variation, torch.linalg.cholesky(whole))
+    scale = (error_sd**2 + unseen).sqrt()
+    return Estimate(tissue_sd, error_sd, scale, variation, torch.linalg.cholesky(whole))

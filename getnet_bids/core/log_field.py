@@ -114,7 +114,9 @@ def estimate_with_network(
     weights = list((shares * torch.exp(-2 * log_spread)).split(counts))
     theta = fuse(basis, planes, cells, weights, STIFFNESS).cpu()
     expected = float((log_spread.exp() * shares).sum() / shares.sum().clamp_min(1e-6)) * SD_OF_ABSOLUTE * FUSED_ERROR
-    alone = Posterior.before_refinement(basis, theta, expected)
+    axes = {plane.axis for plane in planes}
+    unseen = axes.pop() if len(axes) == 1 and min(first.shape) > 1 else None
+    alone = Posterior.before_refinement(basis, theta, expected, unseen)
     return Stages(box, planes, cells, weights, sd_over_cells(basis, theta, planes, shares.cpu()), alone, alone)
 
 

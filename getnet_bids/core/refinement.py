@@ -47,6 +47,8 @@ EVIDENCE_ITERATIONS = (0, 4)
 """Iterations in which the standard deviations are chosen again. That of the network's error may only decrease, since
 levels follow the field, and variation that the field has wrongly taken from the tissues would count as error of the
 network the next time."""
+FIELD_SD = 0.2
+"""Standard deviation of a log field (3 T heads: .06 to .2; bodies: .1 to .35), for what the network does not see."""
 ITERATIONS, TOLERANCE = 20, 5e-4
 """Largest number of iterations, and the change of the field (standard deviation of the log) below which they stop."""
 
@@ -65,6 +67,9 @@ class Posterior:
     tissue_sd, error_sd : float
         Chosen standard deviations of the tissues' variation and of the network's error (log); the former is NaN without
         a refinement.
+    unseen : int, optional
+        Axis of the slices if all slices are across one axis: the network does not see how the mean of the field over a
+        slice changes from slice to slice.
     """
 
     basis: Basis
@@ -72,20 +77,32 @@ class Posterior:
     root: Tensor
     tissue_sd: float = float("nan")
     error_sd: float = float("nan")
+    unseen: int | None = None
 
     @classmethod
-    def before_refinement(cls, basis: Basis, theta: Tensor, error_sd: float) -> Posterior:
+    def before_refinement(cls, basis: Basis, theta: Tensor, error_sd: float, unseen: int | None = None) -> Posterior:
         """Make the posterior of the network alone, with a standard deviation `error_sd` of its error (log)."""
-        root = torch.from_numpy(basis.spectrum()).flatten().sqrt() * error_sd
+        one = cls(basis, theta, torch.empty(0), error_sd=error_sd, unseen=unseen)
+        root = torch.from_numpy(basis.spectrum()).flatten().sqrt() * (error_sd**2 + one.unseen_variance()).sqrt()
         root[0] = 0
-        return cls(basis, theta, torch.diag(root)[:, root > 0], error_sd=error_sd)
+        return replace(one, root=torch.diag(root)[:, root > 0])
+
+    def unseen_variance(self) -> Tensor:
+        """Return the variance of a field, relative to the spectrum, of the coefficients that the network does not see.
+
+        Returns
+        -------
+        Tensor, shape (coefficients,), float64
+            0 for all others.
+        """
+        return FIELD_SD**2 * torch.from_numpy(self.basis.only_along(self.unseen)).flatten().double()
 
     def finer(self) -> Posterior:
         """Return the same field before the refinement, with the basis of a refined one."""
         basis = self.basis.finer()
         theta = torch.zeros(basis.count, dtype=self.theta.dtype)
         theta[tuple(slice(n) for n in self.theta.shape)] = self.theta
-        return self.before_refinement(basis, theta, self.error_sd)
+        return self.before_refinement(basis, theta, self.error_sd, self.unseen)
 
 
 def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior, network_sd: float) -> Posterior:
@@ -112,13 +129,14 @@ def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior
         if not tissues:
             return coarse
         blocks = Blocks.together([one.blocks for one in tissues])
+        unseen = network.unseen_variance()[1:]
         theta, estimate = torch.zeros_like(network.theta), None
         for iteration in range(ITERATIONS):
             found = [one.means(theta) for one in tissues]
             mean, total, noise = (torch.cat(values) for values in zip(*found, strict=True))
             if estimate is None or iteration in EVIDENCE_ITERATIONS:
                 near, limit = (TISSUE_SD[2], math.inf) if estimate is None else (estimate.tissue_sd, estimate.error_sd)
-                estimate = most_probable(blocks, mean, total, noise, network_sd, near, limit)
+                estimate = most_probable(blocks, mean, total, noise, network_sd, near, limit, unseen)
             new = estimate.coefficients(mean, blocks)
             step = float(np.std(np.concatenate([one.blocks.at_points(new - theta) for one in tissues])))
             theta = new
@@ -160,7 +178,7 @@ class Tissues:
     @classmethod
     def of(cls, points: SampledLogImage, box: Box, network: Posterior) -> Tissues | None:
         """Divide an image's points into blocks; return None if there are too few."""
-        blocks = Blocks.of(points, box, network.basis)
+        blocks = Blocks.of(points, box, network.basis, network.unseen)
         if blocks is None:
             return None
         log_image, weight = (t.cpu().numpy()[blocks.chosen] for t in (points.log_image, points.weight))
