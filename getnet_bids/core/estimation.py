@@ -181,6 +181,7 @@ def estimate(
         one, before = again, found
     one = one.refined(voxel, inside) if options.refine else one
     conflict, posterior, basis, chosen = one.conflict(voxel), one.stages.refined, one.basis(voxel), one.chosen()
+    unseen = posterior.unseen
     places = [(image.chosen, image.foreground) for image in one.prepared]
     del one  # the memory of the volumes is needed again
     gain = as_array(gain_field(basis, posterior.theta.to(chosen.device), voxel, chosen))
@@ -190,8 +191,9 @@ def estimate(
     median, p95, coarse = field_sd(basis, posterior.root, voxel, chosen)
     uncertainty = resize(coarse, tuple(chosen.shape)).reshape(spatial, order="F") if options.uncertainty else None
     estimations = []
-    for (mean, evidence), of_image in zip(measured, places, strict=True):
-        where, whole = (as_array(place) for place in of_image)
-        found_evidence = replace(evidence, conflict=conflict).with_field(mean, gain, where, median, p95, voxel, whole)
-        estimations.append(Estimation(gain, where, found_evidence, uncertainty))
+    for (mean, evidence), its_places in zip(measured, places, strict=True):
+        where, whole = (as_array(place) for place in its_places)
+        of_image = replace(evidence, conflict=conflict)
+        judged = of_image.with_field(mean, gain, where, median, p95, voxel, whole, unseen)
+        estimations.append(Estimation(gain, where, judged, uncertainty))
     return estimations

@@ -187,6 +187,36 @@ def empty_slices(chosen: NDArray[np.bool_]) -> float:
     return most
 
 
+def slice_spread(values: NDArray[np.float32], inside: NDArray[np.bool_], axis: int) -> float:
+    """Compute how much the brightness differs from slice to slice.
+
+    Parameters
+    ----------
+    values : ndarray
+    inside : ndarray of bool, same shape
+        The object.
+    axis : int
+        Axis of the slices.
+
+    Returns
+    -------
+    float
+        Standard deviation of the logarithm of the slices' medians, over slices with at least a quarter as much of the
+        object as the one with most.
+
+    Examples
+    --------
+    >>> values = np.ones((9, 9, 4), np.float32) * np.float32([1, 2, 4, 8])
+    >>> round(slice_spread(values, np.ones(values.shape, bool), 2) / np.log(2), 2)
+    1.12
+    """
+    rows, there = np.moveaxis(values, axis, 0), np.moveaxis(inside & (values > 0), axis, 0)
+    counts = np.count_nonzero(there, axis=tuple(range(1, there.ndim)))
+    used = np.flatnonzero((counts > 0) & (counts >= counts.max(initial=0) / 4))
+    levels = [math.log(float(np.median(rows[i][there[i]]))) for i in used]
+    return float(np.std(levels)) if levels else 0.0
+
+
 def wrapped_share(volume: NDArray[np.float32]) -> float:
     """Compute the number of dark voxels between two bright neighbours, relative to that of bright voxels.
 

@@ -19,6 +19,7 @@ from .signs import (
     negative_share,
     odd_even_difference,
     point_noise,
+    slice_spread,
     wrapped_share,
 )
 from .spikes import stripes
@@ -57,6 +58,10 @@ MAX_WRAPPED = 0.004
 their range."""
 ALL_CLIPPED = 0.99
 """Fraction of the foreground at the brightest value from which it has only one value."""
+MAX_SLICE_SPREAD = 0.15
+"""Standard deviation of the slices' brightness after the correction (log) from which the result is doubtful if all
+slices are across one axis. In slabs of heads the field changes by .02 from slice to slice; anatomy by up to .1 (a
+heart)."""
 MAX_ODD_EVEN = 0.03
 """Relative difference of odd and even slices above which the result is doubtful, provided that half of it is more than
 the field's standard deviation: slices deviate from their mean by half the difference, and a smaller deviation does not
@@ -97,6 +102,9 @@ class Evidence:
         Amplitude of the stripes that a spike in k-space leaves, relative to the signal.
     offset : float
         Level of a background that hardly varies, relative to the object.
+    slice_spread : float
+        How much the brightness differs from slice to slice after the correction (log), if all slices are across one
+        axis; otherwise 0.
     conflict : float
         Difference between the separate fields of images that share one, relative to what is expected; 0 for one image.
     """
@@ -115,6 +123,7 @@ class Evidence:
     ghost: Ghost = NO_GHOST
     stripes: float = 0.0
     offset: float = 0.0
+    slice_spread: float = 0.0
     conflict: float = 0.0
 
     @classmethod
@@ -143,6 +152,7 @@ class Evidence:
         sd_p95: float,
         voxel: tuple[float, ...],
         foreground: NDArray[np.bool_],
+        unseen: int | None = None,
     ) -> Evidence:
         """Add the measurements of the field, of the voxels from which it was estimated, and of the background.
 
@@ -155,6 +165,8 @@ class Evidence:
         voxel : tuple of float
             mm.
         foreground : ndarray of bool, spatial shape
+        unseen : int, optional
+            Axis along which the network does not see how the field changes.
         """
         sample = Sample.of(volume, foreground)
         part = sparse(volume.shape)
@@ -178,6 +190,7 @@ class Evidence:
             ghost=find_ghost(volume, foreground, voxel),
             stripes=stripes(volume, foreground),
             offset=background_offset(sample),
+            slice_spread=0.0 if unseen is None else slice_spread(sample.values / field[part], few, unseen),
         )
 
     @staticmethod
@@ -268,6 +281,12 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         reasons.append(
             f"odd and even slices differ by {evidence.unequal:.0%}, as an interleaved acquisition leaves them: "
             "equalise them first, for no smooth field can"
+        )
+    if evidence.slice_spread > MAX_SLICE_SPREAD:
+        reasons.append(
+            f"its slices differ in brightness by {evidence.slice_spread:.0%}, and slices across one axis alone do not "
+            "show whether that is shading: look at the result; a field from an image with more slices can be given "
+            "(`getnet --apply`)"
         )
     if evidence.conflict > MAX_DISAGREEMENT:
         reasons.append(
