@@ -47,8 +47,8 @@ def init_getnet_wf(
     refine : bool
         Refine the network's field with the image's own tissues.
     smoothness : float, optional
-        Detail of the field finer than this is suppressed, mm; default: 100 for a head, scaled to the size of other
-        objects.
+        Smoothness of the field, mm: it has no half waves shorter than a third to a half of this. Default: 100 for a
+        head, scaled to the size of other objects.
     precision : {"auto", "float32", "bfloat16"}
         Precision of the network.
     weights : str or path, optional

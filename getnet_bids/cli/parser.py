@@ -169,8 +169,8 @@ def add_model_options(parser: argparse._ActionsContainer) -> None:
         "--smoothness",
         type=positive_float,
         metavar="MM",
-        help="suppress detail of the field finer than this, in mm (default: 100 for a head, scaled to the size of "
-        "other objects)",
+        help="smoothness of the field, in mm: it has no half waves shorter than a third to a half of this (default: "
+        "100 for a head, scaled to the size of other objects)",
     )
     parser.add_argument(
         "--output-dtype",

@@ -187,7 +187,9 @@ def estimate(
     gain = as_array(gain_field(basis, posterior.theta.to(chosen.device), voxel, chosen))
     if before is not None:
         gain *= before
-        gain /= np.exp(np.log(gain[as_array(chosen)]).mean(dtype=np.float64))
+        inside = gain[as_array(chosen)]
+        np.clip(gain, inside.min(), inside.max(), out=gain)  # as each factor is, where there is no signal
+        gain /= np.exp(np.log(inside).mean(dtype=np.float64))
     median, p95, coarse = field_sd(basis, posterior.root, voxel, chosen)
     uncertainty = resize(coarse, tuple(chosen.shape)).reshape(spatial, order="F") if options.uncertainty else None
     estimations = []

@@ -6,7 +6,7 @@ minimise
     sum_cells w (B theta + a_slice - y)^2 / sum_cells w + sum_k (omega_k * length)^4 theta_k^2 * stiffness
 
 with y the cells' log gains, w their weights, a the slices' unknown offsets and omega the angular frequencies: the
-penalty is the mean square of the field's second derivatives. Offsets are eliminated in closed form.
+penalty is like the mean square of the field's second derivatives. Offsets are eliminated in closed form.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Basis:
     count : tuple of int
         Number of cosines along each axis.
     length : float
-        Detail finer than about this is suppressed, mm.
+        Smoothness, mm: twice the shortest half wave along an axis, or `REFINED_DETAIL` times in a refined field.
     """
 
     low: tuple[float, ...]
@@ -52,7 +52,7 @@ class Basis:
 
     @classmethod
     def over(cls, box: Box, length: float) -> Basis:
-        """Make a basis for the network's field over an object, which resolves detail of a given length, mm."""
+        """Make a basis for the network's field over an object, of a given smoothness, mm."""
         margin = DOMAIN_MARGIN * box.extent
         low = tuple(x - margin for x in box.low)
         high = tuple(x + margin for x in box.high)

@@ -20,10 +20,10 @@ from .refinement import Posterior, refine_field
 from .sampling import SampledLogImage
 
 SMOOTHNESS = 100.0
-"""Default smoothness for a head, mm: half waves of the field shorter than this are suppressed."""
+"""Default smoothness for a head, mm: the network's field has no half waves shorter than half of this."""
 MIN_SMOOTHNESS, MAX_SMOOTHNESS = 1 / 20, 4.0
-"""Limits of the smoothness, as fractions of the object's extent: the basis cannot resolve less, and with more only the
-constant is left."""
+"""Limits of the smoothness, as fractions of the object's extent. Below about two fifths `MAX_COSINES` limits the detail
+instead, to half waves of a seventh of the extent; with more than the greatest only the constant is left."""
 STIFFNESS = 1e-3
 """Weight of the roughness penalty in the fusion."""
 SLICES = 15

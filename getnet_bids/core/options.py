@@ -17,8 +17,8 @@ class Options:
     Parameters
     ----------
     smoothness : float, optional
-        Detail of the field finer than this is suppressed, mm; default: 100 mm for a head, scaled to the size of other
-        objects.
+        Smoothness of the field, mm: it has no half waves shorter than a third to a half of this. Default: 100 mm for a
+        head, scaled to the size of other objects.
     refine : bool
         Refine the network's field with the image's own tissues; otherwise use it as it is.
     precision : {"auto", "float32", "bfloat16"}

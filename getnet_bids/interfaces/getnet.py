@@ -49,8 +49,8 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
     )
     refine = traits.Bool(True, usedefault=True, desc="refine the network's field with the image's own tissues")
     smoothness = traits.Float(
-        desc="detail of the field finer than this is suppressed, mm (default: 100 for a head, scaled to the size of "
-        "other objects)"
+        desc="smoothness of the field, mm: it has no half waves shorter than a third to a half of this (default: 100 "
+        "for a head, scaled to the size of other objects)"
     )
     precision = traits.Enum(
         *PRECISIONS, usedefault=True, desc="precision of the network; auto: bfloat16 if the device supports it"
