@@ -6,6 +6,6 @@ CORRECTED, NOTHING, DOUBTFUL = VERDICTS = "corrected", "nothing to correct", "do
 """The verdicts on a result."""
 PRECISIONS = ("auto", "float32", "bfloat16")
 """Precisions of the network; ``auto`` means bfloat16 if the device supports it."""
-ALGORITHM = 9
+ALGORITHM = 10
 """The algorithm number, which is raised with every change of the numbers that a correction gives, except by rounding.
 Results of another number are made again."""

@@ -41,7 +41,7 @@ VOXEL_SIZE = 5.0
 """Size of a voxel, mm."""
 SHAPE = (32, 38, 34)
 EXPECTED_ERROR = 0.0190
-"""Expected error of the field (algorithm 9): standard deviation of log(field) - log(truth) over the head."""
+"""Expected error of the field (algorithms 9 and 10): standard deviation of log(field) - log(truth) over the head."""
 ERROR_TOLERANCE = 0.004
 """Largest change of this error that the precision, the processor and versions of libraries may cause."""
 

@@ -63,4 +63,4 @@ def test_the_numbers_of_the_algorithm_are_these(network):
     theta = refine(alone, [volume], VOXEL, None).refined.theta
     found = theta.flatten()[1:].sort(descending=True).values[:8]
     np.testing.assert_allclose(found, FROZEN, atol=1e-3, err_msg="raise ALGORITHM, and renew these on purpose")
-    assert ALGORITHM == 9
+    assert ALGORITHM == 10  # which changed stacks across one axis, not this head
