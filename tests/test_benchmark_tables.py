@@ -42,11 +42,15 @@ def test_the_page_on_series_has_these_figures() -> None:
         "phantom, noise 3 %": "{getnet} at 3 % noise (N4: {n4-mrtrix} and {n4-fmriprep})",
         "phantom, noise 5 %": "{getnet} at 5 % noise ({n4-mrtrix} and {n4-fmriprep})",
         "phantom, ghost 5 %": "{getnet} with a ghost of 5 % ({n4-mrtrix} and {n4-fmriprep})",
-        "sub-bzero_dwi": "{getnet} of a known field is missed without a mask, and {getnet-mask} with one "
-        "(N4: {n4-mrtrix} and {n4-fmriprep})",
+        "sub-bzero_dwi": "{getnet} is missed without a mask and {getnet-mask} with one: {getnet %} and {getnet-mask %} % "
+        "(N4: {n4-mrtrix} and {n4-fmriprep}, {n4-mrtrix %} and {n4-fmriprep %} %)",
     }
     for image, words in said.items():
-        sentence = words.format(**{method: value for (of, method), value in error.items() if of == image})
+        of_image = {row["method"]: float(row["error"]) for row in rows if row["image"] == image}
+        whole = of_image["input"]
+        shares = {f"{method} %": f"{value / whole:.0%}".rstrip("%") for method, value in of_image.items()}
+        figures = {method: value for (of, method), value in error.items() if of == image}
+        sentence = words.format(**figures, **shares)
         assert sentence in text, f"series.tsv says: {sentence}"
 
 

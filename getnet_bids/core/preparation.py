@@ -17,7 +17,10 @@ from .foreground import find_foreground
 from .geometry import support
 from .noise import blurred_parts
 from .verdict import Evidence
-from .voxels import MIN_VOXELS, Background, scaled
+from .voxels import Background, scaled
+
+MIN_VOXELS = 64
+"""Smallest number of voxels from which a field is estimated."""
 
 
 def usable_foreground(volume: Tensor, part: tuple[slice, slice, slice], voxel: tuple[float, float, float]) -> Tensor:
@@ -97,6 +100,8 @@ class Prepared:
             There is too little signal, or the image is mostly negative.
         """
         mean = mean_volume(image)
+        if mean.size < MIN_VOXELS:
+            raise GetNetError(f"the image must have at least {MIN_VOXELS} voxels, not shape {mean.shape}")
         background = Background.of(mean)
         evidence = Evidence.of_image(mean, background)
         mean = background.removed_from(mean)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,6 @@ from getnet_bids.errors import GetNetError
 from .averages import MAX_INTENSITY
 from .noise import LINES, dilated, sparse
 
-MIN_VOXELS = 64
-"""Smallest number of voxels from which a field is estimated."""
-
 
 def checked(image: ArrayLike) -> NDArray[np.float32]:
     """Convert an image to float32 with the first axis fastest in memory; raise an error if it cannot be corrected."""
@@ -29,8 +25,6 @@ def checked(image: ArrayLike) -> NDArray[np.float32]:
         raise GetNetError(f"the image must have 2, 3 or 4 dimensions and some voxels, not shape {array.shape}")
     if sum(n > 1 for n in array.shape[:3]) < 2:
         raise GetNetError(f"the image must be more than one voxel wide along two axes, not of shape {array.shape}")
-    if math.prod(array.shape[:3]) < MIN_VOXELS:
-        raise GetNetError(f"the image must have at least {MIN_VOXELS} voxels, not shape {array.shape}")
     # Always in the order of files, so that a result does not depend on the memory layout of the image.
     return np.asfortranarray(array, np.float32)
 

@@ -138,9 +138,9 @@ def test_what_the_field_took_from_the_tissues_does_not_count_as_error_of_the_net
     """Chosen anew, the network's error only becomes smaller; here it would grow."""
     chosen, free = [], []
 
-    def spy(blocks, mean, total, noise, network_sd, near, limit):
+    def spy(blocks, mean, total, noise, network_sd, near, limit, unseen):
         free.append(most_probable(blocks, mean, total, noise, network_sd, near).error_sd)
-        estimate = most_probable(blocks, mean, total, noise, network_sd, near, limit)
+        estimate = most_probable(blocks, mean, total, noise, network_sd, near, limit, unseen)
         chosen.append(estimate.error_sd)
         return estimate
 

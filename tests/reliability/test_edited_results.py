@@ -183,7 +183,7 @@ def test_pages_and_tables_of_a_users_own_stay(finished, capsys, caplog, name, ed
     capsys.readouterr()
     of_group = name != "sub-01.html"
     code = run(raw, out, "group") if of_group else run(raw, out, "--reports-only")
-    assert code == (73 if of_group else 0)
+    assert code == (73 if of_group else 1)
     said = capsys.readouterr().err + caplog.text
     changed = edited or name.endswith(".tsv")  # whose sidecar is there
     assert f"{file} {NOT_REPLACED if changed else 'was not made by getnet_bids'}" in said
