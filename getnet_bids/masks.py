@@ -20,8 +20,8 @@ MAX_CORNER_DISTANCE = 0.5
 
 
 HEADER_LOST = (
-    "if it was made from this image and lost its header, copy the image's, as with `fslcpgeom IMAGE MASK` or nibabel's "
-    "Nifti1Image(mask.dataobj, image.affine); else resample it to the image"
+    "if it was made from this image and lost its header, copy the image's, as with `fslcpgeom IMAGE FILE` or nibabel's "
+    "Nifti1Image(file.dataobj, image.affine); else resample it to the image"
 )
 """What to do about a mask with the image's shape at another position; resampling a mask without its header is wrong."""
 
@@ -79,13 +79,19 @@ def mask_for(image: SpatialImage, mask: SpatialImage, name: str | os.PathLike[st
         raise GetNetError(f"has {volumes} volumes; give a mask of one, for all volumes of the image", name)
     if (*mask.shape, 1)[:3] != shape:
         raise GetNetError(f"has shape {mask.shape}, the image {image.shape}; resample it to the image", name)
-    off = min(corner_distance(one, other, shape) for one in spaces(image) for other in spaces(mask))
-    if not off <= MAX_CORNER_DISTANCE:
-        raise GetNetError(f"lies up to {off:.1f} voxels off the image; {HEADER_LOST}", name)
+    check_position(mask, image, name)
     inside = magnitudes(mask, name).reshape(image.shape[:3]) > 0
     if not inside.any():
         raise GetNetError("is 0 everywhere; leave it out, or give the right one", name)
     return inside
+
+
+def check_position(given: SpatialImage, image: SpatialImage, name: str | os.PathLike[str]) -> None:
+    """Raise an error if an image of the same shape as another lies more than `MAX_CORNER_DISTANCE` off it."""
+    shape = (*image.shape[:3], 1)[:3]
+    off = min(corner_distance(one, other, shape) for one in spaces(image) for other in spaces(given))
+    if not off <= MAX_CORNER_DISTANCE:
+        raise GetNetError(f"lies up to {off:.1f} voxels off the image; {HEADER_LOST}", name)
 
 
 def spaces(image: SpatialImage) -> list[NDArray[np.floating]]:

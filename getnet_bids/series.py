@@ -203,10 +203,13 @@ def divide(
     Raises
     ------
     GetNetError
-        The field covers less than half of the image; the file is truncated or damaged.
+        The field covers less than half of the image, or is not finite and above 0 everywhere; the file is truncated or
+        damaged.
     """
     with open_series(path, name) as series:
         divisor = on_grid(field, series.image, name or path)
+        if not (np.isfinite(divisor).all() and (divisor > 0).all()):
+            raise GetNetError("the field is not finite and above 0 everywhere; give a bias field", name or path)
         volumes = (volume / divisor for volume in series.volumes())
         if extension(output).startswith(".mg"):
             storage, shape = storage or Storage(), series.image.shape

@@ -105,6 +105,16 @@ def test_memory_does_not_grow_with_the_number_of_volumes(tmp_path):
     assert peak(1000) < peak(10) + 4 * volume
 
 
+@pytest.mark.parametrize("bad", [0, -1, np.nan, np.inf])
+def test_a_field_by_which_nothing_can_be_divided_is_refused(tmp_path, voxels, bad):
+    saved(tmp_path / "a.nii.gz", voxels)
+    field = np.ones(voxels.shape[:3], np.float32)
+    field[2, 3, 1] = bad
+    with pytest.raises(GetNetError, match=r"a\.nii\.gz: the field is not finite and above 0 everywhere"):
+        divide(tmp_path / "a.nii.gz", nib.Nifti1Image(field, AFFINE), tmp_path / "out.nii.gz")
+    assert not (tmp_path / "out.nii.gz").exists()
+
+
 def test_the_volumes_without_diffusion_weighting_are_chosen():
     assert b0_volumes([5, 1000, 50, 51])[0] == [0, 2]
     indices, text = b0_volumes([2000, 995, 1000, 1005, 1200])

@@ -15,7 +15,7 @@ from .corrections import init_getnet_wf, init_n4_wf
 TISSUE_MEM_GB = 4.0
 """Upper estimate of the memory for segmenting one head, GB."""
 TISSUE_OUTPUTS = ["dseg", "dseg_tsv", "tissue_maps", "tissue_names", "brain_mask", "method", "note"]
-EXISTING_TISSUES = ["dseg", "probsegs", "brain_mask"]
+EXISTING_TISSUES = ["dseg", "dseg_table", "probsegs", "brain_mask"]
 """Inputs for an existing segmentation."""
 
 
@@ -58,6 +58,9 @@ def init_tissue_wf(
         Optional: fields of the methods to compare; the image is divided by their geometric mean before segmentation.
     dseg
         Optional: existing labels.
+    dseg_table
+        Optional: table of these labels; default: the one that belongs to them by its name. As an input, it is part of
+        the hash.
     probsegs
         Optional: existing tissue probabilities.
     brain_mask
@@ -170,6 +173,9 @@ def init_comparison_wf(
         Image in 2-D, 3-D or 4-D.
     dseg
         Optional: existing labels.
+    dseg_table
+        Optional: table of these labels; default: the one that belongs to them by its name. As an input, it is part of
+        the hash.
     probsegs
         Optional: existing tissue probabilities.
     brain_mask

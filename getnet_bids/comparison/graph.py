@@ -7,6 +7,7 @@ from pathlib import Path
 from nipype import Node, Workflow
 
 from getnet_bids.bids.discovery import Source
+from getnet_bids.labels import table_of
 from getnet_bids.run import console
 from getnet_bids.run.pipeline import voxels_of
 from getnet_bids.settings import Settings
@@ -55,6 +56,8 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
     for key in ("dseg", "brain_mask"):
         if key in job.existing:
             setattr(inputs, key, str(job.existing[key]))
+    if "dseg" in job.existing and (table := table_of(job.existing["dseg"])):
+        inputs.dseg_table = str(table)
     if tissues:
         inputs.probsegs = [str(job.existing[tissue]) for tissue in tissues]
     sink = Node(ComparisonSink(job=job), name=LAST_NODE, mem_gb=comparison.MEM_GB * scale)

@@ -15,6 +15,7 @@ from getnet_bids.bids.outputs import Outputs
 from getnet_bids.bids.provenance import Recipe, is_done
 from getnet_bids.columns import TISSUES
 from getnet_bids.errors import GetNetError
+from getnet_bids.labels import FREESURFER_DESCS, table_of
 from getnet_bids.settings import Settings
 
 from .methods import METHODS, Method
@@ -76,7 +77,7 @@ def of_dataset(source: Source, dataset: str, root: Path) -> Derivatives | None:
     folders = [root / f"sub-{subject}" / "anat"]
     if session:
         folders.insert(0, root / f"sub-{subject}" / f"ses-{session}" / "anat")
-    best: dict[tuple[str, str], tuple[int, Path]] = {}
+    best: dict[tuple[str, str], tuple[tuple[bool, int], Path]] = {}
     for folder in folders:
         for entry in entries(folder):
             if entry.endswith(NIFTI) and (match := kind_and_score(entry, source)):
@@ -89,7 +90,7 @@ def of_dataset(source: Source, dataset: str, root: Path) -> Derivatives | None:
     return found if found.mask or found.has_tissues else None
 
 
-def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], int] | None:
+def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], tuple[bool, int]] | None:
     """Return the kind of a file (mask, labels, probabilities) for an image, and how well its name matches.
 
     Parameters
@@ -101,8 +102,9 @@ def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], int] | N
 
     Returns
     -------
-    tuple of (suffix, tissue) and int, or None
-        The kind, and the number of entities that it shares with the image; None if the file is of no use.
+    tuple of (suffix, tissue) and of (bool, int), or None
+        The kind; whether it is not one of FreeSurfer's segmentations, which come last, and a number that grows with the
+        entities that it shares with the image. None if the file is of no use.
     """
     parts = re.fullmatch(r"((?:[a-zA-Z]+-[0-9a-zA-Z+]+_)+)(mask|dseg|probseg)\.nii(?:\.gz)?", file)
     if parts is None:
@@ -110,12 +112,13 @@ def kind_and_score(file: str, source: Source) -> tuple[tuple[str, str], int] | N
     entities = dict(pair.split("-", 1) for pair in parts[1].rstrip("_").split("_"))
     suffix, own = parts[2], source.name.suffix
     desc, tissue = entities.pop("desc", None), entities.pop("label", "")
-    fitting = desc == "brain" if suffix == "mask" else desc in (None, own)
+    freesurfer = suffix == "dseg" and desc in FREESURFER_DESCS
+    fitting = desc == "brain" if suffix == "mask" else desc in (None, own) or freesurfer
     fitting &= tissue in TISSUES if suffix == "probseg" else not tissue
     fitting &= entities.pop("space", "orig") in ("orig", own) and entities.pop("mod", own) == own
     if not fitting or not entities.items() <= source.name.entities.items():
         return None
-    return (suffix, tissue), 2 * len(entities) + (desc == own)
+    return (suffix, tissue), (not freesurfer, 2 * len(entities) + (desc == own))
 
 
 @dataclass(frozen=True)
@@ -232,8 +235,10 @@ def recipe_of(recipe: Recipe, source: Source, options: dict[str, Any], existing:
 
 
 def files_of(existing: Derivatives) -> list[Path]:
-    """List the files of a segmentation."""
-    return [path for path in (existing.mask, existing.dseg, *existing.probsegs.values()) if path is not None]
+    """List the files of a segmentation, among them the table of its labels."""
+    table = existing.dseg and table_of(existing.dseg)
+    paths = (existing.mask, existing.dseg, table, *existing.probsegs.values())
+    return [path for path in paths if path is not None]
 
 
 def state(path: Path) -> list[int]:

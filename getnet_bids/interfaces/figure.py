@@ -187,7 +187,8 @@ def compose(
     planes = planes_of(solid(entire))
 
     # nilearn positions its own axes, so the layout is computed here: rows from the top, in inches.
-    width, side, title_height, gap = 3.1 * len(panels) + 0.8, 3.1, 0.9, 0.75
+    bar_width = 1.0  # of the colour bar with its label
+    width, side, title_height, gap = 3.1 * len(panels) + bar_width, 3.1, 0.9, 0.75
     pictures = side * len(planes)
     histograms = 2.4 if tissues else 0.0
     table = 0.36 * (len(volumes) + 2) if rows else 0.0
@@ -199,7 +200,7 @@ def compose(
     def rows_of(top: float, size: float, **margins: float) -> dict[str, float]:
         return {"top": 1 - top / height, "bottom": 1 - (top + size) / height, **margins}
 
-    right = 1 - 0.8 / width
+    right = 1 - bar_width / width
     grid = figure.add_gridspec(
         len(planes), len(panels), **rows_of(title_height, pictures, left=0.005, right=right), wspace=0.02, hspace=0.02
     ).subplots(squeeze=False)

@@ -39,7 +39,7 @@ class GetNetCorrectionInputSpec(BiasFieldInputSpec):
         "s/mm2",
     )
     output_uncertainty = Str(
-        nohash=True, desc="write a map of the standard deviation of the log field; %s stands for the input's name"
+        desc="write a map of the standard deviation of the log field; %s stands for the input's name"
     )
     weights = File(exists=True, desc="the network's weights, a safetensors file (default: the package's own)")
     algorithm = traits.Enum(
@@ -233,6 +233,7 @@ class GetNetCorrection(CommandInterface):
         import numpy as np
 
         from getnet_bids import masks
+        from getnet_bids.core.preparation import MIN_VOXELS
 
         inputs, inside = self.inputs, None
         if isdefined(inputs.mask_image):
@@ -240,6 +241,9 @@ class GetNetCorrection(CommandInterface):
         if isdefined(inputs.weight_image):
             weights = read_weights(inputs.weight_image, image)
             heavy = weights >= 0.5 * np.nanmax(weights)
+            if np.count_nonzero(heavy & masks.foreground_of(image, inputs.input_image)) < MIN_VOXELS:
+                text = "is low nearly everywhere where the image has signal; leave it out, or give the right one"
+                raise GetNetError(text, inputs.weight_image)
             inside = heavy if inside is None else inside & heavy
             if not inside.any():
                 raise GetNetError("is low in all of mask_image; give the right ones", inputs.weight_image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import (
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PURE_SHARE = 0.9
 """A voxel belongs to a tissue if its probability is above this."""
+MAX_PROBABILITY = 1.5
+"""Largest value of a map of probabilities, which may exceed 1 by interpolation."""
 
 
 class InhomogeneityMetricsInputSpec(BaseInterfaceInputSpec):
@@ -111,11 +114,14 @@ def check_lengths(names: list[str], inputs: Any, *lists: str) -> None:
 def volume_like(image: Any, path: str) -> NDArray[np.float32]:
     """Read an image that must have the same grid as another; for a series return its mean."""
     from getnet_bids import images
+    from getnet_bids.masks import check_position
 
-    voxels = images.magnitudes(images.read(path), path)
+    given = images.read(path)
+    voxels = images.magnitudes(given, path)
     voxels = voxels.reshape(voxels.shape[:4])
     if voxels.shape[:3] != image.shape[:3]:
         raise GetNetError(f"has shape {voxels.shape}, the image {image.shape}; resample it to the image", path)
+    check_position(given, image, path)
     return voxels.mean(3) if voxels.ndim == 4 else voxels
 
 
@@ -125,8 +131,21 @@ def tissue_regions(image: Any, inputs: Any) -> dict[str, NDArray[np.bool_]]:
         return {}
     check_lengths(inputs.tissue_names, inputs, "tissue_maps")
     names_and_maps = zip(inputs.tissue_names, inputs.tissue_maps, strict=True)
-    regions = {name: volume_like(image, path) > PURE_SHARE for name, path in names_and_maps}
+    regions = {}
+    for name, path in names_and_maps:
+        probability = volume_like(image, path)
+        check_probabilities(probability, path)
+        regions[name] = probability > PURE_SHARE
     return {name: region for name, region in regions.items() if region.any()}
+
+
+def check_probabilities(values: NDArray[np.floating], path: str) -> None:
+    """Raise an error for a probability map whose values are clearly not 0 to 1, such as percentages."""
+    import numpy as np
+
+    greatest = float(np.fmax.reduce(values, axis=None))
+    if greatest > MAX_PROBABILITY:
+        raise GetNetError(f"holds values up to {greatest:g}, but probabilities are 0 to 1; scale it to 0 to 1", path)
 
 
 def measure(
@@ -205,10 +224,12 @@ def as_tsv(rows: list[dict[str, Any]], columns: list[str]) -> str:
     --------
     >>> as_tsv([{"a": 0.123456, "b": "x"}, {"a": None}], ["a", "b"])
     'a\tb\n0.12346\tx\nn/a\tn/a\n'
+    >>> as_tsv([{"a": float("nan")}], ["a"])
+    'a\nn/a\n'
     """
 
     def text(value: Any) -> str:
-        if value is None:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
             return "n/a"
         return f"{value:.5g}" if isinstance(value, float) else str(value)
 

@@ -184,9 +184,10 @@ class N4Correction(CommandInterface):
     def _arguments(self) -> list[str]:
         from nipype.interfaces.ants import N4BiasFieldCorrection
 
-        taken = (*SETTINGS, "input_image", "mask_image", "weight_image", "output_image", "bias_image")
+        taken = (*SETTINGS, "rescale_intensities", "input_image", "mask_image", "weight_image")
         given = {name: value for name in taken if isdefined(value := getattr(self.inputs, name))}
-        ants = N4BiasFieldCorrection(dimension=self.inputs.dimension, save_bias=self.inputs.save_bias, **given)
+        given |= {name: str(path) for name, path in self._paths("").items()}
+        ants = N4BiasFieldCorrection(dimension=self.inputs.dimension, **given)
         return shlex.split(ants.cmdline)[1:]
 
     def _run_interface(self, runtime: Any) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 import os
 import re
 import tempfile
@@ -27,7 +26,7 @@ from nipype.interfaces.base import (
 
 from getnet_bids.columns import TISSUES
 from getnet_bids.errors import GetNetError
-from getnet_bids.files import text_of
+from getnet_bids.labels import table_of, tissues_by_label
 
 from .n4 import itk_threads
 from .templates import BUNDLED
@@ -104,17 +103,8 @@ def atropos(
 
 
 LOGGER = logging.getLogger("nipype.interface")
-DSEG_LABELS = {1: "GM", 2: "WM", 3: "CSF"}
-"""Labels of a dseg without a table, as in fMRIPrep and sMRIPrep."""
-FREESURFER_LABELS = {
-    **dict.fromkeys((2, 7, 16, 28, 41, 46, 60, 77, 85, 251, 252, 253, 254, 255), "WM"),
-    **dict.fromkeys((3, 8, 10, 11, 12, 13, 17, 18, 26, 42, 47, 49, 50, 51, 52, 53, 54, 58), "GM"),
-    **dict.fromkeys((4, 5, 14, 15, 24, 43, 44), "CSF"),
-}
-"""Labels of aseg; labels of 1000 and more (aparc+aseg) are cortex."""
-TISSUE_OF_NAME = {"CSF": "CSF", "GM": "GM", "WM": "WM", "GRAY MATTER": "GM", "GREY MATTER": "GM", "WHITE MATTER": "WM"}
-LABEL_OF_TISSUE = {tissue: index for index, tissue in DSEG_LABELS.items()}
-"""Labels in the dseg, as in fMRIPrep."""
+LABEL_OF_TISSUE = {"GM": 1, "WM": 2, "CSF": 3}
+"""Labels in the dseg, as in fMRIPrep and in BIDS's standard list."""
 MIN_EXTENT = 100.0
 """Smallest extent of a human head or brain, mm, along all axes but one, which may be that of a slab."""
 VOLUME_RANGE = (0.5, 1.8)
@@ -143,6 +133,11 @@ class TissueSegmentationInputSpec(BaseInterfaceInputSpec):
         "foreground; auto: the first that is possible",
     )
     dseg = File(exists=True, desc="existing labels")
+    dseg_table = File(
+        exists=True,
+        desc="names of these labels; default: the table that belongs to dseg by its name, but only as an input is it "
+        "part of the hash",
+    )
     probsegs = InputMultiObject(File(exists=True), desc="existing tissue probabilities")
     brain_mask = File(exists=True, desc="existing brain mask, used by atropos in place of the template's")
     template = Str(BUNDLED, usedefault=True, desc="bundled (nilearn's MNI152), or the name of a TemplateFlow template")
@@ -212,6 +207,7 @@ class TissueSegmentation(SimpleInterface):
                 image,
                 inputs.dseg if isdefined(inputs.dseg) else None,
                 inputs.probsegs if isdefined(inputs.probsegs) else None,
+                inputs.dseg_table if isdefined(inputs.dseg_table) else None,
             )
         inside = foreground_of(image, inputs.input_image)
         if method in ("auto", "atropos"):
@@ -238,8 +234,9 @@ class TissueSegmentation(SimpleInterface):
         names = list(maps)
         index = LABEL_OF_TISSUE if brain else {name: i for i, name in enumerate(names, 1)}
         stack = np.stack([maps[name].reshape(source.shape[:3]) for name in names])
-        labels = np.array([index[name] for name in names])[stack.argmax(0)] * (stack.max(0) > 0)
-        written = {"dseg": labels, **({"brain_mask": stack.sum(0) > 0.5} if brain else {})}
+        inside = stack.sum(0) > 0.5
+        labels = np.array([index[name] for name in names])[stack.argmax(0)] * inside
+        written = {"dseg": labels, **({"brain_mask": inside} if brain else {})}
         for name, data in written.items():
             path = folder / f"{name}.nii.gz"
             images.write(whole_numbers(source, data), path)
@@ -270,7 +267,7 @@ def inside_of(mask: str, image: SpatialImage) -> NDArray[np.bool_]:
     """Read a mask and resample it to an image's grid; it may have another grid in the same scanner space."""
     from getnet_bids import images
 
-    inside = map_on_grid(images.read(mask), image, 0) > 0.5
+    inside = map_on_grid(images.read(mask), image, 0, mask) > 0.5
     if not inside.any():
         raise GetNetError("has no voxel inside the image; give the brain mask of this image", mask)
     return inside
@@ -313,16 +310,20 @@ def not_a_head(image: SpatialImage, inside: NDArray[np.bool_]) -> str | None:
     return None
 
 
-def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None) -> dict[str, NDArray[np.float32]]:
+def given_maps(
+    image: SpatialImage, dseg: str | None, probsegs: list[str] | None, table: str | None = None
+) -> dict[str, NDArray[np.float32]]:
     """Read a user's tissue maps and resample them to an image's grid.
 
     Parameters
     ----------
     image : SpatialImage, shape (X, Y, Z)
     dseg : str or None
-        Labels, named in a table beside it (``index``, ``name``), or else FreeSurfer's (above 3) or fMRIPrep's.
+        Labels, with the meaning that `getnet_bids.labels.tissues_by_label` finds.
     probsegs : list of str or None
         Probabilities, with ``label-CSF``, ``label-GM`` and ``label-WM`` in their names. They take precedence.
+    table : str or None
+        Table of the labels; default: `getnet_bids.labels.table_of`.
 
     Returns
     -------
@@ -332,29 +333,35 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
     Raises
     ------
     GetNetError
-        No tissue is found, or none overlaps the image.
+        No tissue is found, or none overlaps the image; a map has several volumes, or values far above 1.
     """
     import numpy as np
 
     from getnet_bids import images
 
+    from .inhomogeneity import check_probabilities
+
     maps = {}
     if probsegs:
         for path in probsegs:
-            label = re.search(r"_label-([A-Za-z]+)_", os.path.basename(path))
+            label = re.search(r"(?:^|_)label-([A-Za-z]+)_", os.path.basename(path))
             if label and label[1] in TISSUES:
-                maps[label[1]] = np.clip(map_on_grid(images.read(path), image, 1), 0, 1)
+                given = images.read(path)
+                check_probabilities(np.asarray(given.dataobj), path)
+                maps[label[1]] = np.clip(map_on_grid(given, image, 1, path), 0, 1)
         name = probsegs[0]
+        if not maps:
+            text = "the names of tissue probabilities must contain label-CSF_, label-GM_ or label-WM_; rename the files"
+            raise GetNetError(text, name)
     elif dseg is not None:
         name = dseg
-        labels = np.rint(map_on_grid(images.read(dseg), image, 0)).astype(int)
-        meaning = meaning_of(dseg, int(labels.max()))
+        given = images.read(dseg)
+        present = [int(label) for label in np.unique(np.rint(given.dataobj)) if np.isfinite(label)]
+        meaning = tissues_by_label(present, Path(table) if table else table_of(Path(dseg)))
+        labels = np.rint(map_on_grid(given, image, 0, dseg))
         for tissue in TISSUES:
-            wanted = [index for index, meant in meaning.items() if meant == tissue]
-            if wanted:
-                maps[tissue] = np.isin(labels, wanted).astype(np.float32)
-                if tissue == "GM" and labels.max() >= 1000:
-                    maps[tissue][labels >= 1000] = 1
+            wanted = [label for label, meant in meaning.items() if meant == tissue]
+            maps[tissue] = np.isin(labels, wanted).astype(np.float32)
     else:
         raise GetNetError("give dseg or probsegs, or another method than derivatives")
     maps = {tissue: maps[tissue] for tissue in TISSUES if tissue in maps and maps[tissue].any()}
@@ -363,28 +370,19 @@ def given_maps(image: SpatialImage, dseg: str | None, probsegs: list[str] | None
     return maps
 
 
-def meaning_of(dseg: str, greatest: int) -> dict[int, str]:
-    """Return the tissue of each label of a dseg."""
-    table = Path(re.sub(r"\.(nii(\.gz)?|mg[hz])$", ".tsv", dseg))
-    if table.is_file():
-        rows = csv.DictReader(io.StringIO(text_of(table.read_bytes()), newline=""), delimiter="\t")
-        named = [(row.get("index") or "", row["name"].strip().upper()) for row in rows if row.get("name")]
-        names = {int(index): name for index, name in named if index.strip().isdecimal()}
-        meaning = {index: TISSUE_OF_NAME[name] for index, name in names.items() if name in TISSUE_OF_NAME}
-        if meaning:
-            return meaning
-    return DSEG_LABELS if greatest <= 3 else FREESURFER_LABELS
-
-
-def map_on_grid(given: SpatialImage, image: SpatialImage, order: int) -> NDArray[np.float32]:
-    """Return a map on an image's grid, resampled in scanner space if the grids differ."""
+def map_on_grid(given: SpatialImage, image: SpatialImage, order: int, name: str) -> NDArray[np.float32]:
+    """Return a map of one volume on an image's grid, resampled in scanner space if the grids differ."""
+    import nibabel as nib
     import numpy as np
     from nibabel.processing import resample_from_to
 
     from getnet_bids.masks import MAX_CORNER_DISTANCE, corner_distance
 
-    data = np.asarray(given.dataobj, dtype=np.float32)
+    if (volumes := math.prod(given.shape[3:])) != 1:
+        raise GetNetError(f"has {volumes} volumes; give a file of one volume", name)
+    data = np.asarray(given.dataobj, dtype=np.float32).reshape((*given.shape, 1)[:3])
     shape = (*image.shape, 1)[:3]
-    if (*given.shape, 1)[:3] == shape and corner_distance(image.affine, given.affine, shape) <= MAX_CORNER_DISTANCE:
-        return data.reshape(shape)
-    return np.asarray(resample_from_to(given, (shape, image.affine), order=order).dataobj, dtype=np.float32)
+    if data.shape == shape and corner_distance(image.affine, given.affine, shape) <= MAX_CORNER_DISTANCE:
+        return data
+    solid = nib.Nifti1Image(data, given.affine)
+    return np.asarray(resample_from_to(solid, (shape, image.affine), order=order).dataobj, dtype=np.float32)

@@ -142,6 +142,7 @@ def test_only_what_changes_the_result_is_hashed(scan, mask):
         {"mask_image": str(mask)},
         {"weights": str(other)},
         {"save_bias": True},
+        {"output_uncertainty": "%s_sd"},
     ):
         assert digest(**changed) != plain, changed
 
@@ -185,6 +186,23 @@ def test_weights_of_voxels_bound_the_fit(folder, scan, mask, tmp_path, image):
     GetNetCorrection(input_image=str(scan), output_image="c.nii").run()
     np.testing.assert_array_equal(data("a.nii"), data("b.nii"))
     assert np.abs(data("a.nii") - data("c.nii")).max() > 0
+
+
+def test_the_uncertainty_is_made_when_a_cached_node_is_asked_for_it(folder, scan):
+    made = []
+    for inputs in ({}, {"output_uncertainty": "a_%s"}, {"output_uncertainty": "b_%s"}):
+        node = Node(GetNetCorrection(input_image=str(scan), refine=False, **inputs), "getnet", base_dir=str(folder))
+        made.append(node.run().outputs.output_uncertainty)
+    assert not isdefined(made[0])
+    assert [Path(path).name for path in made[1:]] == ["a_sub-01_T1w.nii.gz", "b_sub-01_T1w.nii.gz"]
+
+
+def test_weights_without_any_signal_are_named(folder, scan, tmp_path, image):
+    weight = np.zeros(image.shape, np.float32)
+    weight[0, 0, :] = 1
+    nib.Nifti1Image(weight, image.affine).to_filename(tmp_path / "weight.nii.gz")
+    with pytest.raises(GetNetError, match=r"weight\.nii\.gz: is low nearly everywhere where the image has signal"):
+        GetNetCorrection(input_image=str(scan), weight_image=str(tmp_path / "weight.nii.gz")).run()
 
 
 def test_errors_name_the_file_and_leave_nothing(folder, scan, tmp_path):

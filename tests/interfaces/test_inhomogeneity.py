@@ -8,6 +8,7 @@ import pytest
 from nipype.interfaces.base import isdefined
 
 from getnet_bids.core import metrics
+from getnet_bids.errors import GetNetError
 from getnet_bids.interfaces import InhomogeneityMetrics
 from tests.datasets import read_table
 from tests.phantoms import flat as phantom
@@ -138,6 +139,44 @@ def test_every_column_is_described(folder, files):
     outputs, rows = run(files)
     with open(outputs.out_json) as file:
         assert list(json.load(file)) == list(next(iter(rows.values())))
+
+
+@pytest.mark.parametrize("name", ["half", "half_field", "GM", "original"])
+def test_images_in_another_place_are_refused(folder, files, name):
+    image = nib.load(files[name])
+    turned = image.affine @ np.diag([-1.0, 1, 1, 1])
+    turned[:3, 3] += image.affine[:3, 0] * (image.shape[0] - 1)
+    nib.Nifti1Image(image.get_fdata(dtype=np.float32)[::-1], turned).to_filename(files[name])
+    with pytest.raises(GetNetError, match=rf"{name}\.nii\.gz: lies up to \d+\.\d voxels off the image"):
+        run(files, original_image=files["original"])
+
+
+def test_headers_that_cannot_be_used_are_compared_as_they_are(folder, files):
+    for path in files.values():  # two axes in the same direction but for rounding
+        image = nib.load(path)
+        image.set_sform(np.array([[1 / 3, 1 / 3, 0, -9], [0.1, 0.1 + 1e-9, 0, 5], [0, 0, 3, 7], [0, 0, 0, 1]]), 1)
+        image.set_qform(None, 0)
+        image.to_filename(path)
+    _, rows = run(files)
+    assert int(rows["half", "WM"]["voxels"]) > 0
+
+
+def test_maps_of_percentages_are_refused(folder, files):
+    image = nib.load(files["WM"])
+    nib.Nifti1Image(100 * image.get_fdata(dtype=np.float32), image.affine).to_filename(files["WM"])
+    with pytest.raises(GetNetError, match=r"WM\.nii\.gz: holds values up to 100"):
+        run(files)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_cannot_be_measured_is_not_a_number_in_the_table(folder, files):
+    image = nib.load(files["half_field"])
+    field = image.get_fdata(dtype=np.float32) * 0
+    nib.Nifti1Image(field, image.affine).to_filename(files["half_field"])
+    outputs, rows = run(files)
+    assert rows["half", "WM"]["field_p95_p5"] == "n/a"
+    with open(outputs.out_tsv) as file:
+        assert not {"nan", "inf"} & set(file.read().split())
 
 
 def test_lists_that_do_not_match_are_refused(folder, files):

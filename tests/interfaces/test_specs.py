@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shlex
 
@@ -74,6 +75,14 @@ def test_the_command_line_of_n4_is_that_of_ants(scan):
     assert said[0] == n4.cmd == "N4BiasFieldCorrection"
     assert "20x10" in n4.cmdline
     assert scan in said
+
+
+def test_the_command_line_of_n4_names_the_files_that_are_made(scan):
+    os.link(scan, "scan.nii.gz")
+    n4 = interfaces.N4Correction(input_image="scan.nii.gz", output_image="c_%s", bias_image="b_%s.nii.gz")
+    assert shlex.split(n4.cmdline)[-4:] == ["[", "c_scan.nii.gz,", "b_scan.nii.gz", "]"]
+    n4 = interfaces.N4Correction(input_image="scan.nii.gz", rescale_intensities=True)
+    assert shlex.split(n4.cmdline)[-3:] == ["--output", "scan_corrected.nii.gz", "-r"]
 
 
 @pytest.mark.parametrize("interface", COMMANDS)

@@ -168,10 +168,29 @@ def test_a_table_beside_the_dseg_tells_what_the_labels_are(folder, labelled, tmp
     np.testing.assert_array_equal(data(outputs.dseg), labels)
 
 
-def test_a_table_without_numbers_of_labels_is_left_out(folder, labelled, tmp_path):
-    write, labels = labelled
+def test_a_table_without_numbers_of_labels_is_refused(folder, labelled, tmp_path):
+    write, _ = labelled
     image, dseg = write("sub-01_dseg.nii.gz", [0, 1, 2, 3])
     (tmp_path / "sub-01_dseg.tsv").write_text("label\tname\n1\tWhite matter\n")
+    with pytest.raises(GetNetError, match=r"sub-01_dseg\.tsv: names no CSF, GM or WM"):
+        TissueSegmentation(input_image=image, dseg=dseg).run()
+
+
+def test_a_table_can_be_given_and_is_then_hashed(folder, labelled, tmp_path):
+    write, labels = labelled
+    image, dseg = write("sub-01_dseg.nii.gz", [0, 2, 1, 3])
+    table = tmp_path / "other.tsv"
+    table.write_text("index\tname\n1\tWhite matter\n2\tGray matter\n3\tCSF\n")
+    segmentation = TissueSegmentation(input_image=image, dseg=dseg, dseg_table=str(table))
+    before = segmentation.inputs.get_hashval(hash_method="content")[1]
+    np.testing.assert_array_equal(data(segmentation.run().outputs.dseg), labels)
+    table.write_text("index\tname\n1\tGray matter\n2\tWhite matter\n3\tCSF\n")
+    assert segmentation.inputs.get_hashval(hash_method="content")[1] != before
+
+
+def test_bone_and_soft_tissue_do_not_change_what_other_labels_are(folder, labelled, tmp_path):
+    write, labels = labelled
+    image, dseg = write("sub-01_dseg.nii.gz", [5, 1, 2, 3])
     np.testing.assert_array_equal(data(TissueSegmentation(input_image=image, dseg=dseg).run().outputs.dseg), labels)
 
 
@@ -181,6 +200,41 @@ def test_probabilities_that_are_there_are_taken(folder, labelled):
     outputs = TissueSegmentation(input_image=maps[0][0], probsegs=[path for _, path in maps]).run().outputs
     assert outputs.tissue_names == ["GM", "WM"]
     np.testing.assert_allclose(data(outputs.tissue_maps[1]), labels == 2, atol=1e-6)
+
+
+def test_labels_cover_the_same_voxels_as_the_mask(folder, labelled, tmp_path):
+    write, _ = labelled
+    paths = []
+    for index, tissue in enumerate(("GM", "WM", "CSF"), 1):
+        image, path = write(f"label-{tissue}_probseg.nii.gz", np.arange(4) == index)
+        shown = nib.load(path)
+        smooth = ndimage.gaussian_filter(shown.get_fdata(dtype=np.float32), 1.0)
+        nib.Nifti1Image(smooth, shown.affine).to_filename(tmp_path / f"smooth_label-{tissue}_probseg.nii.gz")
+        paths.append(str(tmp_path / f"smooth_label-{tissue}_probseg.nii.gz"))
+    outputs = TissueSegmentation(input_image=image, probsegs=paths).run().outputs
+    np.testing.assert_array_equal(data(outputs.dseg) > 0, data(outputs.brain_mask) > 0)
+
+
+def test_maps_that_are_no_probabilities_are_refused(folder, labelled, tmp_path):
+    write, _ = labelled
+    image, percent = write("sub-01_label-GM_probseg.nii.gz", [0, 60, 0, 0])
+    with pytest.raises(GetNetError, match=r"label-GM_probseg\.nii\.gz: holds values up to 60, but probabilities are"):
+        TissueSegmentation(input_image=image, probsegs=[percent]).run()
+    _, unnamed = write("pve_1.nii.gz", [0, 1, 0, 0])
+    with pytest.raises(GetNetError, match=r"pve_1\.nii\.gz: .* must contain label-CSF_, label-GM_ or label-WM_"):
+        TissueSegmentation(input_image=image, probsegs=[unnamed]).run()
+
+
+def test_maps_of_several_volumes_are_refused(folder, labelled, tmp_path):
+    write, labels = labelled
+    image, _ = write("sub-01_dseg.nii.gz", [0, 1, 2, 3])
+    for inputs in ({"dseg": "four_dseg.nii.gz"}, {"probsegs": ["label-GM_probseg.nii.gz"]}):
+        name = inputs.get("dseg") or inputs["probsegs"][0]
+        nib.Nifti1Image(np.stack([labels == 1] * 2, 3).astype(np.uint8), np.eye(4)).to_filename(folder / name)
+        with pytest.raises(GetNetError, match="has 2 volumes; give a file of one"):
+            TissueSegmentation(input_image=image, **inputs).run()
+    nib.Nifti1Image((labels == 1).astype(np.uint8)[..., None], np.diag([3.0, 3, 3.1, 1])).to_filename("one_dseg.nii.gz")
+    assert TissueSegmentation(input_image=image, dseg="one_dseg.nii.gz").run().outputs.tissue_names == ["GM"]
 
 
 def test_labels_of_nothing_known_are_refused(folder, labelled):
