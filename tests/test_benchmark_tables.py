@@ -42,8 +42,8 @@ def test_the_page_on_series_has_these_figures() -> None:
         "phantom, noise 3 %": "{getnet} at 3 % noise (N4: {n4-mrtrix} and {n4-fmriprep})",
         "phantom, noise 5 %": "{getnet} at 5 % noise ({n4-mrtrix} and {n4-fmriprep})",
         "phantom, ghost 5 %": "{getnet} with a ghost of 5 % ({n4-mrtrix} and {n4-fmriprep})",
-        "sub-bzero_dwi": "{getnet} is missed without a mask and {getnet-mask} with one: {getnet %} and {getnet-mask %} % "
-        "(N4: {n4-mrtrix} and {n4-fmriprep}, {n4-mrtrix %} and {n4-fmriprep %} %)",
+        "sub-bzero_dwi": "{getnet} is missed without a mask and {getnet-mask} with one: {getnet %} and "
+        "{getnet-mask %} % (N4: {n4-mrtrix} and {n4-fmriprep}, {n4-mrtrix %} and {n4-fmriprep %} %)",
     }
     for image, words in said.items():
         of_image = {row["method"]: float(row["error"]) for row in rows if row["image"] == image}
