@@ -9,6 +9,8 @@ from typing import Any
 
 GETNET = "GetNet"
 """Name of this package's method."""
+OPTIONS = ("compare", "segmentation", "template", "simulate_gain", "random_seed", "gain_seed", "given")
+"""Options that the recipe of a comparison adds to that of the correction."""
 
 
 @dataclass(frozen=True)

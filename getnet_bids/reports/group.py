@@ -34,9 +34,10 @@ from getnet_bids.core import DOUBTFUL
 from getnet_bids.files import atomic, locked
 from getnet_bids.marks import check_marked, write_marked
 
+from .compared import compared_rows
 from .page import as_json, link, render
 from .plots import Dot, Plot, plot
-from .records import Record, RunHistory, all_records, anchor, is_number, read_table, value_of
+from .records import Record, RunHistory, all_records, anchor, is_number, value_of
 from .visits import NOTE, Difference, Visit, differences
 
 OUTLIER_Z = 3.5
@@ -359,7 +360,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
             **quality,
         },
     }
-    compared = read_table(output_dir / record.folder / str(record.metrics))
+    compared = compared_rows(output_dir, record)
     for row in compared:
         region = row.get("region", "n/a")
         entire = region in (ENTIRE, FOREGROUND)

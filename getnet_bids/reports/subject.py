@@ -21,10 +21,11 @@ from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import locked
 from getnet_bids.marks import check_marked, write_marked
 
+from .compared import STALE, compared_rows, is_stale
 from .page import ABSENT, data_uri, link, number, percent, render
 from .pictures import COLOURS, Pictures, packed
 from .plots import histogram
-from .records import Entry, Record, RunHistory, anchor, is_number, read_table, records_of
+from .records import Entry, Record, RunHistory, anchor, is_number, records_of
 
 COLUMN_BY_NAME = {column.name: column for column in MEASURED}
 MAX_FIGURE_WIDTH = 1500
@@ -157,7 +158,7 @@ def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> Sh
     present = [str(name) for name in names if (output_dir / record.folder / str(name)).is_file()]
     return replace(
         logged_image(output_dir, record.source, entry),
-        remarks=record.remarks + notes_of(entry, record.remarks),
+        remarks=record.remarks + notes_of(entry, record.remarks) + [STALE] * is_stale(output_dir, record),
         verdict=record.verdict,
         certainty=certainty(record.made),
         simulated=record.desc != "preproc",
@@ -285,7 +286,7 @@ def citation(output_dir: Path) -> Markup:
 
 
 def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | None:
-    """Collect the results of a comparison for an image; None if there was none.
+    """Collect the results of a comparison for an image; None if there was none, or if it is stale.
 
     Parameters
     ----------
@@ -298,7 +299,7 @@ def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | Non
     dict or None
         Variables of the template.
     """
-    rows = read_table(output_dir / record.folder / str(record.metrics))
+    rows = compared_rows(output_dir, record)
     if not rows:
         return None
     # Sorted by region, so that the methods are below each other.

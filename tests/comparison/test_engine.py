@@ -144,6 +144,16 @@ def test_the_correction_is_that_of_a_run_without_comparison(compared, raw, tmp_p
     assert {row["status"] for row in status(out).values()} == {"skipped"}
 
 
+def test_pages_leave_out_a_comparison_once_the_image_is_corrected_otherwise(compared, raw, tmp_path):
+    out = shutil.copytree(compared[0], tmp_path / "out")
+    page = out / "sub-01.html"
+    assert page.read_text().count("Smaller CV, CJV and error") == 2
+    plain = ("participant", "--participant-label", "01", "-m", "T1w", "--device", "cpu", "--nprocs", "1")
+    assert app(raw, out, *plain, "--no-refine") == 0
+    assert page.read_text().count("Smaller CV, CJV and error") == 1
+    assert page.read_text().count("run --compare again") == 1
+
+
 def test_sidecars_say_where_the_labels_come_from(compared):
     out, _ = compared
     said = json.loads((out / "sub-01/anat/sub-01_desc-T2w_dseg.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def derive(source: Source, out: Path, metadata: dict | None = None) -> None:
     file, _ = InputFile.read(source.path)
     made = provenance(RECIPE, file, outputs.images, {**run, **seen})
     write_sidecars(source, outputs, (False, "So it is."), made)
+
+
+def compare(out: Path, subject: str, rows: list[str]) -> None:
+    """Write the table of a T1w image's comparison, and the sidecar of N4's result, made as the present correction."""
+    folder = out / subject / "anat"
+    (folder / f"{subject}_mod-T1w_desc-inu_metrics.tsv").write_text("\n".join(rows) + "\n")
+    content = json.loads((folder / f"{subject}_desc-preproc_T1w.json").read_text())
+    content["GetNet"]["Options"] |= {"compare": "n4", "segmentation": "auto", "template": "bundled", "given": {}}
+    (folder / f"{subject}_desc-N4_T1w.json").write_text(json.dumps(content))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from getnet_bids.bids.status import RunLog
 from getnet_bids.reports.group import write_group_report
 from tests.datasets import read_table
 
+from .conftest import compare
 from .html import Page
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
@@ -76,7 +77,7 @@ def test_a_comparison_gives_its_rows(many):
     rows = ["method\tregion\tvoxels\tcv\tcjv\tseconds"]
     for method, cjv in (("input", 0.7), ("GetNet", 0.25), ("N4", 0.26)):
         rows += [f"{method}\tentire image\t99\t0.3\tn/a\t1", f"{method}\tGM+WM\t50\tn/a\t{cjv}\t1"]
-    (many / "sub-03/anat/sub-03_mod-T1w_desc-inu_metrics.tsv").write_text("\n".join(rows) + "\n")
+    compare(many, "sub-03", rows)
     write_group_report(many)
     found = [row for row in table(many) if row["participant_id"] == "sub-03"]
     assert [(row["method"], row["tissue"]) for row in found] == [
@@ -87,6 +88,19 @@ def test_a_comparison_gives_its_rows(many):
     data = rows_in(many / "group_metrics.html")
     image = next(row for row in data["rows"] if row[1] == "sub-03")
     assert [image[data["columns"].index(f"CJV {name}")] for name in ("before", "GetNet", "N4")] == [0.7, 0.25, 0.26]
+
+
+def test_a_comparison_of_another_image_is_left_out(many):
+    rows = ["method\tregion\tcv", *(f"{method}\tentire image\t0.3" for method in ("input", "GetNet", "N4"))]
+    compare(many, "sub-03", rows)
+    path = many / "sub-03/anat/sub-03_desc-preproc_T1w.json"
+    content = json.loads(path.read_text())
+    content["GetNet"]["InputHash"] = "sha256:1"
+    path.write_text(json.dumps(content))
+    write_group_report(many)
+    found = [row for row in table(many) if row["participant_id"] == "sub-03"]
+    assert [row["method"] for row in found] == ["input", "GetNet"]
+    assert float(found[1]["cv"]) == content["GetNet"]["Measures"]["CVAfter"]
 
 
 def test_doubtful_images_are_listed_with_their_reasons_and_the_time_is_no_measure(many):

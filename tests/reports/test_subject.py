@@ -6,12 +6,14 @@ import json
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from getnet_bids.bids.status import RunLog
 from getnet_bids.reports.plots import histogram
 from getnet_bids.reports.subject import write_subject_report
 
+from .conftest import compare
 from .html import Page
 
 ONE = "sub-01/anat/sub-01_T1w.nii.gz"
@@ -109,9 +111,9 @@ def test_missing_and_broken_pictures(derived):
 def test_comparison(derived):
     _, out = derived(ONE)
     rows = ["method\tregion\tvoxels\tcv\tcjv\tseconds"]
-    for method in ("input", "GetNet", EVIL):
+    for method in ("input", "N4", EVIL):
         rows += [f"{method}\tentire image\t99\t0.3125\tn/a\tn/a", f"{method}\tGM+WM\t50\tn/a\t0.125\t2.5"]
-    (out / "sub-01/anat/sub-01_mod-T1w_desc-inu_metrics.tsv").write_text("\n".join(rows) + "\n")
+    compare(out, "sub-01", rows)
     noise = np.random.default_rng(0).integers(0, 255, (900, 1800, 3), np.uint8)
     Image.fromarray(noise).save(out / "sub-01/figures/sub-01_mod-T1w_desc-inu_comparison.png")
     path = write_subject_report(out, "01")
@@ -123,6 +125,22 @@ def test_comparison(derived):
     shown = page.all("img")[-1]
     assert (shown["width"], shown["height"]) == ("1500", "750")
     Image.open(io.BytesIO(base64.b64decode(shown["src"].partition(",")[2]))).load()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"InputHash": "sha256:1"}, {"WeightsHash": "sha256:1"}, {"Algorithm": 0}, {"Options": {"refine": False}}],
+    ids=str,
+)
+def test_a_comparison_that_belongs_to_another_correction_is_left_out(derived, change):
+    _, out = derived(ONE)
+    compare(out, "sub-01", ["method\tregion\tcv", "input\tentire image\t0.3125", "N4\tentire image\t0.3"])
+    assert "31.2 %" in Page(write_subject_report(out, "01")).text
+    sidecar(out, lambda made: made.update(change))
+    page = Page(write_subject_report(out, "01"))
+    page.check(out)
+    assert "31.2 %" not in page.text
+    assert "run --compare again" in page.text
 
 
 def test_histogram_has_the_counts_heights():
