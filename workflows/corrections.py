@@ -16,6 +16,8 @@ MEM_GB = 2.0
 """Upper estimate of the memory for correcting one head, GB."""
 
 
+CORRECTION_OUTPUTS = ["seconds", "device"]
+"""Outputs of a correction besides its images."""
 VERDICT_OUTPUTS = ["verdict", "reasons", "field_sd_median", "field_sd_p95"]
 """Outputs for the verdict and the uncertainty of a result."""
 
@@ -82,14 +84,15 @@ def init_getnet_wf(
         The field that the image was divided by, with a geometric mean of 1 over the foreground.
     seconds
         Time of the correction, without reading and writing files.
+    device
+        The device that computed the field, and its type or the number of threads.
     verdict, reasons, field_sd_median, field_sd_p95
         The verdict on the result, and the uncertainty of the field.
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask", "in_bvals"]), name="inputnode")
-    outputnode = Node(
-        IdentityInterface(fields=["out_file", "bias_image", "seconds", *VERDICT_OUTPUTS]), name="outputnode"
-    )
+    fields = ["out_file", "bias_image", *CORRECTION_OUTPUTS, *VERDICT_OUTPUTS]
+    outputnode = Node(IdentityInterface(fields=fields), name="outputnode")
 
     on_gpu = device.startswith("cuda") or (device == "auto" and gpu_count() > 0)
     getnet = Node(
@@ -118,8 +121,8 @@ def init_getnet_wf(
             (
                 getnet,
                 outputnode,
-                [("output_image", "out_file"), ("bias_image", "bias_image"), ("seconds", "seconds")]
-                + [(name, name) for name in VERDICT_OUTPUTS],
+                [("output_image", "out_file"), ("bias_image", "bias_image")]
+                + [(name, name) for name in (*CORRECTION_OUTPUTS, *VERDICT_OUTPUTS)],
             ),
         ]
     )
@@ -172,10 +175,12 @@ def init_n4_wf(
         The field that the image was divided by.
     seconds
         Time of N4, without reading and writing files.
+    device
+        ``cpu``, and the number of threads.
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask"]), name="inputnode")
-    outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", "seconds"]), name="outputnode")
+    outputnode = Node(IdentityInterface(fields=["out_file", "bias_image", *CORRECTION_OUTPUTS]), name="outputnode")
     n4 = Node(
         N4Correction(save_bias=True, backend=backend, num_threads=omp_nthreads, **(settings or {})),
         name="n4",
@@ -185,7 +190,12 @@ def init_n4_wf(
     workflow.connect(
         [
             (inputnode, n4, [("in_file", "input_image"), ("in_mask", "mask_image")]),
-            (n4, outputnode, [("output_image", "out_file"), ("bias_image", "bias_image"), ("seconds", "seconds")]),
+            (
+                n4,
+                outputnode,
+                [("output_image", "out_file"), ("bias_image", "bias_image")]
+                + [(name, name) for name in CORRECTION_OUTPUTS],
+            ),
         ]
     )
     return workflow

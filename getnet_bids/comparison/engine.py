@@ -37,8 +37,10 @@ GRAPHS_PER_PROCESS = 4
 """The same per process: enough to keep all processes busy, but far fewer than a dataset has."""
 LOCAL_PLUGINS = ("MultiProc", "LegacyMultiProc", "Linear")
 """Plugins whose nodes run on this machine."""
-ROOT = "getnet_bids_" + re.sub(r"\W", "_", f"{__version__}_algorithm_{ALGORITHM}")
-"""Folder of the intermediate files; a new version or algorithm starts again in a new folder."""
+RESULTS = 2
+"""Number of the format of the nodes' results; raise it if a node has other outputs than before."""
+ROOT = "getnet_bids_" + re.sub(r"\W", "_", f"{__version__}_algorithm_{ALGORITHM}_results_{RESULTS}")
+"""Folder of the intermediate files; a new version, algorithm or format starts again in a new folder."""
 GRAPH = "comparison.dot"
 MARK_FILE = ".getnet-work"
 """File that marks a folder of intermediate files as ours, so that the user's own folders are left alone."""

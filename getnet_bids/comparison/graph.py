@@ -70,8 +70,14 @@ def image_workflow(name: str, job: CompareJob, settings: Settings) -> Workflow:
     pairs = [(f"{key}_{what}", f"{role}_{what}") for key, role in both.items() for what in comparison.METHOD_OUTPUTS]
     pairs += [(port, port) for port in ports]
     workflow.connect([(workflow.get_node("outputnode"), sink, pairs)])
-    getnet = workflow.get_node("getnet_wf")
-    workflow.connect([(getnet, sink, [(f"outputnode.{name}", name) for name in VERDICT_OUTPUTS])])
+    getnet, other = (workflow.get_node(f"{key}_wf") for key in both)
+    workflow.connect(
+        [
+            (getnet, sink, [(f"outputnode.{name}", name) for name in VERDICT_OUTPUTS]),
+            (getnet, sink, [("outputnode.device", "getnet_device")]),
+            (other, sink, [("outputnode.device", "other_device")]),
+        ]
+    )
     return workflow
 
 

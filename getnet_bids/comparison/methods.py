@@ -25,7 +25,7 @@ class Method:
         Name for descriptions.
     workflow : str
         ``module:function`` of a function that builds a workflow with the arguments, inputs and outputs of
-        `getnet_bids.workflows.init_n4_wf`; imported when a comparison runs.
+        `getnet_bids.workflows.init_n4_wf`, named ``<name in lower case>_wf``; imported when a comparison runs.
     scale : str
         A sentence on the scale of its field, for the field's sidecar.
     packages : tuple of str

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -26,12 +27,11 @@ from getnet_bids.bids.ownership import check_replaceable, is_intact, refusal
 from getnet_bids.bids.provenance import CHECKSUMS, SIZES, InputFile, provenance, record
 from getnet_bids.bids.sidecars import marked_incomplete
 from getnet_bids.core.correction import CorrectedVolume
-from getnet_bids.core.device import resolve_device, torch_threads
 from getnet_bids.errors import GetNetError
 from getnet_bids.files import atomic, locked
 from getnet_bids.images import decode, magnitudes, packing, read
 from getnet_bids.masks import foreground_of, skull_stripped
-from getnet_bids.run.results import Computed, Loaded, device_text, draw, make_folder, save, software, verdict_entries
+from getnet_bids.run.results import Computed, Loaded, draw, make_folder, save, software, verdict_entries
 
 from .jobs import CompareJob
 from .outputs import FILE_CHECKSUMS, FILES, Comparison, files_before, refusal_of_files
@@ -45,6 +45,7 @@ class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
     getnet_file = File(exists=True, mandatory=True)
     getnet_bias = File(exists=True, mandatory=True)
     getnet_seconds = traits.Float(mandatory=True)
+    getnet_device = Str(mandatory=True)
     verdict = Str(mandatory=True)
     reasons = traits.List(Str, mandatory=True)
     field_sd_median = traits.Float(mandatory=True)
@@ -52,6 +53,7 @@ class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
     other_file = File(exists=True, mandatory=True)
     other_bias = File(exists=True, mandatory=True)
     other_seconds = traits.Float(mandatory=True)
+    other_device = Str(mandatory=True)
     simulated_file = File(exists=True)
     simulated_bias = File(exists=True)
     dseg = File(exists=True)
@@ -138,13 +140,13 @@ def getnet_results(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Com
         corrected,
         bias,
         foreground,
-        resolve_device(job.device),
+        torch.device(made["getnet_device"].partition(" ")[0]),
         made["verdict"],
         tuple(made["reasons"]),
         made["field_sd_median"],
         made["field_sd_p95"],
     )
-    return Computed(loaded, volume, made["getnet_seconds"], device_of(job))
+    return Computed(loaded, volume, made["getnet_seconds"], made["getnet_device"])
 
 
 def result_paths(comparison: Comparison, made: dict[str, Any]) -> dict[Path, Path]:
@@ -218,7 +220,7 @@ def describe(
         about = provenance(job.recipe, loaded.file, comparison.getnet.images, run)
         described |= correction_sidecars(comparison, True, skull, about)
     run = {
-        "Device": f"cpu ({job.threads} threads)",
+        "Device": made["other_device"],
         "Seconds": round(made["other_seconds"], 3),
         "Software": versions(job),
     }
@@ -226,12 +228,6 @@ def describe(
     run |= {FILES: files[SIZES], FILE_CHECKSUMS: files[CHECKSUMS]}
     about = provenance(job.recipe, loaded.file, comparison.other.images, run)
     return described | correction_sidecars(comparison, False, skull, about)
-
-
-def device_of(job: CompareJob) -> str:
-    """Return the name of the device that GetNet ran on."""
-    with torch_threads(job.threads):
-        return device_text(resolve_device(job.device))
 
 
 def files_used(job: CompareJob, method: str) -> list[str]:

@@ -58,6 +58,13 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(kind)
 
 
+def device_text(device: torch.device) -> str:
+    """Return the name of a device with everything that results depend on."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"
+
+
 def has_float64(device: torch.device) -> bool:
     """Return whether a device supports float64, which Apple's GPUs do not."""
     return device.type != "mps"

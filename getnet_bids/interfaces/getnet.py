@@ -104,6 +104,7 @@ class GetNetCorrectionOutputSpec(BiasFieldOutputSpec):
     field_sd_p95 = traits.Float(desc="the same: 95th percentile over the foreground")
     negative_values = traits.Bool(desc="of niworkflows' N4: whether an offset was added to the input; here never")
     seconds = traits.Float(desc="time of the correction, without reading and writing files")
+    device = Str(desc="the device that computed the field, and its type or the number of threads")
 
 
 class GetNetCorrection(CommandInterface):
@@ -137,7 +138,7 @@ class GetNetCorrection(CommandInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from getnet_bids import Options, correct, images, series
-        from getnet_bids.core.device import torch_threads
+        from getnet_bids.core.device import device_text, resolve_device, torch_threads
         from getnet_bids.formats import Storage
         from getnet_bids.weights import load_network
 
@@ -175,6 +176,7 @@ class GetNetCorrection(CommandInterface):
                     options=options,
                 )
             self._results["seconds"] = time.perf_counter() - started
+            self._results["device"] = device_text(resolve_device(self._device))
         series.write_correction(source, result, corrected, bias, sd_map, Storage(inputs.output_dtype, inputs.compress))
         self._results |= {name: str(path) for name, path in paths.items()}
         self._results |= {"verdict": result.verdict, "reasons": list(result.reasons), "negative_values": False}

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from nipype.interfaces.base import File, Tuple, isdefined, traits
+from nipype.interfaces.base import File, Str, Tuple, isdefined, traits
 from numpy.typing import NDArray
 
 from getnet_bids.errors import GetNetError
@@ -19,6 +19,7 @@ from getnet_bids.errors import GetNetError
 from .spec import BiasFieldInputSpec, BiasFieldOutputSpec, CommandInterface, read_weights
 
 BINARY = "N4BiasFieldCorrection"
+THREADS_VARIABLE = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 SETTINGS = (
     "shrink_factor",
     "n_iterations",
@@ -125,7 +126,13 @@ def itk_threads(count: int) -> None:
         Number of threads; -1 changes nothing.
     """
     if count > 0:
-        os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(count))
+        os.environ.setdefault(THREADS_VARIABLE, str(count))
+
+
+def itk_device(count: int) -> str:
+    """Return ``cpu`` with the number of ITK's threads, if it is known, for `count` as in `itk_threads`."""
+    number = os.environ.get(THREADS_VARIABLE) or (count if count > 0 else None)
+    return f"cpu ({number} threads)" if number else "cpu"
 
 
 class N4CorrectionInputSpec(BiasFieldInputSpec):
@@ -157,9 +164,10 @@ class N4CorrectionInputSpec(BiasFieldInputSpec):
 
 
 class N4CorrectionOutputSpec(BiasFieldOutputSpec):
-    """N4's outputs and its time."""
+    """N4's outputs, its time and its device."""
 
     seconds = traits.Float(desc="time of N4, without reading and writing files")
+    device = Str(desc="cpu, and the number of threads")
 
 
 class N4Correction(CommandInterface):
@@ -213,6 +221,7 @@ class N4Correction(CommandInterface):
         started = time.perf_counter()
         field = estimate(squeezed[0], spacing, squeezed[1], squeezed[2], inputs).reshape(volume.shape)
         self._results["seconds"] = time.perf_counter() - started
+        self._results["device"] = itk_device(inputs.num_threads)
 
         result: NDArray[np.floating] = voxels / (field if voxels.ndim < 4 else field[..., None])
         inside = np.ones(volume.shape, bool) if mask is None else mask

@@ -109,11 +109,12 @@ def self_test(device: str = "auto") -> SelfTest:
         The device or the weights cannot be used.
     """
     from getnet_bids.core.correction import correct_volume
+    from getnet_bids.core.device import device_text
     from getnet_bids.core.metrics import field_error
     from getnet_bids.core.options import Options
     from getnet_bids.weights import load_network
 
-    from .results import device_text, precision_of
+    from .results import precision_of
 
     image, gain, inside = known_head()
     started = time.monotonic()

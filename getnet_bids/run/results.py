@@ -323,13 +323,6 @@ def precision_of(device: torch.device, precision: str = "auto") -> str:
     return "bfloat16" if reduced_precision(precision, device) else "float32"
 
 
-def device_text(device: torch.device) -> str:
-    """Return the name of a device with everything that results depend on."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)"
-
-
 def software() -> dict[str, Any]:
     """Return the versions that results depend on."""
     return {

@@ -18,7 +18,7 @@ from getnet_bids.bids.provenance import InputFile, Recipe
 from getnet_bids.bids.status import RunLog
 from getnet_bids.core import CORRECTED, NOTHING
 from getnet_bids.core.correction import CorrectedVolume, correct_together, divide_by_measured
-from getnet_bids.core.device import torch_threads
+from getnet_bids.core.device import device_text, torch_threads
 from getnet_bids.core.options import Options
 from getnet_bids.core.verdict import MIN_FIELD_SD
 from getnet_bids.errors import GetNetError, errors_about, is_expected, reason_of
@@ -30,7 +30,7 @@ from getnet_bids.reports.pages import Pages
 
 from .console import Progress
 from .pipeline import DEFAULT_MEMORY, MemoryBudget, Outcome, memory_of, stream
-from .results import Average, Computed, Loaded, device_text, save_locked, verdict_of
+from .results import Average, Computed, Loaded, save_locked, verdict_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

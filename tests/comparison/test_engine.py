@@ -194,6 +194,21 @@ def test_images_fail_alone_with_a_reason_and_a_crash_file(compared):
     assert any(work.iterdir())  # the user's own folder stays
 
 
+def test_the_device_and_threads_are_those_of_the_run_whose_result_is_reused(raw, tmp_path):
+    plugin, out = tmp_path / "linear.yml", tmp_path / "out"
+    plugin.write_text("plugin: Linear\n")
+    options = ("--segmentation", "none", "--use-plugin", plugin, "--participant-label", "01", "-m", "T1w")
+    sidecars = [out / f"sub-01/anat/sub-01_desc-{desc}_T1w.json" for desc in ("preproc", "N4")]
+    made = []
+    for threads in ("1", "2"):
+        assert app(raw, out, *COMMON, *options, "-w", tmp_path / "work", "--omp-nthreads", threads) == 0
+        made.append([json.loads(path.read_text())["GetNet"] for path in sidecars])
+        next(out.glob("sub-01/figures/*_comparison.png")).unlink()  # so that the comparison is made again
+    for first, second in zip(*made, strict=True):
+        assert (second["Device"], second["Seconds"]) == (first["Device"], first["Seconds"])
+    assert made[0][0]["Device"] == "cpu (1 threads)"
+
+
 @pytest.mark.slow
 def test_done_is_skipped_and_unfinished_goes_on_from_the_work_folder(compared, raw, segmented, capsys):
     out, work = compared

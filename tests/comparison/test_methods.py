@@ -28,6 +28,7 @@ class HalfOutputSpec(TraitedSpec):
     out_file = File(exists=True)
     bias_image = File(exists=True)
     seconds = traits.Float()
+    device = traits.Str()
 
 
 class Half(SimpleInterface):
@@ -41,14 +42,14 @@ class Half(SimpleInterface):
         for name, data in (("out_file", images.magnitudes(image) / 2), ("bias_image", field)):
             self._results[name] = f"{runtime.cwd}/{name}.nii.gz"
             images.write(images.like(image, data), self._results[name])
-        self._results["seconds"] = 0.5
+        self._results |= {"seconds": 0.5, "device": "abacus"}
         return runtime
 
 
 def init_toy_wf(*, omp_nthreads: int = 1, mem_scale: float = 1.0, name: str = "toy_wf") -> Workflow:
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask"]), name="inputnode")
-    outputs = ["out_file", "bias_image", "seconds"]
+    outputs = ["out_file", "bias_image", "seconds", "device"]
     outputnode = Node(IdentityInterface(fields=outputs), name="outputnode")
     half = Node(Half(), name="half")
     workflow.connect([(inputnode, half, [("in_file", "in_file")]), (half, outputnode, [(o, o) for o in outputs])])
@@ -67,6 +68,7 @@ def test_a_toy_method(make_dataset, tmp_path, monkeypatch):
     described = json.loads((folder / "sub-01_mod-T1w_desc-Toy_biasfield.json").read_text())
     assert described["Description"].endswith("estimated by Toy: dimensionless, positive. It is 2 everywhere.")
     assert "numpy" in described["GetNet"]["Software"]
+    assert described["GetNet"]["Device"] == "abacus"
     assert (
         "desc-Toy\tCorrected for intensity non-uniformity by a toy that halves"
         in (out / "descriptions.tsv").read_text()

@@ -38,8 +38,8 @@ def test_every_input_and_output_of_n4_is_there():
     for name in ("save_bias", "output_image", "num_threads", "dimension", "histogram_sharpening"):
         assert getattr(ours, name) == getattr(theirs, name)
     outputs = set(GetNetCorrection.output_spec().copyable_trait_names())
-    ours = {"seconds", "verdict", "reasons", "field_sd_median", "field_sd_p95", "output_uncertainty", "negative_values"}
-    assert outputs == {*ours, *N4BiasFieldCorrection.output_spec().copyable_trait_names()}
+    ours = {"seconds", "device", "verdict", "reasons", "field_sd_median", "field_sd_p95", "output_uncertainty"}
+    assert outputs == {*ours, "negative_values", *N4BiasFieldCorrection.output_spec().copyable_trait_names()}
 
 
 def test_names_of_outputs_are_those_of_n4(folder, scan):
@@ -49,6 +49,7 @@ def test_names_of_outputs_are_those_of_n4(folder, scan):
     outputs = GetNetCorrection(input_image=str(scan), save_bias=True, refine=False).run().outputs
     assert outputs.output_image == expected["output_image"] == str(folder / "sub-01_T1w_corrected.nii.gz")
     assert outputs.bias_image == expected["bias_image"] == str(folder / "sub-01_T1w_bias.nii.gz")
+    assert outputs.device == "cpu (1 threads)"
 
 
 def test_names_that_the_user_gives(folder, scan):

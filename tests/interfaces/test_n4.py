@@ -30,6 +30,7 @@ def test_same_as_antspyx(folder, scan):
     np.testing.assert_array_equal(data(outputs.output_image), by_antspyx(scan, spline_param=100))
     np.testing.assert_array_equal(data(outputs.bias_image), by_antspyx(scan, spline_param=100, return_bias_field=True))
     assert 0 < outputs.seconds < 60
+    assert outputs.device == f"cpu ({os.environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS']} threads)"
     assert outputs.output_image == str(folder / "sub-01_T1w_corrected.nii.gz")
     assert int(nib.load(outputs.output_image).header["sform_code"]) == 4
 

@@ -27,7 +27,7 @@ def test_nodes_are_named_and_connected_in_the_niworkflows_manner(init, judged):
     assert workflow.name == init.__name__.removeprefix("init_")
     assert {"inputnode", "outputnode"} < set(workflow.list_node_names())
     outputs = set(workflow.get_node("outputnode").outputs.copyable_trait_names())
-    assert outputs == {"out_file", "bias_image", "seconds"} | judged
+    assert outputs == {"out_file", "bias_image", "seconds", "device"} | judged
 
 
 @pytest.mark.parametrize("plugin", ["Linear", "MultiProc"])
