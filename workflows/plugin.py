@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from threading import Thread
+from traceback import format_exception
 from typing import Any
 
 from nipype import logging
@@ -86,12 +87,19 @@ class WatchedMultiProcPlugin(MultiProcPlugin):
         return sorted(jobids, key=lambda jobid: -self._depths[jobid] if jobid < len(self._depths) else -jobid)
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
+        # As in nipype, a worker does not print what a command prints.
+        if getattr(node.interface, "terminal_output", "") == "stream":
+            node.interface.terminal_output = "allatonce"
+        self._taskid += 1
         try:
-            return super()._submit_job(node, updatehash)
+            future = self.pool.submit(run_reporting, node, updatehash, self._taskid)
         except BrokenProcessPool:
             self.pool.shutdown(wait=False)
             self.pool = self._workers()
-            return super()._submit_job(node, updatehash)
+            future = self.pool.submit(run_reporting, node, updatehash, self._taskid)
+        future.add_done_callback(self._async_callback)
+        self._task_obj[self._taskid] = future
+        return self._taskid
 
     def _async_callback(self, future: Future[dict[str, Any]]) -> None:
         # An exception here would be logged and lost, and nipype would wait for the result forever.
@@ -123,7 +131,7 @@ class LinearPlugin(DistributedPluginBase):
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
         folder = os.getcwd()
         self._count += 1
-        self._done[self._count] = run_node(node, updatehash, self._count)
+        self._done[self._count] = run_reporting(node, updatehash, self._count)
         os.chdir(folder)
         return self._count
 
@@ -132,6 +140,20 @@ class LinearPlugin(DistributedPluginBase):
 
     def _clear_task(self, taskid: int) -> None:
         del self._done[taskid]
+
+
+def run_reporting(node: Any, updatehash: bool, taskid: int) -> dict[str, Any]:
+    """Run a node as nipype's `run_node` does, and report errors raised before the interface ran as well.
+
+    `run_node` itself fails after such an error, since it reads a result file that does not exist.
+    """
+    try:
+        return run_node(node, updatehash, taskid)
+    except Exception as error:
+        cause = error.__context__ or error
+        if not isinstance(cause, Exception):
+            raise cause from None  # an interrupt
+        return {"result": None, "traceback": format_exception(cause), "taskid": taskid}
 
 
 def begin_worker(folder: str, level: int) -> None:

@@ -11,7 +11,8 @@ import pytest
 from nipype import Node, Workflow
 from nipype.interfaces.utility import Function
 
-from getnet_bids.workflows import WatchedMultiProcPlugin
+from getnet_bids.interfaces import SimulateGain
+from getnet_bids.workflows import LinearPlugin, WatchedMultiProcPlugin
 from tests.workflows.killed import Killed
 
 BUSY = """
@@ -76,6 +77,30 @@ def test_a_killed_worker_ends_the_run_with_an_error(workflow, folder):
     assert not list((folder / "wf").glob("after/result_*"))
     (crash,) = (folder / "crash").iterdir()
     assert re.match(r"crash-\d{8}-\d{6}-.*-killed-", crash.name)
+
+
+@pytest.mark.parametrize("plugin", [LinearPlugin, WatchedMultiProcPlugin])
+def test_an_error_before_an_interface_runs_names_its_cause_and_stops_no_other_node(workflow, folder, plugin):
+    good = add("good")
+    good.inputs.number = 1
+    workflow.add_nodes([Node(SimulateGain(), "bad"), good])
+    with pytest.raises(RuntimeError, match="SimulateGain requires a value for input 'input_image'") as caught:
+        workflow.run(plugin=plugin({"n_procs": 1}))
+    assert "FileNotFoundError" not in str(caught.value)
+    assert list((folder / "wf" / "good").glob("result_*"))
+
+
+class Interrupted(Node):
+    """A node that Ctrl-C reaches before its interface runs."""
+
+    def run(self, updatehash=False):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_an_interface_runs_ends_the_run(workflow):
+    workflow.add_nodes([Interrupted(SimulateGain(), "interrupted")])
+    with pytest.raises(KeyboardInterrupt):
+        workflow.run(plugin=LinearPlugin())
 
 
 def test_a_run_without_trouble_is_as_with_multiproc(workflow):
