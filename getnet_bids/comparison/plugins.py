@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import math
+import multiprocessing
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -154,7 +156,27 @@ def read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
     if not isinstance(args, dict):
         raise refuse("its plugin_args are not a table")
     check_name(name, refuse)
+    check_args(args, path)
     return name, args
+
+
+def check_args(args: dict[str, Any], path: Path) -> None:
+    """Raise an error for arguments that nipype would fail on later, in each node or with a traceback."""
+    methods = multiprocessing.get_all_start_methods()
+    for name, value in args.items():
+        whole = value if type(value) is int else -1  # neither True nor 1.5
+        if name in ("n_procs", "max_jobs"):
+            allowed, must = whole >= 1, "a whole number of 1 or more"
+        elif name == "n_gpu_procs":
+            allowed, must = whole >= 0, "a whole number of 0 or more"
+        elif name == "memory_gb":
+            allowed, must = type(value) in (int, float) and 0 < value < math.inf, "a number above 0"
+        elif name == "mp_context":
+            allowed, must = value in methods, f"one of {', '.join(methods)}"
+        else:
+            continue
+        if not allowed:
+            raise console.CommandError(console.USAGE, f"{path}: {name} must be {must}, not {value!r}")
 
 
 def check_name(name: str, refuse: Callable[[str], console.CommandError]) -> None:

@@ -69,6 +69,28 @@ def test_jobs_have_a_name_where_the_environment_has_no_logname(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        *((f"n_procs: {n}", "n_procs must be a whole number of 1 or more") for n in ("two", "[1]", "0", "-2", "1.5")),
+        ("n_procs: yes", "not True"),
+        ("n_procs:", "not None"),
+        ("max_jobs: many", "max_jobs must be a whole number of 1 or more, not 'many'"),
+        ("n_gpu_procs: -1", "n_gpu_procs must be a whole number of 0 or more"),
+        ("memory_gb: x", "memory_gb must be a number above 0, not 'x'"),
+        ("memory_gb: 0", "memory_gb must be a number above 0"),
+        ("memory_gb: .nan", "memory_gb must be a number above 0"),
+        ("mp_context: nope", "mp_context must be one of .*spawn.*, not 'nope'"),
+    ],
+)
+@pytest.mark.parametrize("name", ["MultiProc", "Linear"])
+def test_arguments_that_nipype_would_fail_on_are_refused_in_one_line(tmp_path, name, args, said):
+    with pytest.raises(CommandError, match=said) as caught:
+        plugin(tmp_path, f"plugin: {name}\nplugin_args:\n  {args}\n")
+    assert caught.value.code == USAGE
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("plugin: [", "not valid YAML"),
