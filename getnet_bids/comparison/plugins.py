@@ -77,8 +77,9 @@ def reporting(name: str) -> Any:
     base: Any = own.get(name) or getattr(plugins, f"{name}Plugin")
 
     def report(self: Any, node: Any, result: dict[str, Any] | None = None) -> str:
+        reason = reason_in(result or {})  # before nipype appends remarks on the crash file to the traceback
         file = base._report_crash(self, node, result)
-        self.plugin_args["crash_callback"](node, reason_in(result or {}), Path(file))
+        self.plugin_args["crash_callback"](node, reason, Path(file))
         return str(file)
 
     return type(base.__name__, (base,), {"_report_crash": report})
