@@ -67,18 +67,20 @@ class Watch:
         self.log, self.progress, self.scrap = log, progress, scrap
         self.pages = Pages(root, sources)
         self.jobs: dict[str, CompareJob] = {}
-        self.started: dict[str, float] = {}
+        self.running: dict[str, set[str]] = {}
+        self.since: dict[str, float] = {}
+        self.spent: dict[str, float] = {}
         self.crashes = False
 
     def begin(self, jobs: Mapping[str, CompareJob]) -> None:
         """Start to watch images, given by the names of their workflows."""
         self.jobs = dict(jobs)
-        self.started, self.crashes = {}, False
+        self.running, self.since, self.spent, self.crashes = {}, {}, {}, False
 
     def __call__(self, node: Any, status: str) -> None:
         """Log an image whose last node has ended; nipype calls this when a node starts, ends or fails."""
         image = node.fullname.split(".")[1]
-        self.started.setdefault(image, time.monotonic())
+        self.count(image, node.fullname, status)
         if (
             status == "start"
             and image in self.jobs
@@ -121,9 +123,16 @@ class Watch:
             self.failed(job.source, self.seconds(image), reason)
         self.jobs = {}
 
+    def count(self, image: str, node: str, status: str) -> None:
+        """Note that a node of an image starts, or that it ends or fails."""
+        self.spent[image], self.since[image] = self.seconds(image), time.monotonic()
+        running = self.running.setdefault(image, set())
+        (running.add if status == "start" else running.discard)(node)
+
     def seconds(self, image: str) -> float:
-        """Return the time since an image's first node started."""
-        return time.monotonic() - self.started.get(image, time.monotonic())
+        """Return the time in which at least one node of an image ran, since nodes of several images take turns."""
+        present = time.monotonic() - self.since[image] if self.running.get(image) else 0.0
+        return self.spent.get(image, 0.0) + present
 
     def done(self, job: CompareJob, seconds: float) -> None:
         """Log an image that is done, with the note on its segmentation."""

@@ -93,6 +93,18 @@ def test_only_nodes_that_take_time_are_stages(tmp_path):
     assert sorted(told) == ["GetNet", "N4", "figure", "measures", "segmentation"]
 
 
+def test_the_time_of_an_image_is_that_of_its_own_nodes(tmp_path, monkeypatch):
+    watch, told = Watch([], tmp_path, None, SimpleNamespace(stage=lambda *_: None), None), {}
+    watch.begin({})
+    calls = [(0, "a.n4", "start"), (0, "a.getnet", "start"), (5, "a.getnet", "end"), (60, "a.n4", "end")]
+    calls += [(60, "b.n4", "start"), (100, "b.n4", "exception"), (100, "a.sink", "start"), (101, "a.sink", "end")]
+    for now, name, event in calls:
+        monkeypatch.setattr("time.monotonic", lambda now=now: float(now))
+        watch(SimpleNamespace(fullname=f"root.{name}", name=name[2:], run_without_submitting=False), event)
+        told |= {image: watch.seconds(image) for image in "ab"}
+    assert told == {"a": 61.0, "b": 40.0}
+
+
 def test_each_image_has_its_own_files(compared):
     out, _ = compared
     segmentation = {"desc-{c}_dseg", "desc-{c}_mask", "label-GM_desc-{c}_probseg", "label-WM_desc-{c}_probseg"}
