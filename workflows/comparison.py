@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from nipype import Node, Workflow
 from nipype.interfaces.utility import IdentityInterface, Merge
 
 from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics, SimulateGain, TissueSegmentation
+from getnet_bids.interfaces.inhomogeneity import check_methods
 
 from .corrections import init_getnet_wf, init_n4_wf
 
@@ -110,7 +112,7 @@ def init_tissue_wf(
 
 
 METHOD_OUTPUTS = ["file", "bias", "seconds"]
-"""Outputs for each method, named ``<method in lower case>_<output>``."""
+"""Outputs for each method, named ``<method in lower case>_<output>``, with ``_`` for signs."""
 SIMULATED = ["simulated_file", "simulated_bias", "table1"]
 """Outputs that exist only with a simulated field."""
 MEASURED = [*SIMULATED, "metrics_tsv", "metrics_json", "figure"]
@@ -157,7 +159,8 @@ def init_comparison_wf(
         ``bundled``, or the name of a TemplateFlow template.
     methods : mapping of str to callable, optional
         Functions that build workflows with the inputs and outputs of `init_n4_wf`, by the methods' names in the order
-        of all tables and figures; default: GetNet and N4.
+        of all tables and figures; default: GetNet and N4. They are called with ``omp_nthreads``, ``mem_scale`` and
+        ``name``.
     arguments : mapping of str to dict, optional
         Further arguments of these functions, by method.
     omp_nthreads : int
@@ -166,6 +169,12 @@ def init_comparison_wf(
         Size of the image relative to a head's, for the memory estimates of the nodes.
     name : str
         Name of the workflow.
+
+    Raises
+    ------
+    ValueError
+        Two methods have the same name but for signs and case, one is named ``input``, or there are `arguments` for a
+        method that is not among the methods.
 
     Inputs
     ------
@@ -207,7 +216,11 @@ def init_comparison_wf(
     inputnode = Node(IdentityInterface(fields=["in_file", *EXISTING_TISSUES, "title"]), name="inputnode")
     methods = methods or {"GetNet": init_getnet_wf, "N4": init_n4_wf}
     names = list(methods)
-    made = [f"{method.lower()}_{what}" for method in names for what in METHOD_OUTPUTS]
+    keys = [re.sub(r"\W", "_", method.lower()) for method in names]
+    check_methods(keys)
+    if unknown := (arguments or {}).keys() - methods.keys():
+        raise ValueError(f"arguments for {', '.join(sorted(unknown))}, but the methods are {', '.join(names)}")
+    made = [f"{key}_{what}" for key in keys for what in METHOD_OUTPUTS]
     outputnode = Node(IdentityInterface(fields=[*made, *TISSUE_OUTPUTS, *MEASURED]), name="outputnode")
 
     size: dict[str, Any] = {"omp_nthreads": omp_nthreads, "mem_scale": mem_scale}
@@ -232,9 +245,9 @@ def init_comparison_wf(
                 (metrics, outputnode, [("out_table", "table1")]),
             ]
         )
-    for i, (name_of_method, init) in enumerate(methods.items(), 1):
-        method, port = name_of_method.lower(), f"in{i}"
-        method_wf = init(**{**size, **(arguments or {}).get(name_of_method, {})})
+    for i, (key, (method, init)) in enumerate(zip(keys, methods.items(), strict=True), 1):
+        port = f"in{i}"
+        method_wf = init(**{**size, "name": f"{key}_wf", **(arguments or {}).get(method, {})})
         workflow.connect(
             [
                 (source, method_wf, [(image, "inputnode.in_file")]),
@@ -242,9 +255,9 @@ def init_comparison_wf(
                     method_wf,
                     outputnode,
                     [
-                        ("outputnode.out_file", f"{method}_file"),
-                        ("outputnode.bias_image", f"{method}_bias"),
-                        ("outputnode.seconds", f"{method}_seconds"),
+                        ("outputnode.out_file", f"{key}_file"),
+                        ("outputnode.bias_image", f"{key}_bias"),
+                        ("outputnode.seconds", f"{key}_seconds"),
                     ],
                 ),
                 (method_wf, merge_files, [("outputnode.out_file", port)]),

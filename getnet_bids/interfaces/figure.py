@@ -18,7 +18,7 @@ from nipype.interfaces.base import (
 
 from getnet_bids.columns import ENTIRE, UNCORRECTED
 
-from .inhomogeneity import check_lengths, tissue_regions, volume_like
+from .inhomogeneity import check_lengths, check_methods, tissue_regions, volume_like
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +71,7 @@ class ComparisonFigure(SimpleInterface):
         from getnet_bids.masks import foreground_of
 
         inputs = self.inputs
+        check_methods(inputs.methods)
         check_lengths(inputs.methods, inputs, "corrected_images", "bias_images")
         image = images.read(inputs.input_image)
         entire = foreground_of(image, inputs.input_image)

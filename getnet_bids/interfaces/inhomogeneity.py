@@ -74,6 +74,7 @@ class InhomogeneityMetrics(SimpleInterface):
         from getnet_bids.masks import foreground_of
 
         inputs = self.inputs
+        check_methods(inputs.methods)
         check_lengths(inputs.methods, inputs, "corrected_images", "bias_images", "seconds")
         if isdefined(inputs.tissue_maps) != isdefined(inputs.tissue_names):
             raise GetNetError("tissue_maps and tissue_names belong together; give both or neither")
@@ -99,6 +100,15 @@ class InhomogeneityMetrics(SimpleInterface):
             write_text(Path(runtime.cwd, file), text)
             self._results[name] = str(Path(runtime.cwd, file))
         return runtime
+
+
+def check_methods(names: list[str]) -> None:
+    """Raise an error for methods whose rows in a table could not be told apart."""
+    for name in names:
+        if name == UNCORRECTED:
+            raise GetNetError(f"{UNCORRECTED!r} stands for the image before correction; name the method otherwise")
+        if names.count(name) > 1:
+            raise GetNetError(f"there are two methods {name!r}; name them differently")
 
 
 def check_lengths(names: list[str], inputs: Any, *lists: str) -> None:

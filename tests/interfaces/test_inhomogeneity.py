@@ -9,7 +9,7 @@ from nipype.interfaces.base import isdefined
 
 from getnet_bids.core import metrics
 from getnet_bids.errors import GetNetError
-from getnet_bids.interfaces import InhomogeneityMetrics
+from getnet_bids.interfaces import ComparisonFigure, InhomogeneityMetrics
 from tests.datasets import read_table
 from tests.phantoms import flat as phantom
 
@@ -73,6 +73,14 @@ def test_figures_against_a_direct_computation(folder, files):
         float(rows["half", "WM"]["disagreement_with_perfect"])
     )
     assert rows["half", "WM"]["disagreement_with_half"] == "n/a"
+
+
+@pytest.mark.parametrize(("names", "said"), [(["a", "a"], "two methods 'a'"), (["input", "a"], "'input' stands for")])
+def test_methods_that_could_not_be_told_apart_are_refused(files, folder, names, said):
+    images = [files["perfect"], files["half"]]
+    for interface in (InhomogeneityMetrics, ComparisonFigure):
+        with pytest.raises(GetNetError, match=said):
+            interface(input_image=files["input"], methods=names, corrected_images=images, bias_images=images).run()
 
 
 def test_denoising_is_a_weighted_mean_over_the_tissue():

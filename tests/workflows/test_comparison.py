@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from nipype.interfaces.base import isdefined
 
-from getnet_bids.workflows import init_comparison_wf
+from getnet_bids.workflows import init_comparison_wf, init_n4_wf
 from tests.datasets import read_table
 from tests.phantoms import flat as phantom
 
@@ -70,6 +70,32 @@ def test_without_a_segmentation_all_that_has_signal_is_compared(folder, original
     graph = workflow.run()
     assert {row["region"] for row in read_table(outputs_of(graph, "metrics").out_tsv)} == {"entire image"}
     assert outputs_of(graph, "figure").out_file.endswith("comparison.png")
+
+
+def test_two_methods_of_one_builder():
+    two = {"N4 (ANTs)": init_n4_wf, "N4-rough": init_n4_wf}
+    rough = {"N4-rough": {"settings": {"shrink_factor": 4}}}
+    workflow = init_comparison_wf(methods=two, arguments=rough, segmentation="none")
+    made = workflow.get_node("outputnode").outputs.copyable_trait_names()
+    for key in ("n4__ants_", "n4_rough"):
+        assert workflow.get_node(f"{key}_wf.n4") is not None
+        assert {f"{key}_file", f"{key}_bias", f"{key}_seconds"} <= set(made)
+    assert workflow.get_node("n4_rough_wf.n4").inputs.shrink_factor == 4
+    assert workflow.get_node("metrics").inputs.methods == list(two)
+    assert {node.name for node in workflow._create_flat_graph().nodes()} >= {"n4", "metrics", "figure"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"arguments": {"n4": {}}}, "arguments for n4, but the methods are GetNet, N4"),
+        ({"methods": {"N4-a": init_n4_wf, "n4 a": init_n4_wf}}, "two methods 'n4_a'"),
+        ({"methods": {"Input": init_n4_wf}}, "'input' stands for the image before correction"),
+    ],
+)
+def test_methods_that_could_not_be_told_apart_and_unknown_ones_are_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        init_comparison_wf(**given)
 
 
 def test_estimates_of_memory_grow_with_the_image():
