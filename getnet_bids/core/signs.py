@@ -207,7 +207,7 @@ def slice_spread(values: NDArray[np.float32], inside: NDArray[np.bool_], axis: i
     Examples
     --------
     >>> values = np.ones((9, 9, 4), np.float32) * np.float32([1, 2, 4, 8])
-    >>> round(slice_spread(values, np.ones(values.shape, bool), 2) / np.log(2), 2)
+    >>> round(slice_spread(values, np.ones(values.shape, bool), 2) / math.log(2), 2)
     1.12
     """
     rows, there = np.moveaxis(values, axis, 0), np.moveaxis(inside & (values > 0), axis, 0)
