@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from getnet_bids.reports.group import MIN_VALUES, OUTLIER_Z, robust_z
+from getnet_bids.reports.outliers import MIN_VALUES, OUTLIER_Z, robust_z
 
 
 def test_as_scipy_has_it():
