@@ -17,6 +17,8 @@ from .recipe import Recipe, difference, recipe_of
 LAST, BEST = "checkpoint.pt", "best.pt"
 """Files with all that is needed to resume, and with the averaged weights that did best on held-out photographs."""
 FILES = {"last": LAST, "best": BEST}
+FIXED = ("widths", "depths", "optimiser")
+"""Settings that cannot be changed in a run, since its tensors depend on them."""
 
 
 @dataclass
@@ -95,7 +97,9 @@ def read(run: Path, which: str = "last") -> dict[str, Any] | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
         missing = needed - set(content)
     except Exception as error:  # torch.load documents no exceptions, and raises many kinds
-        raise ValueError(f"{path}: not a whole checkpoint ({error})") from error
+        raise ValueError(
+            f"{path}: not a whole checkpoint ({error}): remove it to begin again, or export --checkpoint best"
+        ) from error
     if missing:
         raise ValueError(f"{path}: not a checkpoint of a training; it lacks {', '.join(sorted(missing))}")
     return content
@@ -127,11 +131,14 @@ def load(
     content = read(run)
     if content is None:
         return TrainingState()
-    changes = difference(recipe_of(content["recipe"], str(run / LAST)), recipe)
+    before = recipe_of(content["recipe"], str(run / LAST))
+    changes = difference(before, recipe)
     if changes and not changed_recipe:
         raise ValueError(
             f"{run} was begun with another recipe ({changes}): give another --run, or --changed-recipe to go on"
         )
+    if fixed := [name for name in FIXED if getattr(before, name) != getattr(recipe, name)]:
+        raise ValueError(f"{run}: {' and '.join(fixed)} of a run cannot be changed: give another --run")
     network.load_state_dict(content["network"])
     average.load_state_dict(content["average"])
     optimiser.load_state_dict(content["optimiser"])

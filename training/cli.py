@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from getnet_bids import __version__
+from getnet_bids.files import text_of
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -204,10 +205,12 @@ def run_training(args: TrainArguments) -> int:
 
     from getnet_bids.core.network import load_weights
 
+    from .fields import families_of
     from .loop import Outcome, Schedule, train
     from .photographs import photographs
     from .record import REQUEUE
 
+    families_of(recipe)  # an unknown family is refused before hours of decoding
     if args.cache_only:
         photographs(args.data, args.cache, recipe.photographs, recipe.seed)
         return 0
@@ -226,7 +229,6 @@ def run_training(args: TrainArguments) -> int:
     with fabric.rank_zero_first(local=True):
         photos = photographs(args.data, args.cache, recipe.photographs, recipe.seed)
     if fabric.is_global_zero:
-        run.mkdir(parents=True, exist_ok=True)
         print(f"{run}: recipe {recipe.name}, {len(photos)} photographs", file=sys.stderr)
     fabric.barrier()
     if args.fit_minutes is not None:
@@ -261,12 +263,12 @@ def recipe_and_folder(args: TrainArguments) -> tuple[Recipe, Path]:
 
 def steps_for(minutes: float, recipe: Recipe, run: Path, photos: Photographs, fabric: Fabric) -> int:
     """Return the number of steps that take a time on this machine, or that of the run if it exists."""
+    from . import record
     from .loop import steps_per_second
     from .recipe import load_recipe
 
-    known = run / "recipe.toml"
-    if known.exists():
-        steps = load_recipe(known).steps
+    if (run / record.NAME).exists():
+        steps = load_recipe(run / record.RECIPE).steps
         if fabric.is_global_zero:
             print(f"{run}: steps={steps}, as the run began", file=sys.stderr)
         return steps
@@ -282,7 +284,7 @@ def run_export(args: ExportArguments) -> int:
     """Export."""
     from .export import export
 
-    terms = args.terms.read_text() if args.terms else ""
+    terms = text_of(args.terms.read_bytes()) if args.terms else ""
     weights, card, warnings = export(args.run, args.out, terms, args.checkpoint)
     print(weights, card, sep="\n")
     for warning in warnings:

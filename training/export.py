@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,13 +93,17 @@ def export_warnings(state: checkpoint.TrainingState, recipe: Recipe) -> list[str
         return [*found, "never validated"]
     if collapsed(figures):
         found.append(f"collapsed: image_leakage is {figures['image_leakage']:.2f}, so it takes the picture for a field")
-    if figures["field_mae"] > MAX_RELATIVE_ERROR * figures["field_size"]:
-        found.append("on photographs held out it is hardly better than no field at all")
+    if math.isnan(figures["image_leakage"]):
+        found.append("a collapse could not be measured: the recipe has no pictures without a field")
+    if not figures["field_mae"] <= MAX_RELATIVE_ERROR * figures["field_size"]:
+        found.append("on photographs held out it is hardly better than no field at all, or this could not be measured")
     return found
 
 
 def check_replaced(out: Path, card: Path) -> None:
     """Raise ValueError if weights and card would replace files of another kind, or a card that was edited."""
+    if out.is_dir():
+        raise ValueError(f"{out}: is a folder; give --out the name of a file")
     if out == card:
         raise ValueError(f"{out}: the name of weights must end in .safetensors")
     if out.exists():
@@ -134,6 +139,11 @@ MEANING = {
 }
 
 HEADING = "# Model card: "
+NOT_RECORDED = "Photographs only; their number was not recorded."
+STARTED = (
+    "The training started from the weights with SHA-256 `{}`. Their photographs and terms apply to these weights, too; "
+    "they are in the model card of those weights."
+)
 TEMPLATE = """# Model card: {name}
 
 GetNet (Simko et al., "A Generalized Network for MRI Intensity Normalization", MIDL 2019): it maps a slice of
@@ -146,7 +156,7 @@ GetNet (Simko et al., "A Generalized Network for MRI Intensity Normalization", M
 
 For the correction of shading in magnitude MR images of any contrast and anatomy; for research use, not a medical
 device. It was trained on the fields of the recipe below, and underestimates stronger or finer ones. No medical image
-was used for training or for choosing among checkpoints.
+was used for training {here}or for choosing among checkpoints.
 
 ## Training
 
@@ -211,6 +221,9 @@ def model_card(
         Markdown.
     """
     sessions = record.get("sessions", [])
+    data = [*record.get("earlier_data", []), *([record["data"]] if record.get("data") else [])]
+    if recipe.start:
+        terms = f"{STARTED.format(recipe.start)}\n\n{terms}"
     rows = [f"| {name} | {value:.4f} | {MEANING[name]} |" for name, value in state.figures.items()]
     return TEMPLATE.format(
         warnings="".join(f"\n**Warning: {warning}.**\n" for warning in warnings),
@@ -226,7 +239,8 @@ def model_card(
         hardware="; ".join(dict.fromkeys(s["hardware"] for s in sessions)) or "not recorded",
         software="; ".join(dict.fromkeys(one_line(s["versions"]) for s in sessions)) or "not recorded",
         exported=f"a moving average (decay {recipe.ema:g} per step)" if recipe.ema else "those of the last step",
-        data=about_data(record.get("data", {}), recipe),
+        here="in this run " if recipe.start else "",
+        data="\n\n".join(about_data(facts, recipe) for facts in data) or NOT_RECORDED,
         terms=terms.strip() or "Their terms were not stated when these weights were exported.",
         figures="\n".join(["| | | |", "|---|---|---|", *rows]) if rows else "None were recorded.",
         settings=to_toml(recipe),
@@ -235,8 +249,6 @@ def model_card(
 
 def about_data(facts: dict[str, Any], recipe: Recipe) -> str:
     """Describe the number and the sources of the photographs."""
-    if not facts:
-        return "Photographs only; their number was not recorded."
     sources = ", ".join(f"`{Path(source).name}`" for source in facts["sources"])
     return (
         f"{facts['photographs']:,} photographs from {sources}; {facts['duplicates']:,} duplicates and "

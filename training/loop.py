@@ -133,7 +133,9 @@ def train(
 
     first = fabric.is_global_zero
     if first:
-        record.begin(run, recipe, photos.facts, describe_hardware(fabric.device, fabric.world_size), state.step)
+        run.mkdir(parents=True, exist_ok=True)
+        hardware = describe_hardware(fabric.device, fabric.world_size)
+        record.begin(run, recipe, photos.facts, hardware, state.step, changed_recipe)
     journal = Journal(run, state.step) if first else None
     progress = Progress(state.step * recipe.batch, recipe.steps * recipe.batch, shown=first)
     progress.say(start_in_words(run, state, recipe))

@@ -129,8 +129,9 @@ def validate(
     photos : Photographs
         Not trained on.
     recipe : Recipe
-        Recipe whose transforms and fields are used. If it has no posterised photographs, half are posterised here,
-        since without known fields neither the error of the field nor a collapse could be measured.
+        Recipe whose transforms and fields are used. If it has hardly any posterised photographs, or hardly any plain
+        ones, half are posterised here, since otherwise the error of the field, or that of the ratio, could not be
+        measured.
     device : torch.device
     count : int
         Number of pairs; if there are fewer photographs, they are used several times, cut and shaded differently.
@@ -150,7 +151,7 @@ def validate(
         ``error_over_spread``: mean of the absolute error over the expected one; 1 if the expectation is right.
         NaN if there are no such pictures.
     """
-    if recipe.posterised == 0:
+    if round(recipe.posterised * PAIRS_PER_BATCH) in (0, PAIRS_PER_BATCH):
         recipe = replace(recipe, posterised=0.5)
     which = [i % len(photos) for i in range(count)]
     crops = torch.from_numpy(photos.crops(which, np.random.default_rng(0))).to(device)

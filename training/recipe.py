@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -176,23 +177,30 @@ class Recipe:
             if not right:
                 raise ValueError(f"recipe {self.name!r}: {name} must be {wanted}, not {getattr(self, name)!r}")
 
+        for each in fields(self):
+            value = getattr(self, each.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            finite = all(math.isfinite(x) for x in numbers if isinstance(x, float))
+            demand(finite, each.name, "finite")
         shares = (
             "validation", "posterised", "texture", "background", "rims", "cores", "ribbons", "thick", "clipped",
             "noisy_background", "coil", "bowl", "wedge", "flat", "known", "final_rate",
         )  # fmt: skip
         for name in shares:
             demand(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
-        for name in ("ema", "peak", "lines"):
+        for name in ("ema", "peak", "lines", "signal"):
             demand(0 <= getattr(self, name) < 1, name, "from 0 to below 1")
         amounts = (
             "photographs", "warmup", "weight_decay", "clip", "zoom", "contrast", "smoothed", "waves", "variation",
-            "grain", "blur", "ghost", "noise", "signal", "seed",
+            "grain", "blur", "ghost", "noise", "turn", "seed",
         )  # fmt: skip
         for name in amounts:
             demand(getattr(self, name) >= 0, name, "0 or more")
         for name in ("steps", "batch", "chunk", "ahead"):
             demand(getattr(self, name) >= 1, name, "1 or more")
         demand(self.learning_rate > 0, "learning_rate", "above 0")
+        demand(self.seed < 2**63, "seed", "below 2^63")
+        demand(self.coil + self.bowl + self.wedge <= 1, "coil", "at most 1 together with bowl and wedge")
         for name in ("widths", "depths"):
             demand(len(getattr(self, name)) == 4 and min(getattr(self, name)) > 0, name, "four numbers above 0")
         for name in ("classes", "length", "spread", "levels", "rim"):

@@ -39,7 +39,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: int) -> None:
+def begin(
+    run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: int, changed_recipe: bool = False
+) -> None:
     """Write a run's recipe, record what it is trained on, and add a session to its record.
 
     Parameters
@@ -53,12 +55,22 @@ def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: 
         Description of the devices.
     step : int
         First step of the session.
+    changed_recipe : bool
+        Go on even if the run was begun with other photographs.
 
     Raises
     ------
     ValueError
-        The folder is not that of a run, and contains files that would be replaced.
+        The folder is not that of a run, and contains files that would be replaced; or the run was begun with other
+        photographs.
     """
+    before = read(run)
+    other = step > 0 and crcs(before.get("data")) not in (None, crcs(data))
+    if other and not changed_recipe:
+        raise ValueError(
+            f"{run} was begun with other photographs ({in_words(before['data'])}; now {in_words(data)}): give the same "
+            "--data, another --run, or --changed-recipe to go on"
+        )
     if not is_recipe(run / RECIPE, recipe):
         check_folder(run)
         write_text(run / RECIPE, to_toml(recipe))
@@ -67,8 +79,23 @@ def begin(run: Path, recipe: Recipe, data: dict[str, Any], hardware: str, step: 
     sweep(run, ())  # parts of files that a killed session has left
     started = datetime.now(UTC).isoformat(timespec="seconds")
     session = {"started": started, "from_step": step, "hardware": hardware, "versions": software_versions()}
-    facts = {"data": data, "sessions": [*read(run).get("sessions", []), session]}
+    facts = {"data": data, "sessions": [*before.get("sessions", []), session]}
+    earlier = [*before.get("earlier_data", []), *([before["data"]] if other else [])]
+    if step > 0 and earlier:
+        facts["earlier_data"] = earlier
     write_text(run / NAME, json.dumps(facts, indent=2) + "\n")
+
+
+def crcs(data: Any) -> tuple[int, int] | None:
+    """Return the checksums of a cache of photographs; None if they were not recorded."""
+    if not isinstance(data, dict) or not {"crc32_index", "crc32_pixels"} <= data.keys():
+        return None
+    return data["crc32_index"], data["crc32_pixels"]
+
+
+def in_words(data: dict[str, Any]) -> str:
+    """Return the number of photographs and the names of their sources."""
+    return f"{data.get('photographs')} from {', '.join(Path(source).name for source in data.get('sources', []))}"
 
 
 def is_recipe(path: Path, recipe: Recipe) -> bool:

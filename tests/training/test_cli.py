@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +63,59 @@ def test_train_and_export(folder: Path, caches: Path, tmp_path: Path, capsys: py
         assert text in card
 
 
+def test_other_photographs_are_refused_and_all_are_in_the_card(
+    folder: Path, caches: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for i, path in enumerate(sorted(folder.rglob("*.JPEG"))[:12]):
+        shutil.copy(path, other / f"{i}.jpg")
+    where = tmp_path / "run"
+    assert run(folder, caches, where) == 0
+    more = ("steps=4",)
+    assert run(other, caches, where, "--changed-recipe", changes=more) == 0
+    card = main(["export", str(where), "--out", str(tmp_path / "w.safetensors")])
+    assert card == 0
+    text = (tmp_path / "w.md").read_text()
+    assert "30 photographs from" in text
+    assert "12 photographs from `other`" in text
+    capsys.readouterr()
+    record = json.loads((where / "run.json").read_text())
+    record["data"]["crc32_pixels"] += 1
+    (where / "run.json").write_text(json.dumps(record))
+    content = checkpoint.read(where)
+    content["step"] = 2  # as if it had been stopped
+    checkpoint.write(where / checkpoint.LAST, content)
+    assert run(other, caches, where, changes=more) == 1
+    assert "was begun with other photographs (12 from other; now 12 from other)" in capsys.readouterr().err
+
+
+def test_layers_and_optimiser_of_a_run_cannot_be_changed(
+    folder: Path, caches: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    where = tmp_path / "run"
+    assert run(folder, caches, where) == 0
+    assert run(folder, caches, where, "--changed-recipe", changes=("steps=4", "widths=[8,4,4,8]")) == 1
+    assert "widths of a run cannot be changed: give another --run" in capsys.readouterr().err
+
+
+def test_weights_that_began_with_others_say_so(
+    folder: Path, caches: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(folder, caches, first) == 0
+    weights = tmp_path / "first.safetensors"
+    assert main(["export", str(first), "--out", str(weights)]) == 0
+    assert run(folder, caches, second, "--start-from", str(weights)) == 0
+    assert main(["export", str(second), "--out", str(tmp_path / "second.safetensors")]) == 0
+    text = " ".join((tmp_path / "second.md").read_text().split())
+    assert f"started from the weights with SHA-256 `{hashlib.sha256(weights.read_bytes()).hexdigest()}`" in text
+    assert "No medical image was used for training in this run or" in text
+    capsys.readouterr()
+    assert main(["export", str(second), "--out", str(tmp_path)]) == 1
+    assert "is a folder; give --out the name of a file" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_same_again_is_done_and_another_recipe_refused(
     folder: Path, caches: Path, tmp_path: Path, capsys: pytest.CaptureFixture
@@ -109,6 +165,7 @@ def test_cache_only(folder: Path, tmp_path: Path) -> None:
         (["--data", "{data}", "--devices", "0,x"], "from --accelerator, --devices, --num-nodes or --strategy"),
         (["--data", "{data}", "--rate-only"], "--rate-only needs --fit-minutes M"),
         (["--data", "{data}", "--set", "validation=0", "--run", "{tmp}/run"], "leaves none to hold out"),
+        (["--data", "{data}", "--set", "families=['brain']"], "there is no field family 'brain'"),
         (["export", "{tmp}"], "no checkpoint.pt in it"),
     ],
 )

@@ -66,6 +66,8 @@ def test_a_spread_that_was_not_trained_is_the_same_everywhere(tmp_path: Path) ->
     [
         ({"image_leakage": 0.8}, 9000, "collapsed: image_leakage is 0.80"),
         ({"field_mae": 0.19}, 9000, "hardly better than no field"),
+        ({"field_mae": float("nan")}, 9000, "or this could not be measured"),
+        ({"image_leakage": float("nan")}, 9000, "a collapse could not be measured"),
         ({}, 3, "trained on 768 pairs only"),
     ],
 )

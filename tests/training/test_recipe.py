@@ -54,6 +54,12 @@ def test_changes() -> None:
         (["loss=l2"], "loss must be log or gain"),
         (["validation=2"], "validation must be a share"),
         (["widths=[1, 2]"], "widths must be four numbers"),
+        (["turn=nan"], "turn must be finite"),
+        (["learning_rate=inf"], "learning_rate must be finite"),
+        (["turn=-3"], "turn must be 0 or more"),
+        (["signal=5"], "signal must be from 0 to below 1"),
+        (["coil=0.9", "bowl=0.9"], "coil must be at most 1 together with bowl and wedge"),
+        (["seed=9223372036854775808"], "seed must be below 2"),
     ],
 )
 def test_wrong_changes(changes: list[str], message: str) -> None:

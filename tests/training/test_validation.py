@@ -102,6 +102,14 @@ def test_figures(photos: Photographs, recipe: Recipe, oracle: Oracle) -> None:
         assert abs(good[name]) < 1e-3
 
 
+@pytest.mark.parametrize("posterised", [0.03, 1.0])
+def test_the_figures_that_decide_are_there_for_any_share_of_posterised_photographs(
+    photos: Photographs, posterised: float
+) -> None:
+    figures = validate(Flat(), photos, load_recipe("default", [f"posterised={posterised}"]), CPU, 32)
+    assert math.isfinite(figures["ratio_mae"] + figures["field_mae"])
+
+
 def test_too_few_photographs_for_a_figure_give_nan(photos: Photographs) -> None:
     figures = validate(Flat(), photos, load_recipe("default", ["flat=0"]), CPU, 8)
     assert math.isnan(figures["false_field"])
