@@ -96,7 +96,11 @@ def train_parser() -> argparse.ArgumentParser:
         help="changes of the recipe's settings",
     )
     parser.add_argument("--run", "--run-dir", type=Path, metavar="DIR", help="folder of the run [default: runs/RECIPE]")
-    parser.add_argument("--changed-recipe", action="store_true", help="resume a run although it had another recipe")
+    parser.add_argument(
+        "--changed-recipe",
+        action="store_true",
+        help="resume a run although it had another recipe, or other photographs",
+    )
     parser.add_argument(
         "--cache",
         type=Path,
@@ -122,7 +126,7 @@ def train_parser() -> argparse.ArgumentParser:
         "--fit-minutes",
         type=minutes,
         metavar="M",
-        help="measure the speed for 20 seconds, and set the number of steps so that a new run takes this time",
+        help="measure the speed for at least 20 seconds, and set the number of steps so that a new run takes this time",
     )
     schedule.add_argument(
         "--rate-only", action="store_true", help="print the number of steps for --fit-minutes, then stop"
