@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import stat
 import struct
 import sys
 import tarfile
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,7 +73,7 @@ class Item:
 def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
     """Find all photographs in folders (recursively, including tar and Parquet files in them) and files.
 
-    Packed archives within folders are left out, with a line each.
+    Packed archives within folders, and files and subfolders that cannot be read, are left out, with a line each.
 
     Parameters
     ----------
@@ -90,34 +92,54 @@ def find(sources: Sequence[Path]) -> tuple[list[Item], str]:
         There is a medical image.
     FileNotFoundError
         A folder or file does not exist.
+    OSError
+        A file that is a source itself cannot be read.
     ValueError
         A source is neither, or has no photograph, or a tar or Parquet file is damaged or compressed.
     """
     items: list[Item] = []
     lines = []
+    unreadable = 0
+
+    def leave_out(error: OSError) -> None:
+        nonlocal unreadable
+        unreadable += 1
+        tqdm.write(f"left out {error.filename}: {error.strerror}", file=sys.stderr)
+
     for source in sources:
         if not source.exists():
             raise FileNotFoundError(f"{source}: no such folder or file")
         before = len(items)
-        for path in files_in(source) if source.is_dir() else [str(source)]:
+        for path in files_in(source, leave_out) if source.is_dir() else [str(source)]:
             if path.lower().endswith(ARCHIVES):
                 if path == str(source):
                     raise ValueError(f"{path}: {UNPACK}")
                 tqdm.write(f"left out {path}: {UNPACK}", file=sys.stderr)
-            found = items_of(path)
-            if found:
-                state = os.stat(path)
+            try:
+                found = items_of(path)
+                state = os.stat(path) if found else None
+            except OSError as error:
+                if path == str(source):
+                    raise
+                leave_out(OSError(error.errno, error.strerror or str(error), path))
+                continue
+            if state:
                 lines.append(f"{os.path.realpath(path)} {state.st_size} {state.st_mtime_ns}")
                 items += found
         if len(items) == before:
             raise ValueError(f"{source}: no photograph in it (looked for {' '.join(ENDINGS)} .tar .parquet)")
-    return items, hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    if unreadable:
+        tqdm.write(f"{unreadable} files or folders that cannot be read left out", file=sys.stderr)
+    return items, hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def files_in(folder: Path) -> Iterator[str]:
-    """Yield all files of a folder and its subfolders, sorted, without hidden ones, and following links once."""
+def files_in(folder: Path, leave_out: Callable[[OSError], None]) -> Iterator[str]:
+    """Yield all files of a folder and its subfolders, sorted, without hidden ones, and following links once.
+
+    Subfolders that cannot be read are left out; `leave_out` is called with the error of each.
+    """
     seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=leave_out, followlinks=True):
         real = os.path.realpath(place)
         folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
         for name in [] if real in seen else sorted(files):
@@ -127,21 +149,27 @@ def files_in(folder: Path) -> Iterator[str]:
 
 
 def items_of(path: str) -> list[Item]:
-    """List the photographs in a file: the file itself, or those in a tar or Parquet file."""
-    if path.lower().endswith(".tar"):
-        return items_of_tar(path)
-    if path.lower().endswith(".parquet"):
-        return rows(path)
-    return items_of_file(path)
+    """List the photographs in a file: the file itself, those in a tar or Parquet file, or none.
 
-
-def items_of_file(path: str) -> list[Item]:
-    """Return the file as a photograph, or nothing if it is something else."""
-    if is_photograph(path):
+    Raises
+    ------
+    MedicalImageError
+        It is a medical image.
+    OSError
+        It cannot be read, or is a pipe or a device, which might never end.
+    """
+    photograph = is_photograph(path)
+    ending = os.path.splitext(path)[1].lower()
+    if not photograph and ending not in ("", ".tar", ".parquet"):
+        return []
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    if photograph:
         return [Item(path, path)]
-    if not os.path.splitext(path)[1]:  # DICOM files often have no ending.
-        with open(path, "rb") as file:
-            refuse_medical(path, file.read(352))
+    if ending:
+        return items_of_tar(path) if ending == ".tar" else rows(path)
+    with open(path, "rb") as file:  # DICOM files often have no ending.
+        refuse_medical(path, file.read(352))
     return []
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,69 @@ def test_packed_archives_within_a_folder_are_named(tmp_path: Path, capsys: pytes
     assert len(said) == 3
     for name in ("more.tar.gz: unpack it", "train.zip: unpack it", "shard.tar:n01440764.tgz: an archive within"):
         assert sum(f"{name}" in line for line in said) == 1
+
+
+def test_files_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    links = {"gone.jpg": "nowhere", "gone": "nowhere", "gone.tar": "nowhere", "round.png": "round.png"}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "notes.txt").symlink_to("nowhere")
+    assert [item.read() for item in find([tmp_path])[0]] == [b"one"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "6 files or folders that cannot be read left out"
+    for name in ("gone.jpg: No such file", "gone: No such file", "gone.tar: No such file", "round.png: Too many"):
+        assert sum(f"left out {tmp_path / name}" in line for line in said) == 1
+    for name in ("pipe.jpg", "pipe"):
+        assert f"left out {tmp_path / name}: not a regular file" in said
+    with pytest.raises(OSError, match="not a regular file"):
+        find([tmp_path / "pipe.jpg"])
+
+
+def test_a_medical_image_that_was_not_fetched_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sub-01_T1w.nii.gz").symlink_to("nowhere")
+    with pytest.raises(MedicalImageError):
+        find([tmp_path])
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    try:
+        with open(name, "wb") as file:
+            file.write(b"one")
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    items, _ = find([tmp_path])
+    assert [item.read() for item in items] == [b"one"]
+
+
+@contextlib.contextmanager
+def another_user() -> Iterator[None]:
+    """Root may read everything; become another user."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    (tmp_path / "LICENCE").touch(mode=0)
+    monkeypatch.chdir(tmp_path)
+    with another_user():
+        items, _ = find([Path()])
+    (tmp_path / "closed").chmod(0o700)
+    assert len(items) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert sorted(said[:2]) == ["left out ./LICENCE: Permission denied", "left out ./closed: Permission denied"]
+    assert said[2:] == ["2 files or folders that cannot be read left out"]
