@@ -122,7 +122,7 @@ def test_the_training_counts_processors_and_takes_signals_on_windows():
     code = """
 from getnet_bids.training.gathering.shards import encoded
 from getnet_bids.training.photographs import processors
-from getnet_bids.training.record import stop_on_signal
+from getnet_bids.training.signals import stop_on_signal
 assert processors() > 0
 assert list(encoded(0, [], None)) == []
 with stop_on_signal() as asked:

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import math
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 from getnet_bids import __version__
 from getnet_bids.files import text_of
 
+from .signals import REQUEUE, exit_on_signal
+
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 EPILOG = """
-Run the same command again to resume a run that was stopped or killed. On SIGTERM and SIGUSR1 a checkpoint is saved and
-the exit code is 75, on which a scheduler can requeue the job.
+Run the same command again to resume a run that was stopped or killed. On SIGTERM, SIGUSR1 and Ctrl-C a checkpoint is
+saved and the exit code is 75, on which a scheduler can requeue the job; before the first step, Ctrl-C ends with 130.
 
 examples:
   getnet-train --data /data/imagenet/train --max-minutes 30
@@ -187,12 +190,20 @@ def count(text: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, 1 for an error, 75 if it was told to stop."""
+    """Run the command line; return the exit code: 0, 1 for an error, 75 if it was told to stop, 130 after Ctrl-C.
+
+    Before the first step, 75 is raised as SystemExit.
+    """
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv[:1] == ["export"]:
             return run_export(export_parser().parse_args(argv[1:], ExportArguments()))
-        return run_training(train_parser().parse_args(argv, TrainArguments()))
+        args = train_parser().parse_args(argv, TrainArguments())
+        with exit_on_signal():
+            return run_training(args)
+    except KeyboardInterrupt:
+        print("getnet-train: interrupted; run the same command again to go on", file=sys.stderr)
+        return 128 + signal.SIGINT
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"getnet-train: {error}", file=sys.stderr)
         return 1
@@ -212,7 +223,6 @@ def run_training(args: TrainArguments) -> int:
     from .fields import families_of
     from .loop import Outcome, Schedule, train
     from .photographs import photographs
-    from .record import REQUEUE
 
     families_of(recipe)  # an unknown family is refused before hours of decoding
     if args.cache_only:

@@ -24,7 +24,8 @@ from .neednet import collapsed, neednet_loss, validate
 from .pairs import Pairs, batches
 from .photographs import Photographs
 from .recipe import Recipe
-from .record import Journal, Progress, describe_hardware, stop_on_signal
+from .record import Journal, Progress, describe_hardware
+from .signals import stop_on_signal
 
 EXCHANGE_INTERVAL = 10
 """Number of steps after which several processes ask each other whether one of them was told to stop."""

@@ -7,13 +7,15 @@ under a temporary name and renamed when it is complete.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
 import shutil
 import sys
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -25,8 +27,10 @@ from isal.isal_zlib import crc32
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from getnet_bids.files import ABANDONED_AFTER
 from getnet_bids.machine import processors
 
+from .signals import hold_interrupt
 from .sources import UNREADABLE, Item, MedicalImageError, decode, find
 
 SIDE = 256
@@ -155,6 +159,7 @@ def photographs(sources: Sequence[Path], caches: Path, limit: int = 0, seed: int
         chosen = np.sort(np.random.default_rng(seed).permutation(len(items))[:limit])
         items, key = [items[i] for i in chosen], f"{key}-{limit}-{seed}"
     cache = caches / key
+    remove_abandoned(cache)
     if cache.exists():
         try:
             return open_cache(cache)
@@ -171,6 +176,14 @@ def remove(cache: Path) -> None:
     if others:
         raise ValueError(f"{cache}: not a cache of photographs, it holds {others[0]}; name another --cache")
     shutil.rmtree(cache)
+
+
+def remove_abandoned(cache: Path) -> None:
+    """Remove what killed processes have left of a cache: folders in which nothing was written for a day."""
+    for work in cache.parent.glob(f".{cache.name}-*"):
+        with contextlib.suppress(OSError, ValueError):  # removed by another process, or not a cache
+            if time.time() - max(path.stat().st_mtime for path in (work, *work.iterdir())) > ABANDONED_AFTER:
+                remove(work)
 
 
 def open_cache(cache: Path, check: bool = True) -> Photographs:
@@ -233,8 +246,11 @@ def build_cache(items: Sequence[Item], cache: Path, sources: Sequence[str], thre
     seen: set[bytes] = set()
     skipped = repeated = offset = check = 0
     try:
-        with open(work / "pixels.bin", "wb") as out:
-            results = decoded(items, threads or processors())
+        # Closed at once on an interrupt, so that the processes that decode end with this one.
+        with (
+            open(work / "pixels.bin", "wb") as out,
+            contextlib.closing(decoded(items, threads or processors())) as results,
+        ):
             bar = tqdm(results, "decoding photographs", len(items), unit=" photographs", mininterval=1, disable=None)
             for item, photo in bar:
                 if isinstance(photo, Exception):
@@ -302,7 +318,7 @@ def decode_all(items: Sequence[Item]) -> list[NDArray[np.uint8] | Exception]:
     return results
 
 
-def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray[np.uint8] | Exception]]:
+def decoded(items: Sequence[Item], threads: int) -> Generator[tuple[Item, NDArray[np.uint8] | Exception], None, None]:
     """Decode photographs on several processors, in order; for those that fail, yield the error instead."""
     waiting: deque[tuple[Sequence[Item], Future[list[NDArray[np.uint8] | Exception]]]] = deque()
     size = PER_PROCESS if len(items) >= MIN_FOR_PROCESSES else 1
@@ -315,7 +331,8 @@ def decoded(items: Sequence[Item], threads: int) -> Iterator[tuple[Item, NDArray
         try:
             for start in range(0, len(items), size):
                 part = items[start : start + size]
-                waiting.append((part, pool.submit(decode_all, part)))
+                with hold_interrupt():  # starts processes, which this one ends
+                    waiting.append((part, pool.submit(decode_all, part)))
                 if len(waiting) > 4 * threads:
                     yield from collect()
             while waiting:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
 import platform
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning
@@ -194,10 +190,6 @@ def is_up_to(text: str, step: int) -> bool:
     return text.isdigit() and int(text) <= step
 
 
-REQUEUE = 75
-"""Exit code of a training that was told to stop and can be resumed (EX_TEMPFAIL of sysexits.h)."""
-
-
 class Progress:
     """Shows pairs done, pairs per second and the time left on standard error.
 
@@ -253,26 +245,6 @@ class Progress:
         """Close the bar without removing it."""
         if self.bar is not None:
             self.bar.close()
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGUSR1, which schedulers send before a job ends, into an event; only in the main thread.
-
-    Windows has no SIGUSR1.
-    """
-    asked = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    numbers = [signal.SIGTERM, getattr(signal, "SIGUSR1", signal.SIGTERM)]
-    before = {number: signal.signal(number, ask) for number in dict.fromkeys(numbers)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 PANELS = {

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from getnet_bids.files import ABANDONED_AFTER
 from getnet_bids.training import photographs as module
 from getnet_bids.training.photographs import open_cache, photographs
 from getnet_bids.training.sources import MedicalImageError
@@ -129,3 +134,63 @@ def test_processes_decode_what_threads_do(data: Path, tmp_path: Path, monkeypatc
     module.build_cache(items, tmp_path / "processes", [], threads=2)
     for name in module.FILES:
         assert (tmp_path / "threads" / name).read_bytes() == (tmp_path / "processes" / name).read_bytes()
+
+
+def test_what_a_killed_process_has_left_is_removed_after_a_day(data: Path, tmp_path: Path) -> None:
+    photographs([data], tmp_path / "caches")
+    cache = the_cache(tmp_path / "caches")
+    old, new, other = (cache.with_name(f".{cache.name}-{name}") for name in ("01234567", "89abcdef", "notes"))
+    for work in (old, new, other):
+        work.mkdir()
+        (work / ("notes.txt" if work == other else "pixels.bin")).write_bytes(b"part")
+    before = time.time() - ABANDONED_AFTER - 10
+    for path in (*old.iterdir(), *other.iterdir(), old, new, other):  # in `new` the file is still written to
+        os.utime(path, (before, before))
+    photographs([data], tmp_path / "caches")
+    assert sorted(cache.parent.iterdir()) == sorted([cache, new, other])
+
+
+DECODE = """
+import sys
+from getnet_bids.training import photographs, cli
+photographs.MIN_FOR_PROCESSES, photographs.PER_PROCESS = 2, 1
+photographs.processors = lambda: 2
+if __name__ == "__main__":
+    sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def processes_of(group: int) -> list[int]:
+    """List the processes of a group that run."""
+    states = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")]
+    return [int(words[2]) for words in states if int(words[2]) == group and words[0] != "Z"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists processes as Linux does")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_while_photographs_are_decoded(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(20):
+        (tmp_path / "data" / f"{i:04}.jpg").write_bytes(jpeg(scene(i)))
+    for i in range(20, 4000):
+        os.link(tmp_path / "data" / f"{i % 20:04}.jpg", tmp_path / "data" / f"{i:04}.jpg")
+    (tmp_path / "start.py").write_text(DECODE)
+    words = ["--data", tmp_path / "data", "--cache", tmp_path / "caches", "--cache-only"]
+    command = [sys.executable, tmp_path / "start.py", *words]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        while not [path for path in tmp_path.glob("caches/.*/pixels.bin") if path.stat().st_size]:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        if number == signal.SIGINT:  # as a terminal does
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in said
+    assert list((tmp_path / "caches").iterdir()) == []
+    deadline = time.monotonic() + 10
+    while processes_of(process.pid) and time.monotonic() < deadline:  # Python's resource tracker is the last
+        time.sleep(0.05)
+    assert processes_of(process.pid) == []

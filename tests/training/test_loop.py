@@ -22,6 +22,7 @@ from getnet_bids.training import checkpoint, loop
 from getnet_bids.training.loop import Outcome, Schedule, train
 from getnet_bids.training.photographs import Photographs
 from getnet_bids.training.recipe import Recipe, load_recipe
+from getnet_bids.training.signals import stop_on_signal
 
 from .conftest import TINY
 
@@ -113,7 +114,7 @@ def test_killed_in_the_middle_and_started_again(
 
 
 @pytest.mark.usefixtures("no_validation")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops(
     photos: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -130,6 +131,16 @@ def test_a_signal_saves_and_stops(
     assert run_tiny(photos, tmp_path, tiny("steps=10"), Schedule()) is Outcome.SIGNAL
     assert checkpoint.read(tmp_path)["step"] == 3
     assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_ends_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as asked:  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked.wait(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.slow
