@@ -8,6 +8,7 @@ import enum
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -114,12 +115,25 @@ def train(
     Raises
     ------
     ValueError
-        There are too few photographs, the processes cannot share the batch, the checkpoint does not fit, or the weights
-        to start from are missing or belong to other layers.
+        There are too few photographs, the processes cannot share the batch, the checkpoint does not fit, the weights to
+        start from are missing or belong to other layers, or another training uses the folder.
     FloatingPointError
         The loss is no longer finite; the checkpoint is from before that.
     """
-    schedule = schedule or Schedule()
+    with record.alone(run) if fabric.is_global_zero else nullcontext():
+        return train_alone(recipe, photos, run, fabric, schedule or Schedule(), changed_recipe, start_from)
+
+
+def train_alone(
+    recipe: Recipe,
+    photos: Photographs,
+    run: Path,
+    fabric: Fabric,
+    schedule: Schedule,
+    changed_recipe: bool,
+    start_from: GetNet | None,
+) -> Outcome:
+    """Train while no other process may train in the run's folder; see `train`."""
     training, held_out = photos.split(recipe.validation)
     torch.manual_seed(recipe.seed)
     network = first_network(recipe, start_from)
@@ -134,7 +148,6 @@ def train(
 
     first = fabric.is_global_zero
     if first:
-        run.mkdir(parents=True, exist_ok=True)
         hardware = describe_hardware(fabric.device, fabric.world_size)
         record.begin(run, recipe, photos.facts, hardware, state.step, changed_recipe)
     journal = Journal(run, state.step) if first else None

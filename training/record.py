@@ -8,7 +8,8 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from getnet_bids.files import atomic, sweep, write_text
+from getnet_bids.files import HIDDEN, LOCK, acquire_lock, atomic, has_name, remove_lock, sweep, write_text
 from getnet_bids.machine import processor_name
 
 from .recipe import Recipe, load_recipe, to_toml
@@ -33,6 +34,36 @@ COLUMNS = (
     "step", "kind", "minutes", "learning_rate", "pairs_per_second", "loss", "ratio_mae", "field_mae", "field_size",
     "false_field", "image_leakage", "rim_leakage", "core_leakage", "variation_leakage", "error_over_spread",
 )  # fmt: skip
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder; it is released when the process ends for any reason.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder. If it does not exist, it is made, and removed if nothing has been written into it.
+
+    Raises
+    ------
+    ValueError
+        Another process has the lock. On a file system without locks this is not noticed.
+    """
+    new = not run.exists()
+    run.mkdir(parents=True, exist_ok=True)
+    lock = run / f"{HIDDEN}run{LOCK}"
+    with open(lock, "ab") as file:
+        # A lock without a name was removed a moment ago by a process that had it.
+        if acquire_lock(file, wait=False) is False or not has_name(file, lock):
+            raise ValueError(f"{run}: another process is training in this folder")
+        try:
+            yield
+        finally:
+            remove_lock(lock)
+            if new:
+                with suppress(OSError):
+                    run.rmdir()
 
 
 def begin(

@@ -178,6 +178,7 @@ def test_errors_are_one_line(
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("getnet-train: ")
     assert message in last
+    assert not (tmp_path / "run").exists()
 
 
 def test_medical_images_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -133,6 +133,30 @@ def test_a_signal_saves_and_stops(
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.usefixtures("no_validation")
+def test_a_second_training_in_the_folder_is_refused(
+    photos: Photographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one is started during the first step of the first, which goes on."""
+    started, said, crops = [], [], Photographs.crops
+
+    def crops_and_train(self, which, rng):
+        if not started:
+            started.append(True)
+            try:
+                run_tiny(photos, tmp_path, tiny("steps=2"))
+            except ValueError as error:
+                said.append(str(error))
+        return crops(self, which, rng)
+
+    monkeypatch.setattr(Photographs, "crops", crops_and_train)
+    assert run_tiny(photos, tmp_path, tiny("steps=2")) is Outcome.DONE
+    assert said == [f"{tmp_path}: another process is training in this folder"]
+    assert len(rows(tmp_path)) == 2
+    assert not list(tmp_path.glob(".getnet-*"))
+    assert run_tiny(photos, tmp_path, tiny("steps=2")) is Outcome.DONE
+
+
 def test_a_second_interrupt_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), stop_on_signal() as asked:  # noqa: PT012
