@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 if TYPE_CHECKING:
@@ -270,7 +270,11 @@ def gray_of(data: bytes, name: str) -> NDArray[np.uint8]:
         The short side is 256, the long one at most 320.
     """
     refuse_medical(name, data[:352])
-    with Image.open(io.BytesIO(data)) as image:
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise ValueError("not an image of a known format, whatever its name") from None
+    with opened as image:
         if image.mode.startswith(("I", "F")):
             raise MedicalImageError(
                 f"{name} has more than 8 bits per pixel (mode {image.mode}), as medical images do: {NO_MEDICAL_IMAGES}"

@@ -106,3 +106,8 @@ def test_huge(tmp_path: Path) -> None:
 def test_damaged(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(UNREADABLE):
         decoded(tmp_path, data)
+
+
+def test_text_named_as_a_photograph_is_told_from_a_photograph(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not an image of a known format"):
+        decoded(tmp_path, b"a shopping list")
