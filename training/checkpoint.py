@@ -97,9 +97,8 @@ def read(run: Path, which: str = "last") -> dict[str, Any] | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
         missing = needed - set(content)
     except Exception as error:  # torch.load documents no exceptions, and raises many kinds
-        raise ValueError(
-            f"{path}: not a whole checkpoint ({error}): remove it to begin again, or export --checkpoint best"
-        ) from error
+        remedy = "remove it to begin again, or export --checkpoint best" if which == "last" else "leave it out"
+        raise ValueError(f"{path}: not a whole checkpoint ({error}): {remedy}") from error
     if missing:
         raise ValueError(f"{path}: not a checkpoint of a training; it lacks {', '.join(sorted(missing))}")
     return content

@@ -93,11 +93,11 @@ class Basis:
         mean_square = halves[0][:, None, None] * halves[1][:, None] * halves[2]
         return variance / mean_square / variance.sum()
 
-    def only_along(self, axis: int | None) -> NDArray[np.bool_]:
-        """Return which coefficients belong to cosines that vary along one axis only; none if it is None."""
-        index = np.indices(self.count)
-        others = [a for a in range(3) if a != axis]
-        return (axis is not None) & (index[others[0]] == 0) & (index[others[1]] == 0) & (index[axis or 0] > 0)
+    def only_along(self, axis: int) -> NDArray[np.bool_]:
+        """Return which coefficients belong to cosines that vary along one axis only; shape `count`."""
+        only = np.zeros(self.count, bool)
+        np.moveaxis(only, axis, 0)[1:, 0, 0] = True
+        return only
 
     def penalty(self) -> NDArray[np.float64]:
         """Compute the penalty of each coefficient, (omega length / pi)^4; 1 for half waves of `length`."""

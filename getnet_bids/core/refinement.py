@@ -84,21 +84,10 @@ class Posterior:
     @classmethod
     def before_refinement(cls, basis: Basis, theta: Tensor, error_sd: float, unseen: int | None = None) -> Posterior:
         """Make the posterior of the network alone, with a standard deviation `error_sd` of its error (log)."""
-        one = cls(basis, theta, torch.empty(0), error_sd=error_sd, unseen=unseen)
-        variance = (ALONE_ERROR * error_sd) ** 2 + one.unseen_variance()
+        variance = (ALONE_ERROR * error_sd) ** 2 + unseen_variance(basis, unseen)
         root = (torch.from_numpy(basis.spectrum()).flatten() * variance).sqrt()
         root[0] = 0
-        return replace(one, root=torch.diag(root)[:, root > 0])
-
-    def unseen_variance(self) -> Tensor:
-        """Return the variance of a field, relative to the spectrum, of the coefficients that the network does not see.
-
-        Returns
-        -------
-        Tensor, shape (coefficients,), float64
-            0 for all others.
-        """
-        return FIELD_SD**2 * torch.from_numpy(self.basis.only_along(self.unseen)).flatten().double()
+        return cls(basis, theta, torch.diag(root)[:, root > 0], error_sd=error_sd, unseen=unseen)
 
     def finer(self) -> Posterior:
         """Return the same field before the refinement, with the basis of a refined one."""
@@ -106,6 +95,26 @@ class Posterior:
         theta = torch.zeros(basis.count, dtype=self.theta.dtype)
         theta[tuple(slice(n) for n in self.theta.shape)] = self.theta
         return self.before_refinement(basis, theta, self.error_sd, self.unseen)
+
+
+def unseen_variance(basis: Basis, axis: int | None) -> Tensor:
+    """Return the variance of a field, relative to its spectrum, of the coefficients that the network does not see.
+
+    Parameters
+    ----------
+    basis : Basis
+    axis : int or None
+        Axis of the slices, if all slices are across one axis.
+
+    Returns
+    -------
+    Tensor, shape (coefficients,), float64
+        0 for all coefficients that it sees.
+    """
+    variance = torch.zeros(basis.count, dtype=torch.float64)
+    if axis is not None:
+        variance[torch.from_numpy(basis.only_along(axis))] = FIELD_SD**2
+    return variance.flatten()
 
 
 def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior, network_sd: float) -> Posterior:
@@ -132,7 +141,7 @@ def refine_field(images: Sequence[SampledLogImage], box: Box, network: Posterior
         if not tissues:
             return coarse
         blocks = Blocks.together([one.blocks for one in tissues])
-        unseen = network.unseen_variance()[1:]
+        unseen = unseen_variance(network.basis, network.unseen)[1:]
         theta, estimate = torch.zeros_like(network.theta), None
         for iteration in range(ITERATIONS):
             found = [one.means(theta) for one in tissues]

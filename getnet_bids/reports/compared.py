@@ -15,33 +15,19 @@ STALE = "a comparison of another image, or with other options, is left out; run 
 """Remark on an image whose comparison belongs to another correction."""
 
 
-def compared_rows(output_dir: Path, record: Record) -> list[dict[str, str]]:
+def compared_rows(output_dir: Path, record: Record) -> tuple[list[dict[str, str]], bool]:
     """Read the table of an image's comparison.
-
-    Parameters
-    ----------
-    output_dir : Path
-        The derivative dataset.
-    record : Record
 
     Returns
     -------
-    list of dict of str
+    rows : list of dict of str
         Values by column, for each method and region; empty if there is no comparison or if it is stale.
+    stale : bool
+        Whether there is a comparison that belongs to another correction.
     """
-    rows = read_table(table_of(output_dir, record))
-    return rows if is_current(output_dir, record, rows) else []
-
-
-def is_stale(output_dir: Path, record: Record) -> bool:
-    """Return whether an image has a comparison that belongs to another correction."""
-    rows = read_table(table_of(output_dir, record))
-    return bool(rows) and not is_current(output_dir, record, rows)
-
-
-def table_of(output_dir: Path, record: Record) -> Path:
-    """Return the path of the table of an image's comparison."""
-    return output_dir / record.folder / str(record.metrics)
+    rows = read_table(output_dir / record.folder / str(record.metrics))
+    stale = bool(rows) and not is_current(output_dir, record, rows)
+    return ([] if stale else rows), stale
 
 
 def is_current(output_dir: Path, record: Record, rows: list[dict[str, str]]) -> bool:

@@ -318,7 +318,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
             **quality,
         },
     }
-    compared = compared_rows(output_dir, record)
+    compared, _ = compared_rows(output_dir, record)
     for row in compared:
         region = row.get("region", "n/a")
         entire = region in (ENTIRE, FOREGROUND)

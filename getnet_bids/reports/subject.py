@@ -21,7 +21,7 @@ from getnet_bids.comparison.methods import METHODS
 from getnet_bids.files import locked
 from getnet_bids.marks import check_marked, write_marked
 
-from .compared import STALE, compared_rows, is_stale
+from .compared import STALE, compared_rows
 from .page import ABSENT, data_uri, link, number, percent, render
 from .pictures import COLOURS, Pictures, packed
 from .plots import histogram
@@ -156,9 +156,10 @@ def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> Sh
         names.append(record.name.derived(desc=method.name))
         names.append(record.name.derived("biasfield", mod=record.name.suffix, desc=method.name))
     present = [str(name) for name in names if (output_dir / record.folder / str(name)).is_file()]
+    compared, stale = compared_rows(output_dir, record)
     return replace(
         logged_image(output_dir, record.source, entry),
-        remarks=record.remarks + notes_of(entry, record.remarks) + [STALE] * is_stale(output_dir, record),
+        remarks=record.remarks + notes_of(entry, record.remarks) + [STALE] * stale,
         verdict=record.verdict,
         certainty=certainty(record.made),
         simulated=record.desc != "preproc",
@@ -166,7 +167,7 @@ def corrected_image(output_dir: Path, record: Record, entry: Entry | None) -> Sh
         measures=record.measures,
         histogram=histogram(record.made),
         provenance=provenance(record.made),
-        comparison=comparison_context(output_dir, record),
+        comparison=comparison_context(output_dir, record, compared) if compared else None,
         links=[(name, link(f"{record.folder}/{name}")) for name in present],
     )
 
@@ -285,23 +286,8 @@ def citation(output_dir: Path) -> Markup:
     return Markup(as_html(text))
 
 
-def comparison_context(output_dir: Path, record: Record) -> dict[str, Any] | None:
-    """Collect the results of a comparison for an image; None if there was none, or if it is stale.
-
-    Parameters
-    ----------
-    output_dir : Path
-        The derivative dataset.
-    record : Record
-
-    Returns
-    -------
-    dict or None
-        Variables of the template.
-    """
-    rows = compared_rows(output_dir, record)
-    if not rows:
-        return None
+def comparison_context(output_dir: Path, record: Record, rows: list[dict[str, str]]) -> dict[str, Any]:
+    """Return the template's variables for an image's comparison, with the rows of its table."""
     # Sorted by region, so that the methods are below each other.
     regions = list(dict.fromkeys(row.get("region", "") for row in rows))
     rows.sort(key=lambda row: regions.index(row.get("region", "")))

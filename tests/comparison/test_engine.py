@@ -4,12 +4,7 @@ import contextlib
 import filecmp
 import io
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,30 +14,17 @@ import pytest
 
 from getnet_bids.comparison.watch import Watch
 from getnet_bids.workflows import init_comparison_wf
-from tests.datasets import add, app, as_scan, describe, issues, read_table, status
+from tests.datasets import add, app, describe, issues, read_table, status
 
-ONE, TWO = "sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T2w.nii"
-CUT, ABSENT = "sub-02/ses-a/anat/sub-02_ses-a_run-1_T1w.nii.gz", "sub-03/anat/sub-03_T1w.nii.gz"
+from .conftest import ABSENT, COMMON, CUT, ONE, TWO
+
 AFFINE = np.diag([-6.0, 6.0, 6.0, 1.0])
-COMMON = ("participant", "--compare", "n4", "--device", "cpu", "--nprocs", "1")
 
 pytestmark = pytest.mark.usefixtures("antspyx")
 
 
 def files(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory, head):
-    """Return a dataset of two contrasts of one head, a damaged image, and one that was not fetched."""
-    raw = tmp_path_factory.mktemp("compared") / "raw"
-    add(raw, ONE, TWO, image=as_scan(head))
-    for relative in (CUT, ABSENT):
-        (raw / relative).parent.mkdir(parents=True)
-    (raw / CUT).write_bytes((raw / ONE).read_bytes()[:-3000])
-    (raw / ABSENT).symlink_to("nowhere")
-    return describe(raw)
 
 
 @pytest.fixture(scope="module")
@@ -356,64 +338,3 @@ def test_options_that_cannot_work(raw, tmp_path, monkeypatch, capsys, code, said
     text = capsys.readouterr().err
     assert said in text
     assert text.count("\n") == 1
-
-
-def children(pid):
-    """Return all processes below one."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        own = [int(child) for child in file.read().split()]
-    return own + [below for child in own for below in children(child)]
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@pytest.fixture
-def running(raw, tmp_path):
-    """Start a run whose worker is at work; return it and all its processes."""
-    if not os.path.exists("/proc/self/task"):
-        pytest.skip("needs Linux's /proc")
-    command = [sys.executable, "-m", "getnet_bids.cli.app", raw, tmp_path / "out", *COMMON, "-w", tmp_path / "work"]
-    command += ["--participant-label", "01", "-m", "T1w", "--segmentation", "none"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 120
-    while not list((tmp_path / "work").glob("*/*/*/*/_inputs.pklz")) and time.monotonic() < limit:
-        time.sleep(0.05)
-    below = children(process.pid)
-    yield process, below
-    for pid in [process.pid, *below]:
-        if alive(pid):
-            os.kill(pid, signal.SIGKILL)
-    process.communicate()
-
-
-def all_end(pids, seconds=60):
-    limit = time.monotonic() + seconds
-    while any(alive(pid) for pid in pids) and time.monotonic() < limit:
-        time.sleep(0.1)
-    return not any(alive(pid) for pid in pids)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.slow
-def test_a_run_that_is_ended_leaves_no_process(running, number):
-    process, below = running
-    assert len(below) >= 2
-    process.send_signal(number)
-    assert all_end([process.pid, *below])
-    if number == signal.SIGTERM:
-        assert process.wait() == 128 + number
-        assert process.stderr.read().splitlines()[-1].startswith("getnet-bids: SIGTERM: stopped")
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_an_error_not_a_hang(running, tmp_path):
-    process, below = running
-    os.kill(below[-1], signal.SIGKILL)
-    assert process.wait(timeout=300) == 1
-    assert "a worker process was killed" in status(tmp_path / "out")[ONE]["reason"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from getnet_bids.core import refinement
 from getnet_bids.core.correction import correct_volume
 from getnet_bids.core.options import Options
 from tests.phantoms.realistic import VOXEL, field, head
@@ -42,7 +43,14 @@ def test_the_tissues_tell_how_the_field_changes_from_slice_to_slice(network, alo
     if along:
         assert (without - true).std() > 0.04
     assert refined.verdict == "corrected"
-    assert alone.field_sd_median > 0.016  # it includes what is not seen
+
+
+def test_the_uncertainty_of_the_network_alone_includes_what_it_does_not_see(network, monkeypatch):
+    image, _, _ = stack(0.1)
+    voxel, options = (*VOXEL[:2], VOXEL[2] * THICK), Options(refine=False)
+    known = correct_volume(image, voxel, network, options=options).field_sd_median
+    monkeypatch.setattr(refinement, "FIELD_SD", 0.0)
+    assert known > 1.1 * correct_volume(image, voxel, network, options=options).field_sd_median
 
 
 def test_slices_of_different_brightness_are_doubtful(network):
