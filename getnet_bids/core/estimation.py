@@ -28,7 +28,7 @@ from .verdict import Evidence
 STRONG_FIELD, STANDARD_ERRORS = 0.2, 3.0
 """A log field counts as strong from the first standard deviation on, if that is also this multiple of the error that
 the network expects. Where the network is uncertain, its field may contain anatomy, which two passes would remove."""
-MIN_FOUND = 0.6
+MIN_QUOTIENT = 0.6
 """The field of the quotient counts if its standard deviation is at least this fraction of the error that the network
 expects. What the network finds in an image that it has just corrected well is smaller."""
 MAX_PASSES = 3
@@ -176,12 +176,12 @@ def estimate(
             again = Pass.over(quotients, voxel, network, inside, options, known)
         except GetNetError:  # there is no object in the quotient
             break
-        if again.stages.field_sd < MIN_FOUND * again.stages.network.error_sd:
+        if again.stages.field_sd < MIN_QUOTIENT * again.stages.network.error_sd:
             break
         one, before = again, found
     one = one.refined(voxel, inside) if options.refine else one
     conflict, posterior, basis, chosen = one.conflict(voxel), one.stages.refined, one.basis(voxel), one.chosen()
-    unseen = posterior.unseen
+    unseen, known_found = posterior.unseen, one.stages.found
     places = [(image.chosen, image.foreground) for image in one.prepared]
     del one  # the memory of the volumes is needed again
     gain = as_array(gain_field(basis, posterior.theta.to(chosen.device), voxel, chosen))
@@ -195,7 +195,7 @@ def estimate(
     estimations = []
     for (mean, evidence), its_places in zip(measured, places, strict=True):
         where, whole = (as_array(place) for place in its_places)
-        of_image = replace(evidence, conflict=conflict)
+        of_image = replace(evidence, conflict=conflict, found=known_found)
         judged = of_image.with_field(mean, gain, where, median, p95, voxel, whole, unseen)
         estimations.append(Estimation(gain, where, judged, uncertainty))
     return estimations

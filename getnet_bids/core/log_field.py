@@ -13,8 +13,8 @@ from .device import one_thread
 from .field import disagreement
 from .fusion import Basis, evaluate, fuse
 from .geometry import HEAD_EXTENT, Box, Plane, choose_planes, slices_of
-from .known_fields import ask
-from .network import CELL, GetNet
+from .known_fields import ask, known_log_fields
+from .network import CELL, CELLS, GetNet
 from .options import Options
 from .refinement import Posterior, refine_field
 from .sampling import SampledLogImage
@@ -49,6 +49,8 @@ class Stages:
         The network's log gains for the slices of each plane, and the weights of the cells.
     field_sd : float
         Standard deviation of the network's log field over the cells with signal.
+    found : float
+        Fraction of the known fields that the network found (`fraction_found`).
     network, refined : Posterior
         The log field of the network alone, and the refined one (the same without a refinement).
     """
@@ -58,6 +60,7 @@ class Stages:
     log_gain: list[Tensor]
     weights: list[Tensor]
     field_sd: float
+    found: float
     network: Posterior
     refined: Posterior
 
@@ -117,18 +120,55 @@ def estimate_with_network(
     axes = {plane.axis for plane in planes}
     unseen = axes.pop() if len(axes) == 1 and min(first.shape) > 1 else None
     alone = Posterior.before_refinement(basis, theta, expected, unseen)
-    return Stages(box, planes, cells, weights, sd_over_cells(basis, theta, planes, shares.cpu()), alone, alone)
+    field = over_cells(basis, theta, planes)
+    found = fraction_found(log_gain.cpu() - field, basis, planes, weights, len(volumes))
+    return Stages(box, planes, cells, weights, sd_over_cells(field, shares.cpu()), found, alone, alone)
 
 
-def sd_over_cells(basis: Basis, theta: Tensor, planes: list[Plane], shares: Tensor) -> float:
-    """Compute the standard deviation of a log field over the cells of slices, weighted by their fractions of signal."""
+def fraction_found(rest: Tensor, basis: Basis, planes: list[Plane], weights: list[Tensor], volumes: int) -> float:
+    """Compute which fraction of the known fields the network found, by least squares.
+
+    This is NeedNet's question, asked of the image itself: G(v k) / G(v) is k if the network tells the field from the
+    anatomy, and less variable if it takes part of the field for anatomy.
+
+    Parameters
+    ----------
+    rest : Tensor, shape (N, 16, 16)
+        Log gains of `known_fields.ask`, without the field of the volume.
+    basis : Basis
+    planes : list of Plane
+    weights : list of Tensor, each shape (S, 16, 16)
+        As for `fusion.fuse`.
+    volumes : int
+        Number of volumes, as for `known_fields.ask`.
+
+    Returns
+    -------
+    float
+        1 if all of the known fields was found, 0 if nothing.
+    """
+    known = known_log_fields(len(rest) // volumes, CELLS).repeat(volumes, 1, 1)
+    # What was not found is in the log gains, and a part of it in the volume's field, too.
+    within = fuse(basis, planes, list(known.to(weights[0].device).split([len(w) for w in weights])), weights, STIFFNESS)
+    beside = known - over_cells(basis, within.cpu(), planes)
+    weight = torch.cat(weights).cpu()
+    known = known - (weight * known).sum((1, 2), keepdim=True) / weight.sum((1, 2), keepdim=True).clamp_min(1e-12)
+    return 1 + float((weight * known * rest).sum() / (weight * known * beside).sum().clamp_min(1e-12))
+
+
+def over_cells(basis: Basis, theta: Tensor, planes: list[Plane]) -> Tensor:
+    """Evaluate a log field at the cells of all planes' slices; shape (N, 16, 16)."""
     device = torch.device("cpu")
-    field = torch.cat(
+    return torch.cat(
         [
             evaluate(theta, [basis.along(a, p, device) for a, p in enumerate(plane.position)]).movedim(plane.axis, 0)
             for plane in planes
         ]
     )
+
+
+def sd_over_cells(field: Tensor, shares: Tensor) -> float:
+    """Compute the standard deviation of a log field over cells, weighted by their fractions of signal."""
     weights = shares / shares.sum().clamp_min(1e-6)
     mean = (weights * field).sum()
     return float((weights * (field - mean).square()).sum().sqrt())

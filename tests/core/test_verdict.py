@@ -1,7 +1,12 @@
+import copy
+import re
+
 import numpy as np
 import pytest
+import torch
 
 from getnet_bids.core.correction import correct_volume
+from getnet_bids.core.log_field import estimate_with_network
 from getnet_bids.core.metrics import field_error
 from getnet_bids.core.noise import noise_sd
 from getnet_bids.core.options import Options
@@ -29,6 +34,28 @@ def test_an_ordinary_image_is_corrected_without_a_remark(network, stripped):
 def test_a_corrected_image_needs_nothing(network):
     done = correct_volume(head(0.02, 0.0), VOXEL, network)
     assert done.verdict == "nothing to correct"
+
+
+def shrinking(network, factor):
+    """A copy of the network whose log gains are smaller by a factor."""
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        copied.head.weight[0] *= factor
+        copied.head.bias[0] *= factor
+    return copied
+
+
+@pytest.mark.parametrize(("factor", "found"), [(1.0, 1.0), (0.7, 0.7), (0.0, 0.0)])
+def test_known_shading_that_the_network_misses_makes_a_result_doubtful(network, stripped, factor, found):
+    volume = torch.from_numpy(stripped)
+    stages = estimate_with_network([volume, volume * 2], VOXEL, shrinking(network, factor), None, Options())
+    assert stages.found == pytest.approx(found, abs=0.06)
+    done = correct_volume(stripped, VOXEL, shrinking(network, factor))
+    doubts = [reason for reason in done.reasons if "of the shading that was multiplied onto it" in reason]
+    assert bool(doubts) == (factor < 0.85)
+    assert (done.verdict == "doubtful") == bool(doubts)
+    if doubts:
+        assert float(re.search(r"only (\d+)%", doubts[0])[1]) / 100 == pytest.approx(found, abs=0.06)
 
 
 @pytest.mark.parametrize("value", [10, 700, 32767])
