@@ -37,7 +37,7 @@ MAX_ERROR_SD = 0.12
 """Median standard deviation of the estimated log field above which the result is doubtful."""
 MIN_FOUND = 0.85
 """Fraction of known fields, multiplied onto the image's slices, which the network must find. In heads, also noisy ones
-and single slices, it finds .94 and more; where it finds less than this, it also misses that of an unknown field."""
+and single slices, it finds .93 and more; where it finds less than this, it also misses that of an unknown field."""
 MAX_NOISE = 0.25
 """Noise relative to the foreground's mean above which the result is doubtful."""
 MAX_POINT_NOISE = 0.06
