@@ -53,6 +53,9 @@ class Correction:
     field_sd_median, field_sd_p95 : float
         Standard deviation of the estimated log field, which is about the relative uncertainty of the field: median and
         95th percentile over the foreground.
+    known_fields_found : float
+        Fraction of known fields, multiplied onto the image's slices as a test, which the network found: 1 if it tells
+        shading from anatomy.
     uncertainty : same kind as `field`, optional
         Map of that standard deviation, with ``Options(uncertainty=True)``.
     """
@@ -64,6 +67,7 @@ class Correction:
     reasons: tuple[str, ...] = ()
     field_sd_median: float = float("nan")
     field_sd_p95: float = float("nan")
+    known_fields_found: float = float("nan")
     uncertainty: Any = of_dataclass(default=None, repr=False)
 
 
@@ -145,6 +149,7 @@ def correct(
         volume.reasons,
         volume.field_sd_median,
         volume.field_sd_p95,
+        volume.known_fields_found,
         None if volume.uncertainty is None else in_kind(volume.uncertainty),
     )
 

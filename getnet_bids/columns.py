@@ -212,6 +212,11 @@ def group_columns(methods: Sequence[str]) -> tuple[Column, ...]:
         FIELD_SD,
         Column("field_sd_p95", "The same: 95th percentile over the foreground.", "1"),
         Column(
+            "known_fields_found",
+            "Fraction of known fields, multiplied onto the image's slices as a test, which the network found.",
+            "1",
+        ),
+        Column(
             "verdict",
             "The verdict on GetNet's result: corrected, nothing to correct (the field varies by less than its "
             "uncertainty) or doubtful; the sidecar and the page give the reasons.",

@@ -126,9 +126,9 @@ def test_results_are_shown_on_a_line_and_compared_as_objects(image):
     result = getnet_bids.correct(image, device="cpu", options=getnet_bids.Options(refine=False))
     assert result == result
     assert result in {result}
-    assert re.fullmatch(
-        r"Correction\(verdict='corrected', reasons=\(\), field_sd_median=\S+, field_sd_p95=\S+\)", repr(result)
-    )
+    shown = "field_sd_median", "field_sd_p95", "known_fields_found"
+    numbers = ", ".join(rf"{name}=\S+" for name in shown)
+    assert re.fullmatch(rf"Correction\(verdict='corrected', reasons=\(\), {numbers}\)", repr(result))
 
 
 def test_all_public_names_are_listed_and_documented():

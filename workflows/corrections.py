@@ -18,7 +18,7 @@ MEM_GB = 2.0
 
 CORRECTION_OUTPUTS = ["seconds", "device"]
 """Outputs of a correction besides its images."""
-VERDICT_OUTPUTS = ["verdict", "reasons", "field_sd_median", "field_sd_p95"]
+VERDICT_OUTPUTS = ["verdict", "reasons", "field_sd_median", "field_sd_p95", "known_fields_found"]
 """Outputs for the verdict and the uncertainty of a result."""
 
 
@@ -86,8 +86,8 @@ def init_getnet_wf(
         Time of the correction, without reading and writing files.
     device
         The device that computed the field, and its type or the number of threads.
-    verdict, reasons, field_sd_median, field_sd_p95
-        The verdict on the result, and the uncertainty of the field.
+    verdict, reasons, field_sd_median, field_sd_p95, known_fields_found
+        The verdict on the result, the uncertainty of the field, and how much the network found of known fields.
     """
     workflow = Workflow(name=name)
     inputnode = Node(IdentityInterface(fields=["in_file", "in_mask", "in_bvals"]), name="inputnode")

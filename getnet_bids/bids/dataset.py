@@ -53,13 +53,14 @@ options, sizes, software versions, device and seconds. From these a later run kn
 `Verdict` is `corrected`, `nothing to correct` (the field varies by less than its uncertainty; the image is still
 divided by it) or `doubtful`; `Reasons` then say why, and what to do. `FieldSDMedian` and `FieldSDP95` are the standard
 deviation of the estimated log field, which is about the field's relative uncertainty: median and 95th percentile over
-the foreground; with `--uncertainty` there is a map of it, `*_stat-std_biasfield.nii.gz`. `Measures` are computed over
-the foreground (in a large image, over every second, third, ... voxel along each axis): the field's
-percentiles and coefficient of variation (`FieldMinimum`, `FieldP1`, `FieldP5`, `FieldMedian`, `FieldP95`, `FieldP99`,
-`FieldMaximum`, `FieldCV`), the image's coefficient of variation and median before and after (`CVBefore`, `CVAfter`,
-`MedianBefore`, `MedianAfter`), the foreground's volume in ml (`ForegroundVolume`), and the counts of the intensities
-before and after in equal bins from `From` to `To` (`Histogram`). `Figures` has the scales of the pictures:
-intensities of black and white (`Window`), fields of the first and last colour (`FieldColours`).
+the foreground; with `--uncertainty` there is a map of it, `*_stat-std_biasfield.nii.gz`. `KnownFieldsFound` is the
+fraction of known fields, multiplied onto the image's slices as a test, which the network found. `Measures` are computed
+over the foreground (in a large image, over every second, third, ... voxel along each axis): the field's percentiles and
+coefficient of variation (`FieldMinimum`, `FieldP1`, `FieldP5`, `FieldMedian`, `FieldP95`, `FieldP99`, `FieldMaximum`,
+`FieldCV`), the image's coefficient of variation and median before and after (`CVBefore`, `CVAfter`, `MedianBefore`,
+`MedianAfter`), the foreground's volume in ml (`ForegroundVolume`), and the counts of the intensities before and after
+in equal bins from `From` to `To` (`Histogram`). `Figures` has the scales of the pictures: intensities of black and
+white (`Window`), fields of the first and last colour (`FieldColours`).
 `SkullStrippedDetermination` says how `SkullStripped` was determined: from the source's metadata, or by measurement: an
 image counts as stripped if at most 2 % of its outermost voxels and two thirds of all voxels are not background.
 

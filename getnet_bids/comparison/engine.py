@@ -37,7 +37,7 @@ GRAPHS_PER_PROCESS = 4
 """The same per process: enough to keep all processes busy, but far fewer than a dataset has."""
 LOCAL_PLUGINS = ("MultiProc", "LegacyMultiProc", "Linear")
 """Plugins whose nodes run on this machine."""
-RESULTS = 2
+RESULTS = 3
 """Number of the format of the nodes' results; raise it if a node has other outputs than before."""
 ROOT = "getnet_bids_" + re.sub(r"\W", "_", f"{__version__}_algorithm_{ALGORITHM}_results_{RESULTS}")
 """Folder of the intermediate files; a new version, algorithm or format starts again in a new folder."""

@@ -50,6 +50,7 @@ class ComparisonSinkInputSpec(BaseInterfaceInputSpec):
     reasons = traits.List(Str, mandatory=True)
     field_sd_median = traits.Float(mandatory=True)
     field_sd_p95 = traits.Float(mandatory=True)
+    known_fields_found = traits.Float(mandatory=True)
     other_file = File(exists=True, mandatory=True)
     other_bias = File(exists=True, mandatory=True)
     other_seconds = traits.Float(mandatory=True)
@@ -145,6 +146,7 @@ def getnet_results(job: CompareJob, loaded: Loaded, made: dict[str, Any]) -> Com
         tuple(made["reasons"]),
         made["field_sd_median"],
         made["field_sd_p95"],
+        made["known_fields_found"],
     )
     return Computed(loaded, volume, made["getnet_seconds"], made["getnet_device"])
 

@@ -46,6 +46,8 @@ class CorrectedVolume:
         Why the result is doubtful, each with what to do.
     field_sd_median, field_sd_p95 : float
         Standard deviation of the estimated log field: median and 95th percentile over the foreground.
+    known_fields_found : float
+        Fraction of known fields, multiplied onto the image's slices, which the network found.
     uncertainty : ndarray, float32, optional
         Map of that standard deviation, if asked for.
     """
@@ -58,6 +60,7 @@ class CorrectedVolume:
     reasons: tuple[str, ...] = ()
     field_sd_median: float = float("nan")
     field_sd_p95: float = float("nan")
+    known_fields_found: float = float("nan")
     uncertainty: NDArray[np.float32] | None = None
 
 
@@ -160,6 +163,7 @@ def corrected(image: NDArray[np.float32], estimated: Estimation, device: torch.d
         reasons,
         evidence.sd_median,
         evidence.sd_p95,
+        evidence.found,
         estimated.uncertainty,
     )
 
@@ -184,4 +188,5 @@ def divide_by_measured(image: ArrayLike, voxel_size: tuple[float, ...], field: N
     where, whole = (x.numpy().reshape(field.shape, order="F") for x in (prepared.chosen, prepared.foreground))
     evidence = prepared.evidence.with_field(prepared.mean, field, where, 0.0, 0.0, voxel, whole)
     volume = corrected(array, Estimation(field, where, evidence, None), CPU)
-    return replace(volume, field_sd_median=float("nan"), field_sd_p95=float("nan"))
+    nan = float("nan")
+    return replace(volume, field_sd_median=nan, field_sd_p95=nan, known_fields_found=nan)

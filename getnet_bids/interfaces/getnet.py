@@ -102,6 +102,7 @@ class GetNetCorrectionOutputSpec(BiasFieldOutputSpec):
     reasons = traits.List(Str, desc="reasons why the result is doubtful, each with what to do")
     field_sd_median = traits.Float(desc="standard deviation of the estimated log field: median over the foreground")
     field_sd_p95 = traits.Float(desc="the same: 95th percentile over the foreground")
+    known_fields_found = traits.Float(desc="fraction of known fields on the image's slices which the network found")
     negative_values = traits.Bool(desc="of niworkflows' N4: whether an offset was added to the input; here never")
     seconds = traits.Float(desc="time of the correction, without reading and writing files")
     device = Str(desc="the device that computed the field, and its type or the number of threads")
@@ -181,6 +182,7 @@ class GetNetCorrection(CommandInterface):
         self._results |= {name: str(path) for name, path in paths.items()}
         self._results |= {"verdict": result.verdict, "reasons": list(result.reasons), "negative_values": False}
         self._results |= {"field_sd_median": result.field_sd_median, "field_sd_p95": result.field_sd_p95}
+        self._results |= {"known_fields_found": result.known_fields_found}
         for reason in result.reasons:
             LOGGER.warning("%s: %s: %s", source, result.verdict, reason)
         return runtime

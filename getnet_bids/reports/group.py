@@ -305,6 +305,7 @@ def image_rows(output_dir: Path, record: Record) -> Iterator[dict[str, str]]:
     quality = {
         "field_sd_median": text(record.made.get("FieldSDMedian")),
         "field_sd_p95": text(record.made.get("FieldSDP95")),
+        "known_fields_found": text(record.made.get("KnownFieldsFound")),
         "verdict": record.verdict,
         "inu_range": text(None if p5 is None or p95 is None else abs(p95 - p5)),
         "inu_med": text(measures.get("FieldMedian")),

@@ -260,6 +260,7 @@ def verdict_entries(volume: CorrectedVolume, drawn: dict[str, Any]) -> dict[str,
         "Reasons": reasons,
         "FieldSDMedian": finite(volume.field_sd_median),
         "FieldSDP95": finite(volume.field_sd_p95),
+        "KnownFieldsFound": finite(volume.known_fields_found),
         **{key: value for key, value in drawn.items() if key != "Remarks"},
     }
 

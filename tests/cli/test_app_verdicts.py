@@ -22,6 +22,7 @@ def test_the_verdict_stands_in_sidecar_status_page_and_table(dataset, capsys):
         assert made["Verdict"] in ("corrected", "nothing to correct", "doubtful")
         assert (made["Verdict"] == "doubtful") == bool(made["Reasons"])
         assert 0 < made["FieldSDMedian"] <= made["FieldSDP95"] < 1
+        assert 0.9 < made["KnownFieldsFound"] < 1.1
         assert status(out)[source]["verdict"] == made["Verdict"]
         assert status(out)[source]["reason"] == ("; ".join(made["Reasons"]) or "n/a")
         page = (out / f"{source.partition('/')[0]}.html").read_text()
@@ -34,6 +35,7 @@ def test_the_verdict_stands_in_sidecar_status_page_and_table(dataset, capsys):
         row, measures = rows[source], made["Measures"]
         assert row["verdict"] == made["Verdict"]
         assert float(row["field_sd_median"]) == pytest.approx(made["FieldSDMedian"])
+        assert float(row["known_fields_found"]) == pytest.approx(made["KnownFieldsFound"])
         assert float(row["inu_range"]) == pytest.approx(measures["FieldP95"] - measures["FieldP5"], rel=1e-4)
         assert float(row["inu_med"]) == pytest.approx(measures["FieldMedian"])
 

@@ -38,8 +38,9 @@ def test_every_input_and_output_of_n4_is_there():
     for name in ("save_bias", "output_image", "num_threads", "dimension", "histogram_sharpening"):
         assert getattr(ours, name) == getattr(theirs, name)
     outputs = set(GetNetCorrection.output_spec().copyable_trait_names())
-    ours = {"seconds", "device", "verdict", "reasons", "field_sd_median", "field_sd_p95", "output_uncertainty"}
-    assert outputs == {*ours, "negative_values", *N4BiasFieldCorrection.output_spec().copyable_trait_names()}
+    verdict = {"verdict", "reasons", "field_sd_median", "field_sd_p95", "known_fields_found", "output_uncertainty"}
+    ours = {"seconds", "device", "negative_values", *verdict}
+    assert outputs == {*ours, *N4BiasFieldCorrection.output_spec().copyable_trait_names()}
 
 
 def test_names_of_outputs_are_those_of_n4(folder, scan):
@@ -240,4 +241,5 @@ def test_verdict_and_uncertainty_are_outputs(folder, scan):
     np.testing.assert_allclose(data(outputs.output_uncertainty), result.uncertainty.dataobj, rtol=1e-5)
     assert (outputs.verdict, tuple(outputs.reasons)) == (result.verdict, result.reasons)
     assert outputs.field_sd_median == pytest.approx(result.field_sd_median)
+    assert outputs.known_fields_found == pytest.approx(result.known_fields_found)
     assert not isdefined(GetNetCorrection(input_image=str(scan)).run().outputs.output_uncertainty)

@@ -20,7 +20,10 @@ def results(graph):
 
 @pytest.mark.parametrize(
     ("init", "judged"),
-    [(init_getnet_wf, {"verdict", "reasons", "field_sd_median", "field_sd_p95"}), (init_n4_wf, set())],
+    [
+        (init_getnet_wf, {"verdict", "reasons", "field_sd_median", "field_sd_p95", "known_fields_found"}),
+        (init_n4_wf, set()),
+    ],
 )
 def test_nodes_are_named_and_connected_in_the_niworkflows_manner(init, judged):
     workflow = init()
