@@ -169,19 +169,20 @@ def estimate(
     for _ in range(MAX_PASSES - 1):
         if one.stages.field_sd < max(STRONG_FIELD, STANDARD_ERRORS * one.stages.network.error_sd):
             break
-        found = as_array(one.field(voxel))
-        found = found if before is None else before * found
-        quotients, known = [quotient(mean, found, voxel) for mean, _ in measured], [i.foreground for i in one.prepared]
+        product = as_array(one.field(voxel))
+        product = product if before is None else before * product
+        quotients = [quotient(mean, product, voxel) for mean, _ in measured]
+        known = [image.foreground for image in one.prepared]
         try:
             again = Pass.over(quotients, voxel, network, inside, options, known)
         except GetNetError:  # there is no object in the quotient
             break
         if again.stages.field_sd < MIN_QUOTIENT * again.stages.network.error_sd:
             break
-        one, before = again, found
+        one, before = again, product
     one = one.refined(voxel, inside) if options.refine else one
     conflict, posterior, basis, chosen = one.conflict(voxel), one.stages.refined, one.basis(voxel), one.chosen()
-    unseen, known_found = posterior.unseen, one.stages.found
+    unseen, found = posterior.unseen, one.stages.found
     places = [(image.chosen, image.foreground) for image in one.prepared]
     del one  # the memory of the volumes is needed again
     gain = as_array(gain_field(basis, posterior.theta.to(chosen.device), voxel, chosen))
@@ -195,7 +196,7 @@ def estimate(
     estimations = []
     for (mean, evidence), its_places in zip(measured, places, strict=True):
         where, whole = (as_array(place) for place in its_places)
-        of_image = replace(evidence, conflict=conflict, found=known_found)
+        of_image = replace(evidence, conflict=conflict, found=found)
         judged = of_image.with_field(mean, gain, where, median, p95, voxel, whole, unseen)
         estimations.append(Estimation(gain, where, judged, uncertainty))
     return estimations

@@ -36,8 +36,9 @@ MIN_FIELD_SD = 0.01
 MAX_ERROR_SD = 0.12
 """Median standard deviation of the estimated log field above which the result is doubtful."""
 MIN_FOUND = 0.85
-"""Fraction of known fields, multiplied onto the image's slices, which the network must find. In heads, also noisy ones
-and single slices, it finds .93 and more; where it finds less than this, it also misses that of an unknown field."""
+"""Fraction of known fields, multiplied onto the image's slices, below which the result is doubtful. In heads, also
+noisy ones and single slices, the network finds .93 and more; where it finds less, it also misses part of the image's
+own field."""
 MAX_NOISE = 0.25
 """Noise relative to the foreground's mean above which the result is doubtful."""
 MAX_POINT_NOISE = 0.06
@@ -312,7 +313,8 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     if evidence.found < MIN_FOUND:
         reasons.append(
             f"only {evidence.found:.0%} of the shading that was multiplied onto it as a test was found, so part of its "
-            "own may remain: look at the result; a mask of the object may help (`getnet --mask`)"
+            "own may remain: look at the result; it may be better if all but the tissue of interest is set to 0 first "
+            "(skull-stripped)"
         )
     if reasons:
         return DOUBTFUL, tuple(reasons)
